@@ -1,0 +1,1 @@
+"""A gevent-powered Python node for Erlang and Elixir clusters."""

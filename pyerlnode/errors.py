@@ -1,0 +1,186 @@
+"""What can go wrong, sorted by whose side it is on.
+
+Every exception of the library is a `PyerlnodeError`, and its first base says who can mend it: the
+caller (`UsageError`), the peer (`PeerError`), the network (`NetworkError`). Two families are not
+faults but OTP's own words: `Exit` is what ends a process (and what a failed call does to its
+caller), `RemoteError`, `RemoteExit` and `RemoteThrow` are the three classes in which a remote
+function can end other than by returning. Anything else that escapes is our bug.
+
+The text of each is one line that a person can act on; it never carries a cookie or a message body.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PyerlnodeError(Exception):
+    """The base of everything that this library raises on purpose."""
+
+
+# --- the caller's side -------------------------------------------------------------------------
+class UsageError(PyerlnodeError, ValueError):
+    """A value given to the library is not usable; the text says which and what to give instead."""
+
+
+class EncodeError(UsageError):
+    """A Python value has no form on the wire. Raised at the sender, before anything is queued.
+
+    `path` says where in the term it stands, as Python would index it: ``[2]['key']``.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(f"{message} (at term{path})" if path else message)
+        self.path = path
+
+
+class TermSyntaxError(UsageError):
+    """Text that is not a term; `position` is the offset in the text, counted from 0."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(f"{message} at character {position + 1}")
+        self.position = position
+
+
+class BadName(UsageError):
+    """A node name or a registered name that the protocol can not carry."""
+
+
+class CookieError(UsageError):
+    """No usable cookie: a bad value, or a cookie file that others can read."""
+
+
+class NameRegistered(UsageError):
+    """`register` of a name that is taken, or of a process that is not alive (OTP: `badarg`)."""
+
+
+class NotAProcess(UsageError):
+    """A call that only a process can make (`receive`, `link`) was made outside of one."""
+
+
+# --- the peer's side ---------------------------------------------------------------------------
+class PeerError(PyerlnodeError):
+    """A peer broke the protocol."""
+
+
+class DecodeError(PeerError, ValueError):
+    """Bytes that are not a term; `offset` is where, counted from the first byte given."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(f"{message} at byte {offset}")
+        self.offset = offset
+
+
+class LimitExceeded(DecodeError):
+    """Bytes that claim more than the limits of `pyerlnode.limits` allow."""
+
+
+class ProtocolError(PeerError):
+    """Framing or control data that leaves the connection unusable: it must be closed."""
+
+
+class HandshakeError(ProtocolError):
+    """The handshake did not come to an end; `reason` is one word: `not_allowed`, `nok`, `bad_cookie`, …"""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+# --- the network's side ------------------------------------------------------------------------
+class NetworkError(PyerlnodeError, ConnectionError):
+    """Something between the nodes: EPMD, a port, a host."""
+
+
+class EpmdError(NetworkError):
+    """EPMD could not be asked or gave no usable answer."""
+
+
+class NameTaken(EpmdError):
+    """Another node is registered at EPMD under this name."""
+
+
+class ConnectError(NetworkError):
+    """No connection to `node` came about; `reason` is one word.
+
+    The words: `no_epmd`, `unknown_node`, `unknown_host`, `refused`, `timeout`, `bad_cookie`, `not_allowed`,
+    `nok`, `closed`, `protocol`, `self`, `stopped`.
+    """
+
+    def __init__(self, message: str, node: str, reason: str) -> None:
+        super().__init__(message)
+        self.node = node
+        self.reason = reason
+
+
+# --- OTP's words -------------------------------------------------------------------------------
+class Exit(PyerlnodeError):
+    """A process ends with `reason` (any term). Raised in a process: OTP's ``exit(Reason)``.
+
+    A failed `call` raises one of the subclasses, so an uncaught one ends the caller as in OTP.
+    """
+
+    def __init__(self, reason: Any, message: str | None = None) -> None:
+        super().__init__(message if message is not None else f"exit: {reason!r}")
+        self.reason = reason
+
+
+class NoProc(Exit):
+    """The process, name or alias that was called does not exist (OTP: `noproc`)."""
+
+
+class NodeDown(Exit):
+    """The connection to the process called was lost or never came about (OTP: `nodedown`, `noconnection`)."""
+
+
+class CallTimeout(Exit, TimeoutError):
+    """No answer within the time-out; a late one is dropped (OTP: `timeout`)."""
+
+
+class ServerExit(Exit):
+    """The server died before it answered; `reason` is OTP's ``{Reason, {gen_server, call, …}}``."""
+
+
+class Throw(PyerlnodeError):
+    """Erlang's ``throw(Value)``, raised by an exported function to answer a remote caller with a throw."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(f"throw: {value!r}")
+        self.value = value
+
+
+class RpcError(PyerlnodeError):
+    """A remote function did not return; the base of the ways in which it did not."""
+
+
+class RemoteError(RpcError):
+    """The remote function ended by an error: `reason` as Erlang has it, `stack` its frames."""
+
+    def __init__(self, reason: Any, stack: Any = (), message: str | None = None) -> None:
+        super().__init__(message if message is not None else f"remote error: {reason!r}")
+        self.reason = reason
+        self.stack = stack
+
+
+class RemoteExit(RpcError):
+    """The remote function ended by ``exit(Reason)``."""
+
+    def __init__(self, reason: Any) -> None:
+        super().__init__(f"remote exit: {reason!r}")
+        self.reason = reason
+
+
+class RemoteThrow(RpcError):
+    """The remote function ended by ``throw(Value)``."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(f"remote throw: {value!r}")
+        self.value = value
+
+
+class RpcFailed(RpcError):
+    """The call itself failed: `reason` is `noconnection`, `timeout`, `notsup`, `system_limit`, or a signal's."""
+
+    def __init__(self, reason: Any, message: str | None = None) -> None:
+        super().__init__(message if message is not None else f"remote call failed: {reason!r}")
+        self.reason = reason

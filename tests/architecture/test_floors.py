@@ -1,0 +1,107 @@
+"""The plan of `docs/internals/architecture.md`, held by the imports themselves.
+
+A module imports only from floors below its own or from its own room; rooms on one floor never
+import each other; there is no cycle; gevent is met only at the edges; the pure rooms import the
+standard library only.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
+FLOORS = {
+    "errors": 0, "limits": 0,
+    "term": 1,
+    "signal": 2, "etf": 2, "schema": 2,
+    "runtime": 3, "dist": 3,
+    "otp": 4, "net": 4, "port": 4,
+    "kernel": 5, "cluster": 5, "bridges": 5,
+    "node": 6,
+    "facade": 7, "tools": 7, "testing": 7,
+    "__init__": 8, "__main__": 8,
+}  # fmt: skip
+GEVENT = (
+    "runtime.process", "runtime.mailbox", "runtime.scheduler", "runtime.timer",
+    "facade", "net", "port", "tools", "testing",
+)  # fmt: skip
+PURE = ("errors", "limits", "term", "signal", "etf", "schema", "dist")
+OURS = {"pyerlnode"}
+
+
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+TREE = modules()
+
+
+def imports(name: str) -> Iterator[tuple[str, int]]:
+    """Every module that `name` imports, at any depth of the code; `if TYPE_CHECKING` counts too."""
+    for node in ast.walk(TREE[name]):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}:{node.lineno} imports relatively; write the whole path"
+            module = node.module or ""
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                yield (inner if inner.removeprefix("pyerlnode.") in TREE else module), node.lineno
+
+
+def room(name: str) -> str:
+    return name.split(".")[0]
+
+
+def ours(name: str) -> Iterator[tuple[str, int]]:
+    for target, line in imports(name):
+        if target == "pyerlnode":
+            yield "__init__", line
+        elif target.startswith("pyerlnode."):
+            yield target.removeprefix("pyerlnode."), line
+
+
+@pytest.mark.parametrize("name", TREE)
+def test_module_imports_only_from_floors_below(name: str) -> None:
+    assert room(name) in FLOORS, f"{name}: a room that the plan does not know"
+    for target, line in ours(name):
+        if room(target) != room(name):
+            assert FLOORS[room(target)] < FLOORS[room(name)], f"{name}:{line} imports {target}"
+
+
+@pytest.mark.parametrize("name", TREE)
+def test_gevent_is_met_only_at_the_edges(name: str) -> None:
+    if not any(name == edge or name.startswith(edge + ".") for edge in GEVENT):
+        met = [line for target, line in imports(name) if target.split(".")[0] in ("gevent", "greenlet")]
+        assert not met, f"{name} imports gevent in lines {met}"
+
+
+@pytest.mark.parametrize("name", [n for n in TREE if room(n) in PURE or n.endswith("_core")])
+def test_pure_module_imports_the_standard_library_only(name: str) -> None:
+    impure = {"socket", "time", "threading", "select", "random", "secrets", "asyncio", "subprocess"}
+    for target, line in imports(name):
+        top = target.split(".")[0]
+        assert top in OURS or (top in sys.stdlib_module_names and top not in impure), f"{name}:{line} imports {target}"
+
+
+def test_there_is_no_import_cycle() -> None:
+    graph = {name: {t for t, _ in ours(name) if t in TREE and t != name} for name in TREE}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " → ".join((*trail[trail.index(name) :], name))
+        if name not in done:
+            for target in sorted(graph[name]):
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
