@@ -1,0 +1,81 @@
+# The commands of this checkout. Everything is set up in .venv; a second run starts at once.
+#   make demo     join an Elixir, an Erlang or a second Python node and verify each step
+#   make test     set up everything, a BEAM too, and run every test
+
+VENV    ?= .venv
+PYTHON  ?= python3
+ARGS    ?=
+PY       = $(VENV)/bin/python
+PIP      = $(PY) -m pip --disable-pip-version-check --quiet
+SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxd)
+
+.PHONY: help demo test lint format interop bench docs changelog clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo       join an Elixir (else Erlang, else a second Python) node and verify each step"
+	@echo "make test       every test, against a real BEAM; ARGS='-k name' goes to pytest"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     let ruff format the code"
+	@echo "make interop    the tests against a BEAM only"
+	@echo "make bench      the benchmarks, run one after the other"
+	@echo "make docs       the documentation as HTML, in docs/_build"
+	@echo "make changelog  what the next release would say"
+	@echo "make clean      remove .venv and everything that was built"
+
+# --- environment: one stamp per step, made again when its inputs change --------------------------------
+$(VENV)/.made:
+	@.ci/venv "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml $(SOURCES)
+	@echo "installing pyerlnode into $(VENV)"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.installed pyproject.toml
+	@echo "installing what the tests need"
+	@$(PIP) install --group test
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test pyproject.toml
+	@$(PIP) install --group lint
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed pyproject.toml
+	@$(PIP) install --group docs
+	@touch $@
+
+# --- commands -------------------------------------------------------------------------------------------
+demo: $(VENV)/.installed
+	@$(PY) -m pyerlnode demo $(ARGS)
+
+test: $(VENV)/.test
+	@.ci/test "$(PY)" tests interop_tests $(ARGS)
+
+interop: $(VENV)/.test
+	@.ci/test "$(PY)" interop_tests $(ARGS)
+
+lint: $(VENV)/.lint
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: $(VENV)/.lint
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.test
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" $(ARGS) || exit 1; done
+
+docs: $(VENV)/.docs
+	@$(PY) -m sphinx -q -W -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+changelog: $(VENV)/.lint
+	@$(VENV)/bin/towncrier build --draft
+
+clean:
+	@rm -rf "$(VENV)" build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -f pyerlnode/etf/_codec_c.c pyerlnode/etf/*.so
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
