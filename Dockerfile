@@ -32,7 +32,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends elixir erlang-nox make procps \
     && rm -rf /var/lib/apt/lists/*
 RUN make .venv/.test
-ENTRYPOINT ["make", "test"]
+ENTRYPOINT ["sh", ".ci/test", ".venv/bin/python"]
+CMD ["tests", "interop_tests"]
 
 # --- runtime
 FROM base AS runtime
