@@ -141,6 +141,18 @@ class ServerExit(Exit):
     """The server died before it answered; `reason` is OTP's ``{Reason, {gen_server, call, …}}``."""
 
 
+class StartFailed(Exit):
+    """A process did not start: its `init` raised, stopped or was killed (OTP: ``{error, Reason}`` of `start`)."""
+
+
+class AlreadyStarted(StartFailed):
+    """The name is taken by `pid` (OTP: ``{error, {already_started, Pid}}``)."""
+
+    def __init__(self, reason: Any, message: str, pid: Any) -> None:
+        super().__init__(reason, message)
+        self.pid = pid
+
+
 class Throw(PyerlnodeError):
     """Erlang's ``throw(Value)``, raised by an exported function to answer a remote caller with a throw."""
 
@@ -184,3 +196,7 @@ class RpcFailed(RpcError):
     def __init__(self, reason: Any, message: str | None = None) -> None:
         super().__init__(message if message is not None else f"remote call failed: {reason!r}")
         self.reason = reason
+
+
+class ReceiveTimeout(PyerlnodeError, TimeoutError):
+    """No message that matches arrived in time."""

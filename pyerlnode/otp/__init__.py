@@ -1,0 +1,1 @@
+"""OTP's behaviours: generic servers and what is built from them."""

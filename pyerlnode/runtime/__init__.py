@@ -1,0 +1,1 @@
+"""Processes, mailboxes, links, monitors, timers: the actor model on gevent."""

@@ -1,0 +1,62 @@
+"""Where greenlets of this runtime wait: `Waiter`, a mailbox for one answer, and what ends a wait.
+
+A call does not go through the caller's mailbox: it registers a `Waiter` under a fresh alias, and a reply to that alias
+wakes the caller directly, whatever lies in its mailbox. The waiter leaves the table with the first outcome, so a late
+or second answer finds nothing and is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gevent import getcurrent
+
+from pyerlnode.runtime.scheduler import Scheduler
+from pyerlnode.runtime.timer import Timers
+
+PENDING: Final = 0
+REPLY: Final = 1
+DOWN: Final = 2
+TIMEOUT: Final = 3
+
+
+class Waiter:
+    """One outcome that a greenlet waits for: a reply, the end of the server, or the time-out."""
+
+    __slots__ = ("greenlet", "resumable", "scheduler", "state", "timers", "value")
+
+    def __init__(self, scheduler: Scheduler, timers: Timers) -> None:
+        self.scheduler = scheduler
+        self.timers = timers
+        self.state = PENDING
+        self.value: Any = None
+        self.greenlet: Any = None
+        self.resumable = False
+
+    def settle(self, state: int, value: Any) -> None:
+        """The outcome; only the first counts."""
+        if self.state == PENDING:
+            self.state = state
+            self.value = value
+            if self.resumable:
+                self.scheduler.wake(self)
+
+    def reply(self, message: Any) -> None:
+        """A message to the alias: ``{Tag, Reply}``; anything else is no answer, and is dropped."""
+        if type(message) is tuple and len(message) == 2:
+            self.settle(REPLY, message[1])
+
+    def wait(self, timeout: float | None) -> int:
+        """Park until there is an outcome; give its kind. `timeout` in seconds, None for ever."""
+        if self.state == PENDING:
+            timer = None if timeout is None else self.timers.start(timeout, self.settle, TIMEOUT, None)
+            self.greenlet = getcurrent()
+            self.resumable = True
+            try:
+                while self.state == PENDING:
+                    self.scheduler.switch()
+            finally:
+                self.resumable = False
+                if timer is not None:
+                    timer.cancel()
+        return self.state

@@ -1,0 +1,258 @@
+"""A process: a pid, a mailbox, links and monitors, and one of two kinds of body.
+
+A *function body* is a greenlet of its own that calls `receive`. A *handler body* (every OTP behaviour) is an
+object with ``handle(message)``; it has no greenlet while it is idle. Both are the same `Process`: what arrives, who is
+told of its end and how it dies does not depend on the kind.
+
+How a process ends: `exit` records the reason, takes it out of every table and tells its links and monitors, all in
+one go and whoever causes it; only then is its greenlet, if it has one that is not running just now, unwound by
+`ProcessKilled`. So nothing that a dying body does (or catches) can delay or alter what others see.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, Final
+
+from gevent import getcurrent
+from greenlet import greenlet
+
+from pyerlnode.errors import Exit, NotAProcess
+from pyerlnode.runtime.mailbox_core import NOTHING, take
+from pyerlnode.runtime.process_core import DIE, MESSAGE, LinkEnd, exit2, link_exit
+from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.runtime.scheduler import ProcessKilled
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid, Reference
+
+ALIVE: Final = object()
+
+
+class Body(greenlet):  # type: ignore[misc]  # greenlet has no types
+    """The greenlet of a function body."""
+
+    erl_process: Process
+    call: tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]] | None
+
+
+class Process:
+    """One process of a `System`. Made by `System.spawn` and its kin, not directly."""
+
+    __slots__ = (
+        "adopted",
+        "aliases",
+        "dictionary",
+        "exit_reason",
+        "greenlet",
+        "group_leader",
+        "handler",
+        "links",
+        "monitored_by",
+        "monitors",
+        "name",
+        "parked",
+        "pid",
+        "queue",
+        "resumable",
+        "system",
+        "trap_exit",
+    )
+
+    def __init__(self, system: Any, pid: Pid, group_leader: Pid | None) -> None:
+        self.system = system
+        self.pid = pid
+        self.group_leader = group_leader
+        self.exit_reason: Any = ALIVE
+        self.queue: deque[Any] | None = None
+        self.handler: Any = None
+        self.greenlet: Any = None
+        self.adopted = False
+        self.parked = False
+        """Wants to be woken by the next message: an idle handler body, or a greenlet in `receive`."""
+        self.resumable = False
+        """Its greenlet waits in a switch of ours, so the scheduler may switch to it."""
+        self.trap_exit = False
+        # The tables stay None until they are used: a million idle processes have none of them.
+        self.links: dict[Process | Pid, LinkEnd | None] | None = None
+        self.monitors: dict[tuple[int, ...], tuple[Reference, Process | Pid | tuple[Any, Any]]] | None = None
+        self.monitored_by: dict[Any, Any] | None = None
+        self.aliases: set[tuple[int, ...]] | None = None
+        self.name: Atom | None = None
+        self.dictionary: dict[Any, Any] | None = None
+
+    def __repr__(self) -> str:
+        state = "alive" if self.alive else f"exited {self.exit_reason!r}"
+        return f"<Process {self.pid} {state}>"
+
+    @property
+    def alive(self) -> bool:
+        return self.exit_reason is ALIVE
+
+    # --- mail ----------------------------------------------------------------------------------
+    def deliver(self, message: Any) -> None:
+        """Put `message` at the end of the mailbox and see that somebody looks at it."""
+        queue = self.queue
+        if queue is None:
+            queue = self.queue = deque()
+        queue.append(message)
+        if self.parked:
+            self.parked = False
+            self.system.scheduler.wake(self)
+
+    def deliver_first(self, message: Any) -> None:
+        """Put `message` before all others: a behaviour's note to itself, never a peer's message."""
+        self.deliver(message)
+        if self.queue is not None:
+            self.queue.rotate(1)
+
+    def receive(self, matches: Callable[[Any], Any] | None, timeout: float | None) -> Any:
+        """The next message that `matches`, or `NOTHING` after `timeout` seconds. Called by the body itself."""
+        timed_out: list[bool] = []
+        timer = None
+        looked_at = 0
+        me = getcurrent()
+        try:
+            while True:
+                self.check_alive()
+                queue = self.queue
+                if queue and len(queue) > looked_at:
+                    message = queue.popleft() if matches is None else take(queue, matches, looked_at)
+                    if message is not NOTHING:
+                        return message
+                    looked_at = len(queue)
+                if timed_out or timeout == 0:
+                    return NOTHING
+                if timer is None and timeout is not None:
+                    timer = self.system.timers.start(timeout, self._receive_timed_out, timed_out)
+                self._park(me)
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _receive_timed_out(self, timed_out: list[bool]) -> None:
+        timed_out.append(True)
+        if self.parked:
+            self.parked = False
+            self.system.scheduler.wake(self)
+
+    def _park(self, me: Any) -> None:
+        self.greenlet = me
+        self.parked = self.resumable = True
+        try:
+            self.system.scheduler.switch()
+        finally:
+            self.parked = self.resumable = False
+
+    def check_alive(self) -> None:
+        if self.exit_reason is not ALIVE:
+            if self.adopted:  # the greenlet belongs to the program: it gets an error that it can handle
+                raise Exit(self.exit_reason, f"this process was ended by an exit signal: {self.exit_reason!r}")
+            raise ProcessKilled
+
+    # --- the body ------------------------------------------------------------------------------
+    def start_function(self, fn: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Give it a function body; it runs when the scheduler comes to it."""
+        body = Body(self._run_function, self.system.scheduler.hub)
+        body.erl_process = self
+        body.gr_context = copy_context()
+        self.greenlet = body
+        self.resumable = True
+        body.call = (fn, args, kwargs)
+        self.system.scheduler.wake(self)
+
+    def _run_function(self) -> None:
+        self.resumable = False
+        if self.exit_reason is not ALIVE:  # killed before its first turn
+            return
+        fn, args, kwargs = self.greenlet.call
+        self.greenlet.call = None  # what it was given lives as long as the body uses it
+        try:
+            fn(*args, **kwargs)
+        except ProcessKilled:
+            return
+        except BaseException as error:
+            self.crashed(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self.exit(A.normal)
+
+    def crashed(self, error: BaseException) -> None:
+        """The body let `error` escape: report it, unless it is an exit, and end."""
+        if self.exit_reason is ALIVE:
+            if not isinstance(error, Exit):
+                self.system.report_crash(self, error)
+            self.exit(exit_reason(error))
+
+    # --- the end -------------------------------------------------------------------------------
+    def exit(self, reason: Any) -> None:
+        """End with `reason`: tell links and monitors, leave every table, unwind the body."""
+        if self.exit_reason is not ALIVE:
+            return
+        self.exit_reason = reason
+        self.system.bury(self)
+        target = self.greenlet
+        if self.adopted:
+            if self.resumable:
+                self.system.scheduler.wake(self)
+        elif target is not None:  # a body that runs just now is unwound where it next waits
+            self.system.scheduler.throw(self, target)
+
+    def exit_signal(self, from_: Pid, reason: Any) -> None:
+        """``exit(Pid, Reason)`` from `from_`."""
+        self._decide(exit2(self.trap_exit, reason, from_self=from_ == self.pid), from_)
+
+    def link_broken(self, from_: Pid, reason: Any) -> None:
+        """The other end of an active link, already removed, has ended with `reason`."""
+        self._decide(link_exit(self.trap_exit, reason), from_)
+
+    def _decide(self, outcome: tuple[int, Any], from_: Pid) -> None:
+        what, reason = outcome
+        if what == DIE:
+            self.exit(reason)
+        elif what == MESSAGE:
+            self.deliver((A.EXIT, from_, reason))
+
+
+def current() -> Process | None:
+    """The process that the current greenlet runs, if any."""
+    return getattr(getcurrent(), "erl_process", None)
+
+
+def require_current() -> Process:
+    process = current()
+    if process is None:
+        raise NotAProcess("this greenlet is no process: spawn one, or use the methods of the node")
+    return process
+
+
+def adopt(system: Any) -> Process:
+    """The process of the current greenlet in `system`; made on first use, and again after it was ended by a signal."""
+    me = getcurrent()
+    process: Process | None = getattr(me, "erl_process", None)
+    if process is not None and process.system is system and process.alive:
+        return process
+    if process is not None and not process.adopted and process.alive:
+        raise NotAProcess("this greenlet is a process of another node")
+    made: Process = system.new_process(None)
+    made.adopted = True
+    made.greenlet = me
+    me.erl_process = made
+    if hasattr(me, "rawlink"):  # a gevent Greenlet tells when it ends; the main greenlet lives as long as the program
+        me.rawlink(lambda _: made.exit(A.normal))
+    return made
+
+
+def run_as(process: Process, fn: Callable[[], Any]) -> Any:
+    """Run `fn` as `process` on the current greenlet; a kill of `process` meanwhile unwinds `fn` alone."""
+    me = getcurrent()
+    before = getattr(me, "erl_process", None)
+    me.erl_process = process
+    process.greenlet = me
+    try:
+        return fn()
+    finally:
+        me.erl_process = before
+        process.greenlet = None

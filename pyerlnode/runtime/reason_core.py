@@ -1,0 +1,54 @@
+"""How a Python exception looks as an Erlang exit reason, and back as text.
+
+A process that ends by an exception exits with ``{python_error, Type, Message, Stack}``: `Type` and `Message`
+are binaries, `Stack` is a list of Erlang frames ``{Module, Function, Arity, [{file, File}, {line, Line}]}``, innermost
+first, so `Exception.format_stacktrace/1` and Erlang's error printer show Python's frames. `Exit` has its own reason.
+"""
+
+from __future__ import annotations
+
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+from pyerlnode.errors import Exit
+from pyerlnode.term.atom import A, Atom
+
+MAX_FRAMES = 32
+MAX_MESSAGE = 4_096
+
+
+def exit_reason(error: BaseException) -> Any:
+    """The reason with which a process ends that let `error` escape."""
+    return error.reason if isinstance(error, Exit) else python_error(error)
+
+
+def python_error(error: BaseException) -> tuple[Any, ...]:
+    """``{python_error, Type, Message, Stack}`` of an exception."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return A.python_error, name.encode(), _message(error), erlang_stack(error.__traceback__)
+
+
+def _message(error: BaseException) -> bytes:
+    try:
+        text = str(error)
+    except Exception as broken:  # a user's __str__ may raise; the crash report must not
+        text = f"<str() of the exception raised {type(broken).__name__}>"
+    return text[:MAX_MESSAGE].encode("utf-8", "replace")
+
+
+def erlang_stack(traceback: TracebackType | None) -> list[tuple[Any, ...]]:
+    """Erlang's frames of a traceback, innermost first; frames of this library's own shells are left out."""
+    frames: list[tuple[Any, ...]] = []
+    while traceback is not None:
+        frames.append(_frame(traceback.tb_frame, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    users = [f for f in frames if not f[0].name.startswith(("pyerlnode.runtime.", "pyerlnode.otp."))] or frames
+    return users[: -MAX_FRAMES - 1 : -1]
+
+
+def _frame(frame: FrameType, line: int) -> tuple[Any, ...]:
+    code: CodeType = frame.f_code
+    module = Atom(str(frame.f_globals.get("__name__", "?"))[:255])
+    where = [(A.file, list(code.co_filename.encode("utf-8", "replace"))), (A.line, line)]
+    return module, Atom(code.co_name[:255]), code.co_argcount, where

@@ -1,0 +1,222 @@
+"""Signals to and from other nodes: one `RemoteNode` per peer holds what must be told when the peer is lost.
+
+`send` side: `System.route(node)` gives the `Route` that `kernel.net_kernel` has installed (a connection); the runtime
+never learns what a socket is. Receiving side: a connection calls `RemoteNode.deliver` with each `Signal` in the order
+of the wire; it carries out what protocol.md C.6 says of the signal, and always ends in an outcome: a message, an exit, a
+DOWN, an answer with `noproc`, or a silent drop where OTP drops silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pyerlnode.runtime.mailbox import DOWN, Waiter
+from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.process_core import LinkEnd
+from pyerlnode.signal import (
+    Demonitor,
+    Exit2,
+    ExitSignal,
+    GroupLeader,
+    Link,
+    Message,
+    Monitor,
+    MonitorExit,
+    Signal,
+    SpawnReply,
+    SpawnRequest,
+    Unlink,
+    UnlinkAck,
+)
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid, Reference
+
+
+class Route(Protocol):
+    """Carries signals to one node, in order."""
+
+    def send(self, signal: Signal, /) -> object:
+        """Encode and queue `signal`. Raises `EncodeError` before anything is queued; a closed route drops it."""
+        ...
+
+
+class RemoteWatcher:
+    """A process of another node that monitors one of ours; `named` is how it named it."""
+
+    __slots__ = ("named", "node", "pid", "ref")
+
+    def __init__(self, node: RemoteNode, pid: Pid, ref: Reference, named: Pid | Atom) -> None:
+        self.node = node
+        self.pid = pid
+        self.ref = ref
+        self.named = named
+
+    def down(self, reason: Any) -> None:
+        del self.node.watchers[self.ref]
+        self.node.tell(MonitorExit(self.named, self.pid, self.ref, reason))
+
+
+class RemoteNode:
+    """A peer as the runtime knows it: its route while connected, and every relation that ends with it."""
+
+    def __init__(self, system: Any, node: Atom) -> None:
+        self.system = system
+        self.node = node
+        self.route: Route | None = None
+        self.linked: dict[tuple[Process, Pid], None] = {}
+        self.monitors: dict[tuple[int, ...], tuple[Process | Waiter, Reference, Any]] = {}
+        """Our monitors of its processes, by the words of the reference."""
+        self.watchers: dict[Reference, Process] = {}
+        """Its monitors of our processes."""
+        self.spawns: dict[tuple[int, ...], Any] = {}
+        """Our spawn requests that it has not answered."""
+        self._on: dict[type, Callable[[Any], None]] = {
+            Link: self._link,
+            Unlink: self._unlink,
+            UnlinkAck: self._unlink_ack,
+            ExitSignal: self._exit,
+            Exit2: self._exit2,
+            Monitor: self._monitor,
+            Demonitor: self._demonitor,
+            MonitorExit: self._monitor_exit,
+            GroupLeader: self._group_leader,
+            SpawnRequest: self._spawn_request,
+            SpawnReply: self._spawn_reply,
+        }
+
+    def tell(self, signal: Signal) -> None:
+        """Send when connected; a peer that is lost has been told `noconnection` by its own node."""
+        if self.route is not None:
+            self.system.send_safely(self.route, signal)
+
+    def deliver(self, signal: Signal) -> None:
+        """One signal from the peer."""
+        if type(signal) is Message:
+            to = signal.to
+            kind = type(to)
+            if kind is Pid:
+                process = self.system.process(to)
+            elif kind is Atom:
+                process = self.system.registry.names.get(to)
+            else:
+                self.system.to_alias(to, signal.message)
+                return
+            if process is not None:
+                process.deliver(signal.message)
+        else:
+            self._on[type(signal)](signal)
+
+    # --- links ---------------------------------------------------------------------------------
+    def _link(self, signal: Link) -> None:
+        process = self.system.process(signal.to)
+        if process is None:
+            self.tell(ExitSignal(signal.to, signal.from_, A.noproc))
+            return
+        end = self.link_end(process, signal.from_)
+        if end is None:
+            self.add_link(process, signal.from_)
+        else:
+            end.link_received()
+
+    def _unlink(self, signal: Unlink) -> None:
+        process = self.system.process(signal.to)
+        end = self.link_end(process, signal.from_)
+        if process is not None and end is not None and end.unlink_received():
+            self.remove_link(process, signal.from_)
+        self.tell(UnlinkAck(signal.id, signal.to, signal.from_))
+
+    def _unlink_ack(self, signal: UnlinkAck) -> None:
+        process = self.system.process(signal.to)
+        end = self.link_end(process, signal.from_)
+        if process is not None and end is not None and end.ack_received(signal.id):
+            self.remove_link(process, signal.from_)
+
+    def _exit(self, signal: ExitSignal) -> None:
+        process = self.system.process(signal.to)
+        end = self.link_end(process, signal.from_)
+        if process is not None and end is not None and end.exit_received():
+            self.remove_link(process, signal.from_)
+            process.link_broken(signal.from_, signal.reason)
+
+    def _exit2(self, signal: Exit2) -> None:
+        process = self.system.find(signal.to)
+        if process is not None:
+            process.exit_signal(signal.from_, signal.reason)
+
+    @staticmethod
+    def link_end(process: Process | None, other: Pid) -> LinkEnd | None:
+        return None if process is None or process.links is None else process.links.get(other)
+
+    def add_link(self, process: Process, other: Pid) -> None:
+        if process.links is None:
+            process.links = {}
+        process.links[other] = LinkEnd()
+        self.linked[process, other] = None
+
+    def remove_link(self, process: Process, other: Pid) -> None:
+        if process.links is not None:
+            process.links.pop(other, None)
+        self.linked.pop((process, other), None)
+
+    # --- monitors ------------------------------------------------------------------------------
+    def _monitor(self, signal: Monitor) -> None:
+        process = self.system.find(signal.to)
+        if process is None:
+            self.tell(MonitorExit(signal.to, signal.from_, signal.ref, A.noproc))
+            return
+        if process.monitored_by is None:
+            process.monitored_by = {}
+        process.monitored_by[signal.ref] = RemoteWatcher(self, signal.from_, signal.ref, signal.to)
+        self.watchers[signal.ref] = process
+
+    def _demonitor(self, signal: Demonitor) -> None:
+        process = self.watchers.pop(signal.ref, None)
+        if process is not None and process.monitored_by is not None:
+            process.monitored_by.pop(signal.ref, None)
+
+    def _monitor_exit(self, signal: MonitorExit) -> None:
+        self._down(signal.ref.words, signal.reason)
+
+    def _down(self, words: tuple[int, ...], reason: Any) -> None:
+        known = self.monitors.pop(words, None)
+        if known is None:
+            return  # removed meanwhile: the DOWN that was under way is dropped
+        watcher, ref, target = known
+        if type(watcher) is Waiter:
+            watcher.settle(DOWN, reason)
+        else:
+            watcher.monitors.pop(words, None)  # type: ignore[union-attr]  # a Process, whose monitor this is
+            watcher.deliver((A.DOWN, ref, A.process, target, reason))  # type: ignore[union-attr]
+
+    # --- the rest ------------------------------------------------------------------------------
+    def _group_leader(self, signal: GroupLeader) -> None:
+        process = self.system.process(signal.to)
+        if process is not None:
+            process.group_leader = signal.leader
+
+    def _spawn_request(self, signal: SpawnRequest) -> None:
+        self.system.on_spawn_request(self, signal)
+
+    def _spawn_reply(self, signal: SpawnReply) -> None:
+        pending = self.spawns.pop(signal.ref.words, None)
+        if pending is not None:
+            pending(signal)
+
+    def lost(self, reason: Any = A.noconnection) -> None:
+        """The connection is gone: every link and monitor across it learns `reason`, once."""
+        self.route = None
+        linked, self.linked = self.linked, {}
+        monitors, watchers, spawns = list(self.monitors), self.watchers, self.spawns
+        self.watchers, self.spawns = {}, {}
+        for ref, process in watchers.items():
+            if process.monitored_by is not None:
+                process.monitored_by.pop(ref, None)
+        for process, other in linked:
+            end = None if process.links is None else process.links.pop(other, None)
+            if end is not None and end.active:
+                process.link_broken(other, reason)
+        for words in monitors:
+            self._down(words, reason)
+        for pending in spawns.values():
+            pending(None)

@@ -1,0 +1,66 @@
+"""The timer wheel driven by one timer of gevent's loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from math import inf
+from time import monotonic
+from typing import Any
+
+from pyerlnode.runtime.timer_core import Timer, TimerWheel
+
+log = logging.getLogger("pyerlnode.timer")
+
+
+class Timers:
+    """Starts timers; each fires in the hub, so a callback must not block (deliver a message, wake a greenlet)."""
+
+    __slots__ = ("_armed", "_loop", "_watcher", "now", "wheel")
+
+    def __init__(self, loop: Any, now: Callable[[], float] = monotonic) -> None:
+        self._loop = loop
+        self.now = now
+        self.wheel = TimerWheel()
+        self._armed = inf
+        self._watcher: Any = None
+
+    def start(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call `callback(*args)` after `delay` seconds."""
+        timer = self.wheel.start(self.now(), delay if delay > 0 else 0.0, callback, *args)
+        if timer.deadline < self._armed:
+            self._arm(timer.deadline)
+        return timer
+
+    def _arm(self, deadline: float) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+        self._armed = deadline
+        # +1 ms: a deadline is rounded up to its tick, so waking earlier would find nothing due.
+        self._watcher = self._loop.timer(max(0.0, deadline - self.now()) + 0.001)
+        self._watcher.start(self._fire)
+
+    def _fire(self) -> None:
+        self._watcher.close()
+        self._watcher = None
+        self._armed = inf
+        for timer in self.wheel.expire(self.now()):
+            self._call(timer)
+        deadline = self.wheel.next_deadline()
+        if deadline is not None and deadline < self._armed:
+            self._arm(deadline)
+
+    @staticmethod
+    def _call(timer: Timer) -> None:
+        try:
+            timer.callback(*timer.args)
+        except Exception:  # the other timers of this tick are due all the same
+            log.exception("a timer's callback raised")
+
+    def close(self) -> None:
+        """Forget every timer."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+        self._armed = inf
+        self.wheel = TimerWheel()
