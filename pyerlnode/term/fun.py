@@ -73,9 +73,7 @@ class Fun:
 
     def with_free(self, free: tuple[Any, ...]) -> Fun:
         """The same closure over other values."""
-        return Fun(
-            self.module, self.arity, self.uniq, self.index, self.old_index, self.old_uniq, self.pid, free
-        )
+        return Fun(self.module, self.arity, self.uniq, self.index, self.old_index, self.old_uniq, self.pid, free)
 
     def _identity(self) -> tuple[Any, ...]:
         return self.module, self.arity, self.uniq, self.index, self.old_index, self.old_uniq, self.pid
