@@ -1,0 +1,72 @@
+"""What every interop test stands on: the project's own plugin, a clean BEAM, and a check that nothing is left.
+
+The fixtures `beam`, `beam_factory` and `cluster` are the plugin's (`pyerlnode.testing.plugin`). Each
+Python node of a test runs in the hub of the main thread, beside the test itself.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyerlnode.testing import leaks
+from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.waiting import wait_for
+
+BEAM_SRC = Path(__file__).parent / "beam_src"
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    # From a source tree that is not installed there is no entry point that would load the plugin.
+    if not pluginmanager.has_plugin("pyerlnode"):
+        pluginmanager.import_plugin("pyerlnode.testing.plugin")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(beam_session: Beam) -> Iterator[None]:
+    """Law 8: whatever a node starts, it stops."""
+    before = leaks.snapshot(beam_session.epmd)
+    yield
+    leaks.assert_no_leaks(before, beam_session.epmd)
+
+
+@pytest.fixture
+def beam(beam: Beam) -> Iterator[Beam]:
+    """The plugin's, and nothing that a Python node had started there may be left when that node is gone."""
+    yield beam
+    if beam.running():
+        wait_for(lambda: not beam.foreign(), 2, "the end of what Python nodes have started on the BEAM")
+
+
+@pytest.fixture
+def python(beam: Beam) -> Iterator[Callable[..., Any]]:
+    """Makes Python nodes with the BEAM's cookie at its EPMD, stopped after the test: ``python(ticktime=5.0)``."""
+    from pyerlnode import Node
+    from pyerlnode.testing.plugin import python_name
+
+    with ExitStack() as stack:
+
+        def make(name: str | None = None, **options: Any) -> Any:
+            settings = {"cookie": beam.cookie, "epmd_port": beam.epmd_port, **options}
+            return stack.enter_context(Node(name or python_name(), **settings))
+
+        yield make
+
+
+@pytest.fixture
+def node(python: Callable[..., Any]) -> Any:
+    """A Python node, not connected yet."""
+    return python()
+
+
+@pytest.fixture
+def helper(beam: Beam) -> Callable[[str], Beam]:
+    """Loads a module of `beam_src` on the BEAM and gives the BEAM: ``helper("echo.erl")``."""
+
+    def load(name: str) -> Beam:
+        beam.load(BEAM_SRC / name)
+        return beam
+
+    return load

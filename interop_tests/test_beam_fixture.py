@@ -1,0 +1,113 @@
+"""The fixture itself: a BEAM that boots, obeys, is cleaned, dies and comes back."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pyerlnode.term.atom import A
+from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
+
+
+def test_eval_gives_plain_values(beam: Beam) -> None:
+    assert beam.eval('{1, 1.5, <<"b">>, "abc", #{a => [true, nil, undefined]}}') == (
+        1, 1.5, b"b", [97, 98, 99], {A.a: [True, None, A.undefined]},
+    )  # fmt: skip
+
+
+def test_bindings_arrive_as_they_are(beam: Beam) -> None:
+    pid = beam.eval("self()")
+    values = [1, 1 << 80, -1.5, b"\xff", A.ok, None, True, pid, (), [], {A.a: [b"x"]}, ([1, A["weird one"]], "é")]
+    assert beam.eval("X", X=values) == [*values[:-1], ([1, A["weird one"]], "é".encode())]
+
+
+def test_text_holds_apart_what_python_would_merge(beam: Beam) -> None:
+    assert beam.text("#{1 => a, 1.0 => b, true => c}") == "#{1 => a,1.0 => b,true => c}"
+
+
+@pytest.mark.beam(elixir=True)
+def test_elixir_is_there_after_the_same_boot(beam: Beam) -> None:
+    assert beam.elixir("Enum.sum(list)", list=[1, 2, 39]) == 42
+    assert beam.elixir_text("%{a: x}", x="é") == '%{a: "é"}'
+
+
+def test_an_exception_there_is_a_beam_error_here(beam: Beam) -> None:
+    with pytest.raises(BeamError) as caught:
+        beam.eval("throw({not_this, 1})")
+    assert (caught.value.kind, caught.value.reason) == ("throw", (A.not_this, 1))
+
+
+def test_source_that_does_not_parse_says_where(beam: Beam) -> None:
+    with pytest.raises(BeamError, match="line 2"):
+        beam.eval("1,\n2 +")
+
+
+def test_an_answer_that_does_not_come_is_a_timeout_and_the_next_one_arrives(beam: Beam) -> None:
+    with pytest.raises(BeamTimeout, match=r"within 0\.05 s"):
+        beam.eval("receive never -> ok end", 0.05)
+    assert beam.eval("1") == 1
+
+
+def test_the_beams_own_output_does_not_disturb_and_is_in_the_logs(beam: Beam) -> None:
+    position = beam.log_position
+    assert beam.eval('io:format("to the leader~n"), erlang:display(raw), io:format(user, "to the user~n", []), 7') == 7
+    beam.eval('io:format(user, "", [])')
+    assert {"to the leader", "raw", "to the user"} <= set(beam.logs_since(position).split("\n")) | {
+        line.strip() for line in beam.logs_since(position).split("\n")
+    }
+
+
+def test_clean_kills_what_was_spawned_and_only_that(beam: Beam) -> None:
+    before = beam.eval("length(processes())")
+    pid = beam.eval("spawn(fun() -> process_flag(trap_exit, true), receive never -> ok end end)")
+    assert beam.clean() == 1
+    assert beam.eval("is_process_alive(P)", P=pid) is False
+    assert beam.eval("length(processes())") <= before
+
+
+def test_wait_until_says_what_it_saw_last(beam: Beam) -> None:
+    beam.wait_until("true")
+    with pytest.raises(AssertionError, match=r"last seen: A\.almost"):
+        beam.wait_until("almost", 0.05)
+
+
+def test_a_big_term_passes_both_ways(beam: Beam) -> None:
+    data = bytes(range(256)) * 8192
+    assert beam.eval("{byte_size(B), B}", B=data) == (len(data), data)
+
+
+def test_a_killed_beam_says_so_and_restarts_under_its_name(beam_factory: Callable[..., Beam]) -> None:
+    beam = beam_factory()
+    creation = beam.eval("erlang:system_info(creation)")
+    beam.kill9()
+    with pytest.raises(BeamDown, match="SIGKILL"):
+        beam.eval("1")
+    beam.restart()
+    assert beam.eval("node()") is beam.node
+    assert beam.eval("erlang:system_info(creation)") != creation
+
+
+def test_a_suspended_beam_is_silent_until_it_is_resumed(beam_factory: Callable[..., Beam]) -> None:
+    beam = beam_factory()
+    with beam.suspended_for_block(), pytest.raises(BeamTimeout):
+        beam.eval("1", 0.05)
+    assert beam.eval("2") == 2
+
+
+def test_two_beams_meet_and_block_dist_parts_them(beam: Beam, beam_factory: Callable[..., Beam]) -> None:
+    other = beam_factory(cookie=beam.cookie)
+    assert beam.eval("net_adm:ping(N)", N=other.node) is A.pong
+    beam.block_dist(other.name)
+    beam.wait_until("not lists:member(N, nodes(connected))", 5.0, N=other.node)
+    assert other.eval("net_adm:ping(N)", N=beam.node) is A.pang
+    beam.unblock_dist(other.name)
+    assert other.eval("net_adm:ping(N)", N=beam.node) is A.pong
+
+
+def test_epmd_dies_and_comes_back_at_its_port(beam_factory: Callable[..., Beam]) -> None:
+    beam = beam_factory(own_epmd=True)
+    port = beam.epmd_port
+    assert list(beam.epmd.names()) == [beam.name.partition("@")[0]]
+    beam.stop_epmd()
+    beam.start_epmd()
+    assert beam.epmd_port == port

@@ -1,0 +1,187 @@
+%% The part of a test's BEAM that obeys the test: requests come in on standard input, answers go out on
+%% file descriptor 3, each framed by four bytes of length. It knows nothing of pyerlnode.
+%%
+%% A request is <<Id:32, Term/binary>>, its answer <<Id:32, Term/binary>>. Each request runs in a
+%% process of its own, so that one that waits does not hold up the others; all of them, and whatever
+%% they spawn, have the group leader `leader`, by which clean/1 knows what a test has left behind.
+-module(pyerlnode_beam_agent).
+-export([start/1]).
+
+start(Port) ->
+    register(pyerlnode_beam_agent, self()),
+    Leader = spawn(fun leader/0),
+    try
+        loop(Port, Leader)
+    catch
+        Class:Reason -> erlang:display({agent, Class, Reason}), erlang:halt(2)
+    end.
+
+loop(Port, Leader) ->
+    receive
+        {Port, {data, <<Id:32, Request/binary>>}} ->
+            spawn(fun() -> answer(Port, Leader, Id, Request) end),
+            loop(Port, Leader);
+        {Port, eof} ->
+            %% The test run is over, however it ended. Unless it asked to keep this node, so is the node.
+            persistent_term:get(pyerlnode_beam_keep, false) orelse erlang:halt(0, [{flush, false}]),
+            loop(Port, Leader);
+        _ ->
+            loop(Port, Leader)
+    end.
+
+answer(Port, Leader, Id, Request) ->
+    group_leader(Leader, self()),
+    Answer =
+        try
+            {ok, request(binary_to_term(Request))}
+        catch
+            Class:Reason:Stack -> {Class, Reason, text(Stack), text(Reason)}
+        end,
+    port_command(Port, [<<Id:32>>, term_to_binary(Answer, [{minor_version, 2}])]).
+
+request({eval, Source, Bindings}) -> eval(parse(Source), Bindings);
+request({text, Source, Bindings}) -> text(eval(parse(Source), Bindings));
+request({elixir, Source, Bindings}) -> elixir(Source, Bindings);
+request({elixir_text, Source, Bindings}) -> 'Elixir.Kernel':inspect(elixir(Source, Bindings), [{limit, infinity}]);
+request({apply, Module, Function, Args}) -> apply(Module, Function, Args);
+request({wait_until, Source, Bindings, Milliseconds}) ->
+    wait_until(parse(Source), Bindings, erlang:monotonic_time(millisecond) + Milliseconds);
+request({load_erl, File, Source}) -> load_erl(binary_to_list(File), Source);
+request({load_ex, File, Source}) ->
+    with_elixir(),
+    [Module || {Module, _Code} <- 'Elixir.Code':compile_string(Source, File)];
+request({reload, Module, Code}) ->
+    {module, Module} = code:load_binary(Module, atom_to_list(Module), Code),
+    Module;
+request(facts) -> facts();
+request(foreign) -> [describe(P) || P <- processes(), is_foreign(P)];
+request(keep) -> persistent_term:put(pyerlnode_beam_keep, true);
+request(clean) -> clean().
+
+facts() ->
+    #{
+        name => node(),
+        otp => list_to_integer(erlang:system_info(otp_release)),
+        erts => list_to_binary(erlang:system_info(version)),
+        os_pid => list_to_integer(os:getpid()),
+        elixir => elixir_version(),
+        code => code_of_agent()
+    }.
+
+code_of_agent() -> persistent_term:get(pyerlnode_beam_agent, <<>>).
+
+elixir_version() ->
+    case code:where_is_file("elixir.app") of
+        non_existing ->
+            <<>>;
+        File ->
+            {ok, [{application, elixir, Keys}]} = file:consult(File),
+            unicode:characters_to_binary(proplists:get_value(vsn, Keys))
+    end.
+
+%% --- evaluation ------------------------------------------------------------------------------
+parse(Source) ->
+    case erl_scan:string(unicode:characters_to_list(Source)) of
+        {ok, Tokens, End} ->
+            case erl_parse:parse_exprs(dotted(Tokens, End)) of
+                {ok, Exprs} -> Exprs;
+                {error, Why} -> error({syntax, unicode:characters_to_binary(format_error(Why))})
+            end;
+        {error, Why, _} ->
+            error({syntax, unicode:characters_to_binary(format_error(Why))})
+    end.
+
+dotted(Tokens, End) ->
+    case lists:reverse(Tokens) of
+        [{dot, _} | _] -> Tokens;
+        _ -> Tokens ++ [{dot, End}]
+    end.
+
+format_error({Line, Module, Why}) -> io_lib:format("line ~p: ~ts", [Line, Module:format_error(Why)]).
+
+eval(Exprs, Bindings) ->
+    {value, Value, _} = erl_eval:exprs(Exprs, maps:fold(fun erl_eval:add_binding/3, erl_eval:new_bindings(), Bindings)),
+    Value.
+
+elixir(Source, Bindings) ->
+    with_elixir(),
+    {Value, _} = 'Elixir.Code':eval_string(Source, maps:to_list(Bindings), []),
+    Value.
+
+with_elixir() ->
+    case application:ensure_all_started(elixir) of
+        {ok, _} -> ok;
+        _ -> error(no_elixir)
+    end.
+
+wait_until(Exprs, Bindings, Deadline) ->
+    case eval(Exprs, Bindings) of
+        true ->
+            true;
+        Other ->
+            case erlang:monotonic_time(millisecond) > Deadline of
+                true ->
+                    error({not_until_timeout, Other});
+                false ->
+                    receive after 5 -> ok end,
+                    wait_until(Exprs, Bindings, Deadline)
+            end
+    end.
+
+text(Term) -> unicode:characters_to_binary(io_lib:format("~0tp", [Term])).
+
+%% --- modules of a test -------------------------------------------------------------------------
+%% Through a file in a directory of its own: -include and ?FILE work, and the compiler's messages name it.
+load_erl(Name, Source) ->
+    Directory = filename:join(temporary(), "pyerlnode_" ++ os:getpid() ++ integer_to_list(erlang:unique_integer([positive]))),
+    File = filename:join(Directory, Name),
+    ok = filelib:ensure_dir(File),
+    ok = file:write_file(File, Source),
+    try compile:file(File, [binary, return_errors, report_warnings, debug_info]) of
+        {ok, Module, Code} ->
+            {module, Module} = code:load_binary(Module, File, Code),
+            {Module, Code};
+        {error, Errors, _} ->
+            error({compile, text([{Line, lists:flatten(M:format_error(W))} || {_, L} <- Errors, {Line, M, W} <- L])})
+    after
+        file:delete(File),
+        file:del_dir(Directory)
+    end.
+
+temporary() -> os:getenv("TMPDIR", "/tmp").
+
+%% --- what a test leaves --------------------------------------------------------------------------
+%% Its own processes have our group leader; what a remote node had started here has that node's.
+leader() ->
+    receive
+        {io_request, _, _, _} = Request -> user ! Request;
+        _ -> ok
+    end,
+    leader().
+
+is_foreign(P) -> leader_is(P, fun(Leader) -> node(Leader) =/= node() end).
+
+leader_is(P, Test) ->
+    case process_info(P, group_leader) of
+        {group_leader, Leader} -> Test(Leader);
+        undefined -> false
+    end.
+
+describe(P) -> text({P, process_info(P, [registered_name, initial_call, current_function])}).
+
+clean() ->
+    Own = group_leader(),
+    Left = [P || P <- processes(), P =/= self(), leader_is(P, fun(L) -> L =:= Own orelse node(L) =/= node() end)],
+    Monitors = [{P, monitor(process, P)} || P <- Left],
+    [exit(P, kill) || P <- Left],
+    [receive {'DOWN', Ref, process, P, _} -> ok end || {P, Ref} <- Monitors],
+    [erlang:disconnect_node(Node) || Node <- nodes(connected)],
+    settled(100),
+    length(Left).
+
+settled(0) -> error({still_connected, nodes(connected)});
+settled(N) ->
+    case nodes(connected) of
+        [] -> ok;
+        _ -> receive after 10 -> ok end, settled(N - 1)
+    end.

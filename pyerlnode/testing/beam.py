@@ -1,0 +1,360 @@
+"""`Beam`: a real Erlang node in the hands of a test.
+
+    beam.eval("lists:sum([1, 2, X])", X=39)            # 42
+    beam.elixir("GenServer.call({:counter, node}, :get)", node=A["py@127.0.0.1"])
+    pid = beam.eval("spawn(fun() -> receive stop -> ok end end)")
+    beam.kill9()
+
+It is started without a shell, under a name of its own and at an EPMD of its own, and it obeys over
+standard input and output (`channel`, `agent.erl`), so nothing of the protocol under test is needed to
+drive it. Its own output goes to `logs`. It ends when this process ends: its standard input is a pipe.
+
+Every `eval` runs in a process of its own: what it registers or monitors in its own name ends with it,
+and what it spawns lives on until `clean`. While it waits, the greenlets of this thread run (`waiting`).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.testing import waiting
+from pyerlnode.testing.channel import Channel
+from pyerlnode.testing.epmd import ADDRESS, Epmd
+from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
+from pyerlnode.testing.launch import Launcher, Program
+
+BOOT_S = 30.0
+"""What a boot may take on a crowded machine; it takes 0.2 s."""
+ANSWER_S = 15.0
+
+AGENT = Path(__file__).with_name("agent.erl")
+# Elixir's directories are found beside the real file of `elixir`, so one boot serves both languages.
+# File descriptor 3 becomes the channel; whatever else the BEAM prints goes to standard error.
+SCRIPT = """
+e=$(command -v elixir) && e=$(readlink -f "$e") && e=${e%/bin/elixir}/lib &&
+  [ -d "$e/elixir/ebin" ] && set -- -pa "$e"/*/ebin "$@"
+exec erl "$@" 3>&1 1>&2
+"""
+BOOT = """
+spawn(fun() ->
+  Port = open_port({fd, 0, 3}, [binary, {packet, 4}, eof]),
+  port_command(Port, [<<"pyerlnode:">>, erlang:system_info(version)]),
+  Forms = fun Forms([], _) -> []; Forms([{dot, _} = Dot | Rest], Form) ->
+      {ok, Parsed} = erl_parse:parse_form(lists:reverse([Dot | Form])), [Parsed | Forms(Rest, [])];
+    Forms([Token | Rest], Form) -> Forms(Rest, [Token | Form]) end,
+  Code = receive
+    {Port, {data, <<"FOR1", _/binary>> = Ready}} -> Ready;
+    {Port, {data, Source}} ->
+      {ok, Tokens, _} = erl_scan:string(binary_to_list(Source)),
+      {ok, _, Made} = compile:forms(Forms(Tokens, []), [deterministic]),
+      Made;
+    {Port, eof} -> erlang:halt(0)
+  end,
+  persistent_term:put(pyerlnode_beam_agent, Code),
+  {module, Agent} = code:load_binary(pyerlnode_beam_agent, "agent.erl", Code),
+  Agent:start(Port)
+end)
+"""
+_agents: dict[str, bytes] = {}
+"""The agent as each release has compiled it, by the version of its runtime system."""
+
+
+class Beam:
+    """One node of a BEAM; `start` boots it, `stop` ends it.
+
+    Attributes:
+        name: its node name, `beam_…@127.0.0.1`.
+        cookie: its cookie, made for it (or given).
+        otp: its OTP release, `25`; 0 before the boot.
+        elixir_version: `"1.14.0"`; empty where there is no Elixir.
+        epmd: its `Epmd`.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        epmd: Epmd,
+        *,
+        name: str | None = None,
+        cookie: str | None = None,
+        hidden: bool = False,
+        args: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.launcher = launcher
+        self.epmd = epmd
+        self.name = name or f"beam_{uuid.uuid4().hex[:10]}@{ADDRESS}"
+        self.cookie = cookie or uuid.uuid4().hex
+        self.otp = 0
+        self.elixir_version = ""
+        self._args = (*(("-hidden",) if hidden else ()), *args)
+        self._env = dict(env or {})
+        self._program: Program | None = None
+        self._channel: Channel | None = None
+        self._suspended = False
+        self._blocked: set[Atom] = set()
+        self._output = _unnamed_file()
+        weakref.finalize(self, os.close, self._output)
+        self._loaded: dict[str, tuple[str, Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Beam {self.name} OTP {self.otp or '?'} ({self.launcher.label})>"
+
+    def __enter__(self) -> Beam:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # --- life --------------------------------------------------------------------------------------
+    def start(self) -> Beam:
+        """Boot it and wait until it obeys; does nothing when it runs.
+
+        Raises:
+            BeamDown: it ended while it booted; the text has its last lines.
+        """
+        if self.running():
+            return self
+        self._close()
+        below, above = os.pipe(), os.pipe()  # to the BEAM, from the BEAM
+        self._program = self.launcher.start(
+            ["sh", "-c", SCRIPT, "beam", *self._options()], self._environment(),
+            stdin=below[0], stdout=above[1], stderr=self._output,
+        )  # fmt: skip
+        os.close(below[0])
+        os.close(above[1])
+        self._channel = Channel(above[0], below[1])
+        try:
+            version = self._channel.hello(BOOT_S)
+            self._channel.send(_agents.get(version) or AGENT.read_bytes(), BOOT_S)
+            facts = self._channel.request(A.facts, BOOT_S)
+        except (BeamDown, BeamTimeout) as error:
+            raise self._down(f"{self.name} did not boot: {error}") from None
+        _agents[version] = facts[A.code]
+        self.otp, self.elixir_version = facts[A.otp], facts[A.elixir].decode()
+        return self
+
+    def _options(self) -> list[str]:
+        kind = "-name" if "." in self.name.partition("@")[2] else "-sname"
+        return [
+            "+fnu", "-noinput", "-start_epmd", "false", kind, self.name, "-setcookie", self.cookie,
+            *self._args, "-eval", BOOT,
+        ]  # fmt: skip
+
+    def _environment(self) -> dict[str, str]:
+        return {"ERL_EPMD_PORT": str(self.epmd.port), "ERL_EPMD_ADDRESS": ADDRESS, **self._env}
+
+    def running(self) -> bool:
+        return self._program is not None and self._program.running()
+
+    def stop(self) -> None:
+        """End it: its standard input is closed, then it halts; killed when it does not within 2 s."""
+        self._close()
+        if self._program is not None and (self._suspended or not self._program.wait(2)):
+            self._program.kill()
+        self._program = None
+        self._suspended = False
+
+    def keep(self) -> None:
+        """Let it run on when this process ends."""
+        self._request(A.keep, ANSWER_S)
+        assert self._program is not None
+        self._program.keep()
+
+    def kill9(self) -> None:
+        """SIGKILL, as a machine that is switched off: no goodbye. Returns when EPMD has dropped the name."""
+        if self._program is not None:
+            self._program.kill()
+        self._close()
+        self._suspended = False
+        short = self.name.partition("@")[0]
+        if self.epmd.running():
+            waiting.wait_for(lambda: short not in self.epmd.names(), 5, "EPMD to drop the name")
+
+    def restart(self) -> Beam:
+        """Kill it when it runs and boot it again: the same name and cookie, another creation."""
+        self.kill9()
+        self._loaded.clear()
+        return self.start()
+
+    def suspend(self) -> None:
+        """SIGSTOP: its sockets stay open and nobody answers, as a machine that hangs."""
+        assert self._program is not None
+        self._program.suspend()
+        self._suspended = True
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._program is not None
+        self._program.resume()
+        self._suspended = False
+
+    @property
+    def suspended(self) -> bool:
+        return self._suspended
+
+    @property
+    def os_pid(self) -> int:
+        """The process id of the BEAM on this machine."""
+        assert self._program is not None
+        return self._program.pid
+
+    def _close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+
+    # --- names ---------------------------------------------------------------------------------------
+    @property
+    def node(self) -> Atom:
+        """Its name as an atom, as pids carry it."""
+        return A[self.name]
+
+    @property
+    def epmd_port(self) -> int:
+        return self.epmd.port
+
+    def start_epmd(self) -> None:
+        """Start its EPMD again, at the same port. The BEAM itself registers again only when restarted."""
+        self.epmd.start()
+
+    def stop_epmd(self) -> None:
+        """Kill its EPMD; connections that stand are not touched."""
+        self.epmd.stop()
+
+    # --- obedience -------------------------------------------------------------------------------------
+    def eval(self, source: str, timeout: float = ANSWER_S, /, **bindings: Any) -> Any:
+        """The value of Erlang expressions; `bindings` are variables: ``eval("X + 1", X=41)``.
+
+        Raises:
+            BeamError: the expressions ended by an exception, or do not parse.
+            BeamTimeout, BeamDown: no answer came.
+        """
+        return self._request((A.eval, source, _bound(bindings)), timeout)
+
+    def text(self, source: str, timeout: float = ANSWER_S, /, **bindings: Any) -> str:
+        """As `eval`, the value printed by ``~0tp``: for terms that Python's equality can not hold apart."""
+        return str(self._request((A.text, source, _bound(bindings)), timeout).decode())
+
+    def elixir(self, source: str, timeout: float = ANSWER_S, /, **bindings: Any) -> Any:
+        """The value of Elixir expressions: ``elixir("x + 1", x=41)``."""
+        return self._request((A.elixir, source, _bound(bindings)), timeout)
+
+    def elixir_text(self, source: str, timeout: float = ANSWER_S, /, **bindings: Any) -> str:
+        """As `elixir`, the value printed by `inspect`."""
+        return str(self._request((A.elixir_text, source, _bound(bindings)), timeout).decode())
+
+    def rpc(self, module: str, function: str, *args: Any, timeout: float = ANSWER_S) -> Any:
+        """``apply(Module, Function, Args)``; an Elixir module is written `Elixir.String`."""
+        return self._request((A.apply, Atom(module), Atom(function), list(args)), timeout)
+
+    def wait_until(self, source: str, timeout: float = 5.0, /, **bindings: Any) -> None:
+        """Wait until the expressions are `true`, looked at every few milliseconds on the BEAM.
+
+        Raises:
+            AssertionError: they are not after `timeout` seconds; says what they were last.
+        """
+        try:
+            self._request((A.wait_until, source, _bound(bindings), int(timeout * 1000)), timeout + ANSWER_S)
+        except BeamError as error:
+            if isinstance(error.reason, tuple) and error.reason[0] is A.not_until_timeout:
+                raise AssertionError(f"waited {timeout} s for {source!r}; last seen: {error.reason[1]!r}") from None
+            raise
+
+    def load(self, path: str | os.PathLike[str]) -> list[Atom]:
+        """Compile a `.erl`, `.ex` or `.exs` file there and load it; gives its modules. Cheap when it is loaded."""
+        file = Path(path)
+        source = file.read_text(encoding="utf-8")
+        if (known := self._loaded.get(str(file))) is not None and known[0] == source:
+            return list(known[1])
+        if file.suffix == ".erl":
+            modules = [self._request((A.load_erl, file.name, source), 60)[0]]
+        else:
+            modules = list(self._request((A.load_ex, str(file), source), 60))
+        self._loaded[str(file)] = source, modules
+        return list(modules)
+
+    def block_dist(self, peer: str) -> None:
+        """Cut the distribution to `peer` and keep it cut, both ways: its cookie is wrong from now on."""
+        self.eval(
+            "erlang:set_cookie(Peer, blocked_by_the_test), erlang:disconnect_node(Peer)", Peer=A[peer]
+        )  # fmt: skip
+        self._blocked.add(A[peer])
+
+    def unblock_dist(self, peer: str) -> None:
+        self.eval("erlang:set_cookie(Peer, list_to_atom(binary_to_list(Cookie)))", Peer=A[peer], Cookie=self.cookie)
+        self._blocked.discard(A[peer])
+
+    def nodes(self) -> list[str]:
+        """The nodes it is connected to, hidden ones too."""
+        return sorted(node.name for node in self.eval("nodes(connected)"))
+
+    def foreign(self) -> list[str]:
+        """Its processes that another node has started, described: what a node that is gone may have left."""
+        return [line.decode() for line in self._request(A.foreign, ANSWER_S)]
+
+    def clean(self) -> int:
+        """Kill what tests have spawned there, drop its connections; gives how many processes there were."""
+        if self._suspended:
+            self.resume()
+        for peer in tuple(self._blocked):
+            self.unblock_dist(peer.name)
+        return int(self._request(A.clean, ANSWER_S))
+
+    def _request(self, request: Any, timeout: float) -> Any:
+        if self._channel is None:
+            raise BeamDown(f"{self.name} is not started")
+        try:
+            return self._channel.request(request, timeout)
+        except BeamDown:
+            raise self._down(f"{self.name} is gone") from None
+        except BeamTimeout:
+            raise BeamTimeout(f"{self.name} did not answer within {timeout:g} s") from None
+
+    def _down(self, what: str) -> BeamDown:
+        if self._program is not None:
+            self._program.wait(1)
+            what = f"{what}; it {self._program.status()}"
+        lines = self.logs.strip().splitlines()[-12:]
+        return BeamDown("\n".join([what, *lines]))
+
+    # --- output ----------------------------------------------------------------------------------------
+    @property
+    def logs(self) -> str:
+        """Everything it has printed since it was made, restarts included."""
+        return self.logs_since(0)
+
+    def logs_since(self, position: int) -> str:
+        size = os.fstat(self._output).st_size
+        return os.pread(self._output, max(0, size - position), position).decode(errors="replace")
+
+    @property
+    def log_position(self) -> int:
+        """Where its output ends now, for `logs_since`."""
+        return os.fstat(self._output).st_size
+
+    @contextmanager
+    def suspended_for_block(self) -> Iterator[None]:
+        """SIGSTOP for a block, SIGCONT after it."""
+        self.suspend()
+        try:
+            yield
+        finally:
+            self.resume()
+
+
+def _unnamed_file() -> int:
+    number, path = tempfile.mkstemp()
+    os.unlink(path)
+    return number
+
+
+def _bound(bindings: dict[str, Any]) -> dict[Atom, Any]:
+    return {Atom(name): value for name, value in bindings.items()}

@@ -1,0 +1,151 @@
+"""Where the programs of an Erlang installation come from, and how they are started, stopped and killed.
+
+A `Launcher` stands for one installation: the one on PATH, a directory with `bin/erl`, a root file
+system to `chroot` into, or a command that is put before every program (``ssh box``, ``beam 27``). What it
+starts is a `Program`: its process id is the program's own, so a signal reaches it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyerlnode.testing import waiting
+from pyerlnode.testing.errors import BeamUnavailable
+from pyerlnode.testing.reaper import REAPER
+
+FOREIGN_SETTINGS = ("ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS", "ERL_CRASH_DUMP")
+"""Settings of the person who runs the tests that would change the BEAM under test."""
+
+
+class Program:
+    """A running program of an installation, killed when the test run ends in any way."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._key = REAPER.add_pid(process.pid)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def status(self) -> str:
+        """How it ended, for a person."""
+        code = self._process.poll()
+        if code is None:
+            return "is running"
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        if self.running():
+            self._process.kill()
+        self.wait(10)
+
+    def keep(self) -> None:
+        """Do not kill it at the end of the test run."""
+        REAPER.remove(self._key)
+        self._process.returncode = 0  # so that it is not missed when this object goes
+
+    def suspend(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for its end; say whether it came."""
+        try:
+            waiting.wait_for(lambda: not self.running(), timeout, "the end of the program")
+        except AssertionError:
+            return False
+        REAPER.remove(self._key)
+        return True
+
+
+class Launcher:
+    """An installation on this machine.
+
+    Args:
+        prefix: the command put before each program.
+        path: a directory searched before PATH.
+        label: how the report names it.
+    """
+
+    kind = "local"
+
+    def __init__(self, prefix: Sequence[str] = (), path: str = "", label: str = "local") -> None:
+        self.prefix = tuple(prefix)
+        self.path = path
+        self.label = label
+
+    def __repr__(self) -> str:
+        return f"Launcher({self.label})"
+
+    def start(self, command: Sequence[str], env: Mapping[str, str], **popen: Any) -> Program:
+        """Start `command` of this installation; `popen` goes to `subprocess.Popen`."""
+        try:
+            process = subprocess.Popen(
+                [*self.prefix, *command], env=self.environment(env), start_new_session=True, **popen
+            )
+        except OSError as error:
+            raise BeamUnavailable(f"{self.label}: {(*self.prefix, *command)[0]} can not be run: {error}") from None
+        return Program(process)
+
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        """This process's environment without what would change the BEAM, and `more`."""
+        env = {name: value for name, value in os.environ.items() if name not in FOREIGN_SETTINGS}
+        env["ERL_CRASH_DUMP_BYTES"] = "0"
+        if self.path:
+            env["PATH"] = f"{self.path}{os.pathsep}{env.get('PATH', '')}"
+        return {**env, **more}
+
+    def release(self) -> int | None:
+        """The newest OTP release installed there, read from its files in a few milliseconds; None if unclear."""
+        script = (
+            'p=$(command -v erl) && p=$(readlink -f "$p") && ls "${p%/*/*}/releases" "${p%/*/*}/lib/erlang/releases"'
+        )
+        done = subprocess.run(
+            [*self.prefix, "sh", "-c", script],
+            env=self.environment({}), capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+        found = re.findall(r"^\d+$", done.stdout, re.MULTILINE)
+        return max(map(int, found), default=None)
+
+
+def local() -> Launcher:
+    """The installation on PATH."""
+    if shutil.which("erl") is None:
+        raise BeamUnavailable("no `erl` on PATH (Debian: apt install erlang-nox elixir)")
+    return Launcher()
+
+
+def from_prefix(text: str) -> Launcher:
+    """A directory (with `bin/erl`, or a root file system with `usr/bin/erl`), or a command to put before each program.
+
+    Raises:
+        BeamUnavailable: it is neither.
+    """
+    if os.path.isdir(text):
+        root = os.path.abspath(text)
+        if os.path.exists(os.path.join(root, "usr/bin/erl")) and os.path.isdir(os.path.join(root, "etc")):
+            return Launcher(prefix=("chroot", root), label=text)
+        if os.path.exists(os.path.join(root, "bin/erl")):
+            return Launcher(path=os.path.join(root, "bin"), label=text)
+        raise BeamUnavailable(f"--beam {text}: no bin/erl in that directory")
+    words = shlex.split(text)
+    if not words or shutil.which(words[0]) is None:
+        raise BeamUnavailable(
+            f"--beam {text}: neither a directory with bin/erl nor a command; give auto, local, docker, "
+            "a directory, a command or name@host"
+        )
+    return Launcher(prefix=(os.path.abspath(words[0]) if "/" in words[0] else words[0], *words[1:]), label=text)

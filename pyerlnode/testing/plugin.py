@@ -1,0 +1,236 @@
+"""The pytest plugin: a real BEAM as a fixture.
+
+    def test_elixir_reads_our_counter(beam, erl_node):
+        erl_node.start(Counter, 41, name="counter")
+        assert beam.elixir("GenServer.call({:counter, node}, :get)", node=A[erl_node.name]) == 41
+
+Fixtures
+    beam            the run's BEAM, cleaned after each test (restarted when a test has killed it)
+    beam_session    the same, for fixtures of a wider scope; nothing cleans it
+    beam_factory    makes further ones: ``beam_factory(otp=27, files=["echo.erl"], args=["-kernel", …])``
+    erl_node        a Python `Node` with the BEAM's cookie, at the BEAM's EPMD
+    cluster         makes several BEAMs and Python nodes, connected: ``cluster(beams=2, nodes=1)``
+
+Marker: ``@pytest.mark.beam(otp=">=27", elixir=True, tls=True)``. Options: see `settings`.
+Nothing is started, and gevent is not imported, before a test asks for a fixture. Nothing is ever patched.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyerlnode.testing import settings
+from pyerlnode.testing.errors import BeamUnavailable
+
+if TYPE_CHECKING:
+    from pyerlnode.testing.beam import Beam
+    from pyerlnode.testing.supply import Supply
+
+_supply = pytest.StashKey["Supply"]()
+_positions = pytest.StashKey[dict["Beam", int]]()
+
+
+# --- hooks -------------------------------------------------------------------------------------------
+def pytest_addoption(parser: pytest.Parser) -> None:
+    settings.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "beam(otp, elixir, tls): needs a BEAM: otp is a release or a comparison ('>=27'), elixir and tls are True",
+    )
+    try:
+        settings.read(config)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return supply_of(config).describe()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    matrix = settings.read(metafunc.config).matrix
+    if matrix and "beam_release" in metafunc.fixturenames:
+        metafunc.parametrize("beam_release", matrix, indirect=True, ids=[f"otp{release}" for release in matrix])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marks = list(item.iter_markers("beam"))
+    if marks:
+        callspec = getattr(item, "callspec", None)
+        release = callspec.params.get("beam_release") if callspec else None
+        _check(item.config, release, {key: value for mark in reversed(marks) for key, value in mark.kwargs.items()})
+    supply = item.config.stash.get(_supply, None)
+    item.stash[_positions] = {beam: beam.log_position for beam in supply.alive} if supply else {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    supply = item.config.stash.get(_supply, None)
+    if report.failed and supply is not None:
+        since = item.stash.get(_positions, {})
+        for beam in supply.alive:
+            if text := beam.logs_since(since.get(beam, 0)):
+                report.sections.append((f"Output of {beam!r}, {call.when}", text[-20_000:]))
+    return report
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    supply = config.stash.get(_supply, None)
+    if supply is not None:
+        if supply.settings.keep:
+            supply.keep()
+        else:
+            supply.stop()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    supply = config.stash.get(_supply, None)
+    if supply is not None and supply.settings.keep:
+        for beam in supply.alive:
+            terminalreporter.write_line(
+                f"kept: {beam!r} (process {beam.os_pid}) at EPMD port {beam.epmd_port}, cookie {beam.cookie}"
+            )
+
+
+# --- the supply ----------------------------------------------------------------------------------------
+def supply_of(config: pytest.Config) -> Supply:
+    """This run's `Supply`; made by the first who asks."""
+    if _supply not in config.stash:
+        from pyerlnode.testing.supply import Supply
+
+        config.stash[_supply] = Supply(settings.read(config))
+    return config.stash[_supply]
+
+
+def _or_skip(config: pytest.Config, make: Callable[[], Any]) -> Any:
+    """What `make` gives; without a BEAM the test is skipped, or fails when one is required."""
+    try:
+        return make()
+    except BeamUnavailable as error:
+        if settings.read(config).required:
+            pytest.fail(f"no BEAM, and --beam-required: {error}", pytrace=False)
+        pytest.skip(f"no BEAM: {error}")
+
+
+def _check(config: pytest.Config, release: int | None, requirements: dict[str, Any]) -> None:
+    from pyerlnode.testing.supply import unmet
+
+    beam = _or_skip(config, lambda: supply_of(config).shared(release))
+    missing = unmet(beam, requirements)
+    if missing is not None:
+        text, is_fault = missing
+        if is_fault and settings.read(config).required:
+            pytest.fail(f"--beam-required: {text}", pytrace=False)
+        pytest.skip(text)
+
+
+# --- fixtures --------------------------------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def beam_release(request: pytest.FixtureRequest) -> int | None:
+    """The OTP release of `--beam-matrix` that this test runs on; None: the one that there is."""
+    return getattr(request, "param", None)
+
+
+@pytest.fixture(scope="session")
+def beam_session(beam_release: int | None, pytestconfig: pytest.Config) -> Any:
+    """The run's BEAM (one per release of the matrix). Shared by all tests; nothing cleans it."""
+    return _or_skip(pytestconfig, lambda: supply_of(pytestconfig).shared(beam_release))
+
+
+@pytest.fixture
+def beam(beam_session: Beam, beam_release: int | None, pytestconfig: pytest.Config) -> Iterator[Beam]:
+    """The run's BEAM, running and clean: what the test spawns there is killed after it, connections are dropped."""
+    shared = supply_of(pytestconfig).shared(beam_release)
+    yield shared
+    if shared.running():
+        shared.clean()
+
+
+@pytest.fixture
+def beam_factory(
+    request: pytest.FixtureRequest, beam_release: int | None, pytestconfig: pytest.Config
+) -> Iterator[Callable[..., Beam]]:
+    """Makes further BEAMs, ended after the test.
+
+    ``beam_factory(otp=None, elixir=False, tls=False, files=(), args=(), own_epmd=False, **options)``: `files` are
+    loaded (looked for beside the test), `args` go to `erl`, `own_epmd` gives it an EPMD of its own to stop;
+    `options` are those of `Beam` (name, cookie, hidden, env).
+    """
+    from pyerlnode.testing.supply import load_all, unmet
+
+    supply = supply_of(pytestconfig)
+    made: list[Beam] = []
+
+    def make(
+        *, otp: int | None = None, elixir: bool = False, tls: bool = False, files: Any = (), **options: Any
+    ) -> Beam:
+        release = otp if otp is not None and supply.settings.matrix else beam_release
+        fresh: Beam = _or_skip(pytestconfig, lambda: supply.fresh(release, **options))
+        made.append(fresh)
+        missing = unmet(fresh, {"otp": otp, "elixir": elixir, "tls": tls})
+        if missing is not None:
+            pytest.skip(missing[0])
+        load_all(fresh, files, request.path.parent)
+        return fresh
+
+    yield make
+    for fresh in made:
+        supply.end(fresh)
+
+
+@pytest.fixture
+def erl_node(beam: Beam) -> Iterator[Any]:
+    """A Python `Node` with the cookie of `beam`, at its EPMD; stopped after the test. Not connected yet."""
+    from pyerlnode import Node
+
+    with Node(python_name(), cookie=beam.cookie, epmd_port=beam.epmd_port) as node:
+        yield node
+
+
+@dataclass
+class Cluster:
+    """What `cluster` makes: `beams` and `nodes` (Python), each connected to each BEAM."""
+
+    beams: list[Beam]
+    nodes: list[Any]
+
+
+@pytest.fixture
+def cluster(beam_factory: Callable[..., Beam]) -> Iterator[Callable[..., Cluster]]:
+    """Makes a cluster: ``cluster(beams=2, nodes=1)``; further options are those of `beam_factory`."""
+    from contextlib import ExitStack
+
+    from pyerlnode import Node
+
+    with ExitStack() as stack:
+
+        def make(beams: int = 2, nodes: int = 1, **options: Any) -> Cluster:
+            cookie = options.pop("cookie", uuid.uuid4().hex)
+            made = [beam_factory(cookie=cookie, **options) for _ in range(beams)]
+            for beam in made[1:]:
+                beam.eval("true = net_kernel:connect_node(Node)", Node=made[0].node)
+            port = made[0].epmd_port
+            joined = [stack.enter_context(Node(python_name(), cookie=cookie, epmd_port=port)) for _ in range(nodes)]
+            for node in joined:
+                for beam in made:
+                    node.connect(beam.name)
+            return Cluster(made, joined)
+
+        yield make
+
+
+def python_name() -> str:
+    """A node name that no other test has."""
+    return f"py_{uuid.uuid4().hex[:10]}@127.0.0.1"

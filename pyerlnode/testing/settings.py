@@ -1,0 +1,81 @@
+"""The plugin's settings, from the command line, the environment or pytest's ini file, in this order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+# name, default, help; the option is --NAME, the ini key NAME with underscores, the variable PYERLNODE_NAME
+_TEXTS = (
+    (
+        "beam",
+        "auto",
+        "auto (erl on PATH, else Docker), local, docker, a directory with bin/erl, a command put before each "
+        "program ('{otp}' in it becomes the release), or name@host of a running node",
+    ),
+    ("beam-image", "erlang:{otp}", "the Docker image with erl (and elixir); '{otp}' in it becomes the release"),
+    ("beam-matrix", "", "run every test that uses a BEAM on each of these OTP releases: 25,27,29"),
+)
+_SWITCHES = (
+    ("beam-required", "a missing BEAM fails the tests that need one, instead of skipping them"),
+    ("beam-keep", "leave the BEAMs of this run running at its end, and print how to reach them"),
+)
+_TRUE = ("1", "true", "yes", "on")
+
+
+@dataclass(frozen=True)
+class Settings:
+    beam: str = "auto"
+    image: str = "erlang:{otp}"
+    matrix: tuple[int, ...] = ()
+    required: bool = False
+    keep: bool = False
+
+
+def add_options(parser: Any) -> None:
+    """Declare every setting as an option and as an ini key."""
+    group = parser.getgroup("beam", "a real BEAM in tests (pyerlnode)")
+    for name, default, help in _TEXTS:
+        group.addoption(f"--{name}", default=None, help=f"{help} (default: {default or 'none'})")
+        parser.addini(_key(name), f"as --{name}", default="")
+    for name, help in _SWITCHES:
+        group.addoption(f"--{name}", action="store_true", default=None, help=help)
+        parser.addini(_key(name), f"as --{name}", default="")
+
+
+def read(config: Any) -> Settings:
+    """The settings of this run.
+
+    Raises:
+        ValueError: a release in the matrix is no number; says which.
+    """
+
+    def text(name: str, default: str) -> str:
+        given = config.getoption(f"--{name}")
+        for value in (given, os.environ.get(f"PYERLNODE_{_key(name).upper()}"), config.getini(_key(name))):
+            if value not in (None, ""):
+                return str(value)
+        return default
+
+    values = {name: text(name, default) for name, default, _ in _TEXTS}
+    switches = {name: text(name, "").lower() in _TRUE for name, _ in _SWITCHES}
+    return Settings(
+        beam=values["beam"],
+        image=values["beam-image"],
+        matrix=_releases(values["beam-matrix"]),
+        required=switches["beam-required"],
+        keep=switches["beam-keep"],
+    )
+
+
+def _key(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _releases(text: str) -> tuple[int, ...]:
+    words = [word for word in text.replace(",", " ").split() if word]
+    for word in words:
+        if not word.isdigit():
+            raise ValueError(f"--beam-matrix: {word!r} is not an OTP release; write 25,27,29")
+    return tuple(map(int, words))

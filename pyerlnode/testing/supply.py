@@ -1,0 +1,165 @@
+"""`Supply`: the BEAMs of one test run. It chooses where they come from, shares one per release, ends all.
+
+One for each pytest process (so one for each worker of ``pytest -n``): its EPMDs and nodes have names
+and ports of their own, and nothing is shared with another run on the machine.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyerlnode.testing import launch
+from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.epmd import Epmd
+from pyerlnode.testing.errors import BeamUnavailable
+from pyerlnode.testing.launch import Launcher
+from pyerlnode.testing.settings import Settings
+
+Release = int | None
+"""An OTP release of the matrix, or None: the one that there is."""
+_COMPARE: dict[str, Callable[[int, int], bool]] = {
+    ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt,
+}  # fmt: skip
+
+
+class Supply:
+    """Made once per run; nothing is started before a fixture asks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.alive: list[Beam] = []
+        self._launchers: dict[Release, Launcher | BeamUnavailable] = {}
+        self._epmds: dict[Release, Epmd] = {}
+        self._more_epmds: list[Epmd] = []
+        self._shared: dict[Release, Beam] = {}
+
+    def launcher(self, release: Release = None) -> Launcher:
+        """Where BEAMs of `release` come from.
+
+        Raises:
+            BeamUnavailable: from nowhere; the text says why.
+        """
+        if release not in self._launchers:
+            try:
+                self._launchers[release] = choose(self.settings, release)
+            except BeamUnavailable as error:
+                self._launchers[release] = error  # the next test need not look again
+        found = self._launchers[release]
+        if isinstance(found, BeamUnavailable):
+            raise found
+        return found
+
+    def epmd(self, release: Release = None) -> Epmd:
+        """The EPMD that the BEAMs of `release` share; running."""
+        if release not in self._epmds:
+            self._epmds[release] = Epmd(self.launcher(release))
+        return self._epmds[release].start()
+
+    def own_epmd(self, release: Release = None) -> Epmd:
+        """Another one, for a test that stops it."""
+        self._more_epmds.append(Epmd(self.launcher(release)).start())
+        return self._more_epmds[-1]
+
+    def shared(self, release: Release = None) -> Beam:
+        """The BEAM that tests share: running, and not suspended."""
+        beam = self._shared.get(release)
+        if beam is None:
+            beam = self._shared[release] = Beam(self.launcher(release), self.epmd(release))
+            self.alive.append(beam)
+        self.epmd(release)
+        if beam.suspended:
+            beam.resume()
+        return beam.start()
+
+    def fresh(self, release: Release = None, *, own_epmd: bool = False, **options: Any) -> Beam:
+        """A BEAM of its own, running; `options` are those of `Beam`."""
+        epmd = self.own_epmd(release) if own_epmd else self.epmd(release)
+        beam = Beam(self.launcher(release), epmd, **options)
+        self.alive.append(beam)
+        return beam.start()
+
+    def end(self, beam: Beam) -> None:
+        beam.stop()
+        if beam in self.alive:
+            self.alive.remove(beam)
+
+    def stop(self) -> None:
+        """End every BEAM and EPMD of the run."""
+        for beam in tuple(self.alive):
+            self.end(beam)
+        for epmd in (*self._epmds.values(), *self._more_epmds):
+            epmd.stop()
+
+    def keep(self) -> None:
+        """Let them all run on after this process."""
+        for beam in self.alive:
+            beam.keep()
+        for epmd in (*self._epmds.values(), *self._more_epmds):
+            epmd.keep()
+
+    def describe(self) -> str:
+        """What the header of the report says."""
+        told = []
+        for release in self.settings.matrix or (None,):
+            try:
+                launcher = self.launcher(release)
+            except BeamUnavailable as error:
+                told.append(f"none: {error}")
+            else:
+                told.append(f"{launcher.label}, OTP {launcher.release() or release or '?'}")
+        return "beam: " + "; ".join(told)
+
+
+def choose(settings: Settings, release: Release) -> Launcher:
+    """The launcher that `--beam` asks for.
+
+    Raises:
+        BeamUnavailable: there is none such; one line says what was looked for.
+    """
+    wanted = settings.beam
+    if "{otp}" in wanted:
+        wanted = wanted.replace("{otp}", str(release or ""))
+    elif release is not None and wanted not in ("auto", "docker"):
+        raise BeamUnavailable(f"--beam {wanted} is one release; with --beam-matrix write {{otp}} in it")
+    if wanted == "local" or (wanted == "auto" and release is None and shutil.which("erl")):
+        return launch.local()
+    if wanted == "auto":
+        raise BeamUnavailable("no `erl` on PATH (Debian: apt install erlang-nox elixir)")
+    return launch.from_prefix(wanted)
+
+
+def unmet(beam: Beam, requirements: dict[str, Any]) -> tuple[str, bool] | None:
+    """What of `@pytest.mark.beam(otp=…, elixir=…, tls=…)` this BEAM does not meet, and if it is a fault.
+
+    An OTP release that the test is not for is no fault; a BEAM without Elixir, where Elixir is asked for, is.
+    """
+    otp = requirements.get("otp")
+    if otp is not None and not _release_fits(beam.otp, str(otp)):
+        return f"needs OTP {otp}, this BEAM is {beam.otp}", False
+    if requirements.get("elixir") and not beam.elixir_version:
+        return f"needs Elixir, {beam.launcher.label} has none (Debian: apt install elixir)", True
+    if requirements.get("tls") and not beam.eval('code:where_is_file("ssl.app") =/= non_existing'):
+        return f"needs TLS, {beam.launcher.label} has no ssl application", True
+    return None
+
+
+def _release_fits(release: int, text: str) -> bool:
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<|)\s*(\d+)\s*", part)
+        if match is None:
+            raise ValueError(f"@pytest.mark.beam(otp={text!r}): write a release or a comparison, as '>=27'")
+        if not _COMPARE[match[1] or "=="](release, int(match[2])):
+            return False
+    return True
+
+
+def load_all(beam: Beam, files: Sequence[str | os.PathLike[str]], directory: Path) -> None:
+    """Load `files`, which are looked for beside the test."""
+    for file in files:
+        beam.load(directory / file)

@@ -1,0 +1,76 @@
+"""Waiting that lets the greenlets run.
+
+A test's main greenlet waits for a BEAM while the Python node under test must answer that BEAM, in the
+same thread. So every wait of this package goes through here: when this thread has a gevent hub, the
+hub runs meanwhile; when it has none, gevent is not even imported and the wait is the system's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+POLL_S = 0.005
+"""Between two looks at a condition: below what a test notices, above what the machine does."""
+
+
+def hub_is_here() -> bool:
+    """Whether this thread has a gevent hub (asking does not make one)."""
+    if "gevent" not in sys.modules:
+        return False
+    from gevent import _hub_local
+
+    return _hub_local.get_hub_if_exists() is not None
+
+
+def pause(seconds: float) -> None:
+    """Sleep, and let the greenlets of this thread run."""
+    if hub_is_here():
+        import gevent
+
+        gevent.sleep(seconds)
+    else:
+        time.sleep(seconds)
+
+
+def wait_io(fd: int, *, write: bool = False, timeout: float) -> bool:
+    """Wait until `fd` can be read (or written), `timeout` seconds at most; say whether it can."""
+    poller: Any
+    if hub_is_here():
+        from gevent.select import poll
+
+        poller = poll()
+    else:
+        poller = select.poll()
+    poller.register(fd, select.POLLOUT if write else select.POLLIN)
+    return bool(poller.poll(max(0, int(timeout * 1000) + 1)))
+
+
+def wait_for(condition: Callable[[], Any], timeout: float = 5.0, what: str = "") -> Any:
+    """The first true value of `condition()`, looked at every few milliseconds.
+
+    Raises:
+        AssertionError: after `timeout` seconds; says `what` was waited for and what was seen last.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            name = what or getattr(condition, "__name__", "the condition")
+            raise AssertionError(f"waited {timeout} s for {name}; last seen: {value!r}")
+        pause(POLL_S)
+
+
+@contextlib.contextmanager
+def deadline(seconds: float, what: str) -> Any:
+    """Fail the block when it takes longer than `seconds`; measured at its end, nothing is interrupted."""
+    start = time.monotonic()
+    yield
+    took = time.monotonic() - start
+    assert took <= seconds, f"{what} took {took:.3f} s, more than {seconds} s"
