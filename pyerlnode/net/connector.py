@@ -1,0 +1,122 @@
+"""Reaching a node: its port from EPMD (or from a map), a TCP connection, the handshake as initiator.
+
+Reference: OTP's `inet_tcp_dist` (setup) and `dist_util` (handshake_we_started). Every step has `setup_time`
+seconds, as in OTP; `total_time` bounds them all. Whatever goes wrong is one `ConnectError` whose reason is
+one word and whose text says what to do about it, raised in the caller.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket as plain
+import time
+from collections.abc import Callable, Mapping
+
+from pyerlnode.dist.epmd import NodeEntry
+from pyerlnode.dist.flags import DistFlags
+from pyerlnode.dist.handshake import SETUP_TIME, Initiator, OwnIdentity, PeerInfo
+from pyerlnode.dist.node_name import NodeName, check_style, parse, parse_peer
+from pyerlnode.errors import ConnectError, EpmdError, HandshakeError
+from pyerlnode.net import handshaking, tcp
+from pyerlnode.net.epmd_client import Epmd
+
+Addresses = Mapping[str, tuple[str, int]]
+"""Host and port of nodes that are reached without EPMD, by their whole name."""
+
+__all__ = ["Addresses", "OwnIdentity", "connect"]
+
+
+def connect(
+    name: str,
+    *,
+    own: OwnIdentity,
+    cookie: str,
+    epmd: Epmd | Addresses | tuple[str, int],
+    setup_time: float = SETUP_TIME,
+    total_time: float | None = None,
+    still_wanted: Callable[[], bool] = lambda: True,
+) -> tuple[plain.socket, PeerInfo, bytes]:
+    """Connect to the node `name`.
+
+    Args:
+        own: who we are; with NAME_ME among the flags the peer gives us a name.
+        cookie: the one for this peer.
+        epmd: where to ask for its port; or a map of addresses; or the address itself.
+        setup_time: seconds for each step (looking up, connecting, each message of the handshake).
+        total_time: seconds for all of them; three times `setup_time` unless given.
+        still_wanted: asked when the peer says that it holds a connection to us already.
+
+    Returns:
+        The non-blocking socket, what the handshake found out, and the bytes that came after it.
+
+    Raises:
+        BadName: `name` is none, or long where ours is short.
+        ConnectError: it did not come about; `reason` is one word.
+    """
+    peer = parse_peer(name)
+    asks_for_name = DistFlags.NAME_ME in own.flags
+    if not asks_for_name:
+        check_style(parse(own.name), peer)
+        if own.name == name:
+            raise ConnectError(f"{name} is this node itself", name, "self")
+    end = time.monotonic() + (3 * setup_time if total_time is None else total_time)
+    host, port, version = _locate(peer, epmd, min(setup_time, end - time.monotonic()))
+    step = min(setup_time, end - time.monotonic())
+    if step <= 0:
+        raise ConnectError(f"{name}: EPMD took all of the time to connect", name, "timeout")
+    sock = tcp.dial(host, port, step, node=name)
+    try:
+        machine = Initiator(
+            own,
+            name,
+            cookie,
+            secrets.randbits(32),
+            version=version,
+            now=time.monotonic(),
+            setup_time=setup_time,
+            still_wanted=still_wanted,
+        )
+        found, leftover = handshaking.run(sock, machine, end=end)
+    except HandshakeError as error:
+        sock.close()
+        raise ConnectError(str(error), name, error.reason) from error
+    except BaseException:
+        sock.close()
+        raise
+    return tcp.detach(sock), found, leftover
+
+
+def _locate(peer: NodeName, epmd: Epmd | Addresses | tuple[str, int], timeout: float) -> tuple[str, int, int]:
+    """Host, port, and the version of the handshake."""
+    if isinstance(epmd, tuple):
+        return *epmd, 6
+    if not isinstance(epmd, Epmd):
+        if str(peer) not in epmd:
+            raise ConnectError(
+                f"{peer} is not in the map of addresses, and this node asks no EPMD", str(peer), "unknown_node"
+            )
+        return *epmd[str(peer)], 6
+    entry = _ask(peer, epmd, timeout)
+    if entry.highest < 5 or entry.lowest > 6:
+        raise ConnectError(
+            f"{peer} speaks versions {entry.lowest}..{entry.highest} of the distribution, this node 5 and 6",
+            str(peer),
+            "protocol",
+        )
+    return peer.host, entry.port, min(entry.highest, 6)
+
+
+def _ask(peer: NodeName, epmd: Epmd, timeout: float) -> NodeEntry:
+    try:
+        entry = epmd.lookup(peer.host, peer.alive, timeout)
+    except EpmdError as error:
+        unknown_host = isinstance(error.__cause__, ConnectError) and error.__cause__.reason == "unknown_host"
+        reason = "unknown_host" if unknown_host else "no_epmd"
+        raise ConnectError(f"{peer} can not be reached: {error}", str(peer), reason) from error
+    if entry is None:
+        raise ConnectError(
+            f"no node {peer.alive} is registered at EPMD {peer.host}:{epmd.port}: is it running?",
+            str(peer),
+            "unknown_node",
+        )
+    return entry

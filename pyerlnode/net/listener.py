@@ -1,0 +1,168 @@
+"""Being reached: a listening socket, and the handshake as acceptor for each socket that comes in.
+
+Reference: OTP's `inet_tcp_dist` (accept loop) and `dist_util` (handshake_other_started).
+
+The socket listens from its construction, since EPMD must be told the port before the node knows its
+creation; connections wait in the backlog until `start`. Each one is handled in a greenlet of its own.
+Sockets that have not said who they are are bounded: when the bound is reached the oldest one is closed,
+so that ten thousand silent connections do not keep a real peer out. What fails is one warning in the log.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import secrets
+import socket as plain
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
+
+from pyerlnode.dist.handshake import SETUP_TIME, Acceptor, Decide, GiveName, OwnIdentity, PeerInfo
+from pyerlnode.errors import HandshakeError
+from pyerlnode.limits import DEFAULT_LIMITS, Limits
+from pyerlnode.net import handshaking, tcp
+
+log = logging.getLogger("pyerlnode.net")
+
+
+def _nothing(*_args: object) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """How peers that come in are received; the callables run in the greenlet of their handshake.
+
+    Args:
+        own: who we are.
+        decide: status for a peer's name and flags; called once.
+        cookie_for: the cookie for a peer's name.
+        on_connection: takes the socket over: (socket, peer, leftover bytes).
+        give_name: full name and creation for a nameless peer of a host, or None to refuse it.
+        replace: ends the old connection to a peer after the status `alive`; returns when it is gone.
+        on_failure: told when the handshake of a peer that `decide` was asked about failed.
+    """
+
+    own: OwnIdentity
+    decide: Decide
+    cookie_for: Callable[[str], str]
+    on_connection: Callable[[plain.socket, PeerInfo, bytes], None]
+    give_name: GiveName = _nothing
+    replace: Callable[[str], None] = _nothing
+    on_failure: Callable[[str, HandshakeError], None] = _nothing
+
+
+class Listener:
+    """Listens at `host` on the first free one of `ports` (0: the system chooses; a range for a firewall).
+
+    Raises:
+        NetworkError: no port is free there.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        ports: int | Iterable[int] = 0,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        setup_time: float = SETUP_TIME,
+    ) -> None:
+        self._listening = tcp.listen(tcp.bind_address(host), ports)
+        self.port: int = self._listening.getsockname()[1]
+        self._limits = limits
+        self._setup_time = setup_time
+        self._reception: Reception | None = None
+        self._greenlet: gevent.Greenlet[..., Any] | None = None
+        self._pending: dict[gevent.Greenlet[..., Any], Socket] = {}
+        self._flooded = False
+
+    @property
+    def pending(self) -> int:
+        """Handshakes under way."""
+        return len(self._pending)
+
+    def start(self, reception: Reception) -> None:
+        """Take the connections that wait, and those to come."""
+        self._reception = reception
+        self._greenlet = gevent.spawn(self._accept, reception)
+
+    def stop(self) -> None:
+        """Close the port and every handshake under way; finished connections are not touched."""
+        self._listening.close()
+        me = gevent.getcurrent()
+        ending = [g for g in (self._greenlet, *self._pending) if g is not None and g is not me]
+        self._greenlet = None
+        for sock in self._pending.values():
+            sock.close()
+        gevent.killall(ending)
+        self._pending.clear()
+
+    # --- greenlets -----------------------------------------------------------------------------
+    def _accept(self, reception: Reception) -> None:
+        while True:
+            try:
+                sock, address = self._listening.accept()
+            except OSError as error:
+                if error.errno in (errno.EBADF, errno.EINVAL):
+                    return
+                log.warning("no connection can be accepted: %s", error.strerror)
+                gevent.sleep(0.1)
+                continue
+            self._make_room()
+            greenlet = gevent.Greenlet(self._receive, reception, tcp.accepted(sock), address[0])
+            self._pending[greenlet] = sock
+            greenlet.link(self._forget)
+            greenlet.start()
+
+    def _make_room(self) -> None:
+        if len(self._pending) < self._limits.pending_handshakes:
+            self._flooded = False
+            return
+        if not self._flooded:
+            self._flooded = True
+            log.warning("%d connections have not said who they are; the oldest are closed", len(self._pending))
+        greenlet, sock = next(iter(self._pending.items()))
+        del self._pending[greenlet]
+        sock.close()
+        greenlet.kill(block=False)
+
+    def _forget(self, greenlet: gevent.Greenlet[..., Any]) -> None:
+        self._pending.pop(greenlet, None)
+
+    def _receive(self, reception: Reception, sock: Socket, address: str) -> None:
+        asked: list[str] = []
+
+        def decide(name: str, flags: Any) -> Any:
+            asked.append(name)
+            return reception.decide(name, flags)
+
+        machine = Acceptor(
+            reception.own,
+            decide,
+            reception.cookie_for,
+            secrets.randbits(32),
+            give_name=reception.give_name,
+            now=time.monotonic(),
+            setup_time=self._setup_time,
+            limit=self._limits.handshake_message,
+        )
+        try:
+            peer, leftover = handshaking.run(sock, machine, replace=reception.replace)
+        except HandshakeError as error:
+            sock.close()
+            log.warning("a connection from %s was refused: %s", address, error)
+            if asked:
+                reception.on_failure(asked[0], error)
+            return
+        except BaseException:
+            sock.close()
+            if asked:
+                reception.on_failure(asked[0], HandshakeError(f"{asked[0]}: the listener was stopped", "stopped"))
+            raise
+        self._pending.pop(gevent.getcurrent(), None)
+        reception.on_connection(tcp.detach(sock), peer, leftover)
