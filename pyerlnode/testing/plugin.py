@@ -152,6 +152,7 @@ def beam_session(beam_release: int | None, pytestconfig: pytest.Config) -> Any:
 @pytest.fixture
 def beam(beam_session: Beam, beam_release: int | None, pytestconfig: pytest.Config) -> Iterator[Beam]:
     """The run's BEAM, running and clean: what the test spawns there is killed after it, connections are dropped."""
+    del beam_session  # it may have been killed since: the supply starts it again
     shared = supply_of(pytestconfig).shared(beam_release)
     yield shared
     if shared.running():

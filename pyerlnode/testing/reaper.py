@@ -66,7 +66,7 @@ class Reaper:
 
     def _start(self) -> None:
         read, self._pipe = os.pipe()
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this very file
             [sys.executable, "-I", "-S", os.path.abspath(__file__)],
             stdin=read,
             stdout=subprocess.DEVNULL,
@@ -95,7 +95,8 @@ def main() -> None:
             except ProcessLookupError:
                 pass  # it has ended by itself
         else:
-            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=60)
+            quiet = subprocess.DEVNULL
+            subprocess.run(command, stdout=quiet, stderr=quiet, check=False, timeout=60)  # noqa: S603 - the run's own
 
 
 REAPER = Reaper()

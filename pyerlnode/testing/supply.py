@@ -36,7 +36,7 @@ class Supply:
         self.alive: list[Beam] = []
         self._launchers: dict[Release, Launcher | BeamUnavailable] = {}
         self._epmds: dict[Release, Epmd] = {}
-        self._more_epmds: list[Epmd] = []
+        self._own_epmds: dict[Beam, Epmd] = {}
         self._shared: dict[Release, Beam] = {}
 
     def launcher(self, release: Release = None) -> Launcher:
@@ -61,11 +61,6 @@ class Supply:
             self._epmds[release] = Epmd(self.launcher(release))
         return self._epmds[release].start()
 
-    def own_epmd(self, release: Release = None) -> Epmd:
-        """Another one, for a test that stops it."""
-        self._more_epmds.append(Epmd(self.launcher(release)).start())
-        return self._more_epmds[-1]
-
     def shared(self, release: Release = None) -> Beam:
         """The BEAM that tests share: running, and not suspended."""
         beam = self._shared.get(release)
@@ -79,13 +74,17 @@ class Supply:
 
     def fresh(self, release: Release = None, *, own_epmd: bool = False, **options: Any) -> Beam:
         """A BEAM of its own, running; `options` are those of `Beam`."""
-        epmd = self.own_epmd(release) if own_epmd else self.epmd(release)
+        epmd = Epmd(self.launcher(release)).start() if own_epmd else self.epmd(release)
         beam = Beam(self.launcher(release), epmd, **options)
+        if own_epmd:
+            self._own_epmds[beam] = epmd
         self.alive.append(beam)
         return beam.start()
 
     def end(self, beam: Beam) -> None:
         beam.stop()
+        if (epmd := self._own_epmds.pop(beam, None)) is not None:
+            epmd.stop()
         if beam in self.alive:
             self.alive.remove(beam)
 
@@ -93,27 +92,29 @@ class Supply:
         """End every BEAM and EPMD of the run."""
         for beam in tuple(self.alive):
             self.end(beam)
-        for epmd in (*self._epmds.values(), *self._more_epmds):
+        for epmd in self._epmds.values():
             epmd.stop()
 
     def keep(self) -> None:
         """Let them all run on after this process."""
         for beam in self.alive:
             beam.keep()
-        for epmd in (*self._epmds.values(), *self._more_epmds):
+        for epmd in (*self._epmds.values(), *self._own_epmds.values()):
             epmd.keep()
 
     def describe(self) -> str:
         """What the header of the report says."""
         told = []
         for release in self.settings.matrix or (None,):
-            try:
-                launcher = self.launcher(release)
-            except BeamUnavailable as error:
-                told.append(f"none: {error}")
-            else:
-                told.append(f"{launcher.label}, OTP {launcher.release() or release or '?'}")
+            told.append(self._describe(release))
         return "beam: " + "; ".join(told)
+
+    def _describe(self, release: Release) -> str:
+        try:
+            launcher = self.launcher(release)
+        except BeamUnavailable as error:
+            return f"none: {error}"
+        return f"{launcher.label}, OTP {launcher.release() or release or '?'}"
 
 
 def choose(settings: Settings, release: Release) -> Launcher:
