@@ -1,0 +1,329 @@
+"""The machine of one connection after the handshake: bytes to signals, signals to bytes, and the ticks.
+
+Implements "Protocol between Connected Nodes" of erl_dist_protocol, in the two encodings that the flags choose:
+
+- neither DIST_HDR_ATOM_CACHE nor FRAGMENTS: ``112, 131, control [, 131, payload]``
+- any of them: a distribution header (`atom_cache`, `fragment`), control and payload without 131
+
+Laws:
+- Any bytes give events (signals, `Undecodable`) or one `ProtocolError`, after which the machine is spent. The
+  events before the error are given first, however the bytes were cut.
+- A payload that can not be decoded costs one message: `Undecodable` tells the signal without it. A control
+  message that can not be decoded costs the connection, for nobody knows what was lost.
+- Encoding fails before anything is queued.
+
+The word of all machines are here: `receive_data`, `next_event`, `send`, `next_deadline`, `handle_timer`. Beside them
+stand the forms that the path of a message uses: `receive` gives all events of one read at once, `packets` gives
+the fragments of a large message apart, so that the writer can let small ones pass.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from pyerlnode.dist.atom_cache import AtomCacheReader
+from pyerlnode.dist.control import read_control
+from pyerlnode.dist.flags import DistFlags
+from pyerlnode.dist.fragment import FIRST, FRAGMENT_SIZE, NEXT, Buffer, FragmentReader, Packet, split
+from pyerlnode.dist.framing import MAX_FRAME, Frame, FrameReader
+from pyerlnode.dist.handshake import PeerInfo
+from pyerlnode.dist.ticks import TickAction, TickClock, TickSettings
+from pyerlnode.dist.vocabulary import Vocabulary
+from pyerlnode.errors import DecodeError, EncodeError, ProtocolError
+from pyerlnode.etf import AtomBudget, decode_term, encode_term, encode_term_buffers
+from pyerlnode.etf.common import AtomValue, atom_value
+from pyerlnode.limits import DEFAULT_LIMITS, Limits
+from pyerlnode.signal import Message, Signal
+from pyerlnode.term.atom import Atom
+from pyerlnode.term.pid import Pid
+
+VERSION, PASS_THROUGH, HEADER = 131, 112, 68
+NO_ATOMS: tuple[Any, ...] = ()
+DEFAULT_TICKS = TickSettings()
+_SMALL = 16 * 1024
+"""Packets up to here are joined into one buffer: cheaper than a longer list for `sendmsg`."""
+
+
+@dataclass(slots=True)
+class Undecodable:
+    """A signal came whose payload is no term: `signal` has None in its place. `text` says why, without any of it."""
+
+    signal: Signal
+    text: str
+    offset: int
+
+
+Event: TypeAlias = Signal | Undecodable
+_Pending: TypeAlias = tuple[Signal, str, Sequence[Any]]
+"""A fragmented message: the signal, the field that waits for the payload, the atoms of its header."""
+
+
+class Channel:
+    """One connection to `peer`, as the handshake left it. `now` is any monotonic clock, in seconds."""
+
+    __slots__ = (
+        "_atoms", "_budget", "_cache", "_events", "_failed", "_fragmenting", "_fragments", "_frames", "_head",
+        "_header", "_limits", "_sequence", "_ticks", "_vocabulary", "bytes_in", "bytes_out", "flags", "fragments_in",
+        "fragments_out", "messages_in", "messages_out", "node", "peer", "ticks_in", "undecodable",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        peer: PeerInfo,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        ticks: TickSettings = DEFAULT_TICKS,
+        now: float = 0.0,
+    ) -> None:
+        self.peer = peer
+        self.node = Atom(peer.name)
+        self.flags = peer.flags
+        self.bytes_in = self.bytes_out = 0
+        self.messages_in = self.messages_out = 0
+        self.fragments_in = self.fragments_out = 0
+        self.ticks_in = self.undecodable = 0
+        self._limits = limits
+        self._budget = AtomBudget(limits.atoms)
+        self._frames = FrameReader(limits.frame_size)
+        self._cache = AtomCacheReader(self._intern)
+        self._fragments: FragmentReader[_Pending] = FragmentReader(limits.pending_fragments, limits.fragmented_size)
+        self._vocabulary = Vocabulary(peer.flags)
+        self._atoms = DistFlags.DIST_HDR_ATOM_CACHE in peer.flags
+        self._fragmenting = DistFlags.FRAGMENTS in peer.flags
+        self._header = self._atoms or self._fragmenting
+        self._head = b"\x83D\0" if self._header else b"p\x83"
+        self._sequence = 0
+        self._ticks = TickClock(ticks, peer.hidden, now)
+        self._events: deque[Event] = deque()
+        self._failed: ProtocolError | None = None
+
+    # --- receiving ---------------------------------------------------------------------------------
+    def receive(self, data: bytes) -> list[Event]:
+        """All events that `data` completes. Look at `failed` after the last of them."""
+        events: list[Event] = []
+        if self._failed is not None:
+            return events
+        self.bytes_in += len(data)
+        frames: list[Frame] = []
+        failed: ProtocolError | None = None
+        try:
+            self._frames.feed(data, frames)
+        except ProtocolError as error:
+            failed = error
+        try:
+            for chunk, start, end in frames:
+                if start == end:
+                    self.ticks_in += 1
+                else:
+                    self._packet(chunk, start, end, events)
+        except ProtocolError as error:
+            failed = error
+        self.messages_in += len(events)
+        self._failed = failed
+        return events
+
+    @property
+    def failed(self) -> ProtocolError | None:
+        """What ended the connection; nothing is received after it."""
+        return self._failed
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes; ask `next_event` for what they gave."""
+        self._events.extend(self.receive(data))
+
+    def next_event(self) -> Event | None:
+        """The next event, None when there is none yet.
+
+        Raises:
+            ProtocolError: after the last event before it; again each time from then on.
+        """
+        if self._events:
+            return self._events.popleft()
+        if self._failed is not None:
+            raise self._failed
+        return None
+
+    def _packet(self, data: bytes, start: int, end: int, events: list[Event]) -> None:
+        atoms: Sequence[Any] = NO_ATOMS
+        if not self._header:
+            if end - start < 2 or data[start] != PASS_THROUGH or data[start + 1] != VERSION:
+                raise ProtocolError("the peer sent a packet that is no pass-through packet")
+            at = start + 2
+        elif end - start < 3 or data[start] != VERSION:
+            raise ProtocolError("the peer sent a packet without a distribution header")
+        elif data[start + 1] == HEADER:
+            if data[start + 2]:
+                atoms, at = self._read_atoms(data, start + 2, end)
+            else:
+                at = start + 3
+        else:
+            self._fragment(data, start, end, events)
+            return
+        signal, field, at = self._control(data, at, end, atoms)
+        if field:
+            self._payload(signal, field, data, at, end, atoms, events)
+        else:
+            events.append(signal)
+
+    def _control(self, data: bytes, at: int, end: int, atoms: Sequence[Any]) -> tuple[Signal, str, int]:
+        """The signal of a control message, the field that the payload fills, and where that begins."""
+        try:
+            control, at = decode_term(data, at, atoms, self._budget, self._limits)
+        except DecodeError as error:
+            raise ProtocolError(f"the peer sent a control message that can not be decoded: {error}") from None
+        if at > end:
+            raise ProtocolError("the peer sent a control message that is cut off")
+        if type(control) is tuple and len(control) == 3 and control[0] == 22:  # most packets are this one
+            from_, to = control[1], control[2]
+            if type(from_) is Pid and type(to) is Pid:
+                return Message(from_, to, None), "message", at
+        signal, field = read_control(control, self.node, self.flags)
+        return signal, field, at
+
+    def _payload(
+        self, signal: Any, field: str, data: bytes, at: int, end: int, atoms: Sequence[Any], events: list[Event]
+    ) -> None:
+        """Decode the payload into its field of `signal`. What follows it is ignored, as a BEAM does."""
+        if at >= end:
+            raise ProtocolError(f"the peer sent a {type(signal).__name__} without its payload")
+        start = at
+        try:
+            if not self._header:
+                if data[at] != VERSION:
+                    raise DecodeError("no version byte", at)
+                at += 1
+            term, at = decode_term(data, at, atoms, self._budget, self._limits)
+            if at > end:
+                raise DecodeError("the term is cut off", end)
+        except DecodeError as error:
+            self.undecodable += 1
+            events.append(Undecodable(signal, str(error), error.offset - start))
+            return
+        if field == "message":
+            signal.message = term
+        elif field == "reason":
+            signal.reason = term
+        else:
+            signal.args = term
+        events.append(signal)
+
+    def _fragment(self, data: bytes, start: int, end: int, events: list[Event]) -> None:
+        kind = data[start + 1]
+        if not self._fragmenting or kind not in (FIRST, NEXT):
+            raise ProtocolError(f"the peer sent a packet of the unknown kind {kind}")
+        sequence, number = self._fragments.numbers(data, start + 2, end)
+        at = start + 18
+        self.fragments_in += 1
+        if kind == NEXT:
+            done = self._fragments.add(sequence, number, data, at, end)
+            if done is not None:
+                (signal, field, atoms), payload = done
+                self._payload(signal, field, payload, 0, len(payload), atoms, events)
+            return
+        atoms, at = self._read_atoms(data, at, end)
+        signal, field, at = self._control(data, at, end, atoms)
+        if number == 1 and not field:
+            events.append(signal)
+        elif number == 1:
+            self._payload(signal, field, data, at, end, atoms, events)
+        elif not field:
+            raise ProtocolError(f"the peer sent a {type(signal).__name__} in fragments, which has no payload")
+        else:
+            self._fragments.begin(sequence, number, (signal, field, atoms), data, at, end)
+
+    def _read_atoms(self, data: bytes, at: int, end: int) -> tuple[Sequence[Any], int]:
+        if at < end and data[at] and not self._atoms:
+            raise ProtocolError("the peer used an atom cache that was not agreed on")
+        try:
+            return self._cache.read(data, at, end)
+        except DecodeError as error:
+            raise ProtocolError(f"the peer sent an atom that can not be taken: {error}") from None
+
+    def _intern(self, text: bytes) -> AtomValue:
+        return atom_value(text, budget=self._budget)
+
+    # --- sending -----------------------------------------------------------------------------------
+    def send(self, signal: Signal) -> list[Buffer]:
+        """The buffers that carry `signal`, lengths included; none when this peer has no operation for it.
+
+        Raises:
+            EncodeError: something in it has no form on the wire.
+        """
+        return [buffer for packet in self.packets(signal) for buffer in packet]
+
+    def packets(self, signal: Signal) -> list[Packet]:
+        """The same, one packet apart from the other: several when the message is sent in fragments."""
+        if type(signal) is Message and type(signal.to) is Pid and self._plain(signal):
+            control = encode_term((22, signal.from_, signal.to))
+            payload = encode_term_buffers(signal.message)
+        else:
+            operation = self._vocabulary.operation(signal)
+            if operation is None:
+                return []
+            token = getattr(signal, "token", None)
+            if token is not None and self._vocabulary.token(token) is None:
+                without: Any = signal
+                return self.packets(replace(without, token=None))
+            control = encode_term(operation.write(signal))
+            if not operation.payload:
+                return [self._whole([self._head, control])]
+            payload = encode_term_buffers(getattr(signal, operation.payload))
+        if self._header:
+            if self._fragmenting and (len(payload) > 1 or len(payload[0]) > FRAGMENT_SIZE):
+                return self._split(control, payload)
+            return [self._whole([self._head, control, *payload])]
+        return [self._whole([self._head, control, b"\x83", *payload])]
+
+    def _plain(self, signal: Message) -> bool:
+        """True for the most frequent case, SEND_SENDER."""
+        return (
+            self._vocabulary.send_sender
+            and signal.from_ is not None
+            and signal.token is None
+            and not signal.priority
+        )  # fmt: skip
+
+    def _split(self, control: bytes, payload: Sequence[Buffer]) -> list[Packet]:
+        if sum(map(len, payload)) <= FRAGMENT_SIZE:
+            return [self._whole([self._head, control, *payload])]
+        self._sequence += 1
+        packets = split(self._sequence, b"\0", control, payload)
+        self.fragments_out += len(packets)
+        self.messages_out += 1
+        return packets
+
+    def _whole(self, buffers: list[Buffer]) -> Packet:
+        size = sum(map(len, buffers))
+        if size > MAX_FRAME:
+            raise EncodeError(
+                f"a message of {size} bytes does not fit into one packet, and this peer takes no fragments"
+            )
+        self.messages_out += 1
+        length = size.to_bytes(4, "big")
+        if size <= _SMALL:
+            return [b"".join((length, *buffers))]
+        head = [length]
+        while len(buffers[0]) <= _SMALL and len(buffers) > 1:
+            head.append(bytes(buffers.pop(0)))
+        return [b"".join(head), *buffers]
+
+    # --- ticks -------------------------------------------------------------------------------------
+    def next_deadline(self) -> float:
+        """When `handle_timer` wants to be called."""
+        return self._ticks.deadline
+
+    def handle_timer(self, now: float) -> list[TickAction]:
+        """What is due. Keep `bytes_out` at what has been written to the socket."""
+        return self._ticks.check(now, self.bytes_in, self.bytes_out)
+
+    def revive(self) -> None:
+        """The peer was given up, but bytes of it have been found unread."""
+        self._ticks.revive()
+
+    @property
+    def pending_fragments(self) -> int:
+        """Fragmented messages that the peer has begun and not ended."""
+        return self._fragments.pending

@@ -1,0 +1,438 @@
+"""A live connection: the channel's machine joined to a transport and to the hub.
+
+One read, all its frames, one write. There is no greenlet per connection: a watcher calls `_readable` in the hub,
+which reads what the socket has, gives every signal to `deliver`, calls `after_read` (the scheduler lets the
+processes run that became ready) and writes what they sent in one gathered call. What is sent at other times is
+written once per turn of the hub.
+
+Laws:
+- Signals leave in the order of `send` (per sender: see `dist.send_queue`), arrive in the order of the stream.
+- `send` encodes at once: a term without a form on the wire raises there, and nothing has been queued.
+- A peer that does not read suspends the senders of messages: beyond `limits.send_buffer` bytes `send` waits until
+  half of that has left. Other signals, and the hub itself, never wait.
+- A term of the peer that can not be decoded is counted and logged, and costs that message; what breaks the
+  protocol costs the connection, with one log line. No line shows a message.
+- `on_down` is called exactly once, after all signals that came, whoever ended the connection and why. Its reason
+  is an atom: `connection_closed`, `net_tick_timeout`, `protocol_error`, `system_error` or what `close` was given.
+- Nothing that goes wrong here reaches the hub.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import get_original
+from greenlet import getcurrent
+
+from pyerlnode.dist.channel import Channel, Undecodable
+from pyerlnode.dist.fragment import Buffer
+from pyerlnode.dist.framing import TICK
+from pyerlnode.dist.send_queue import AFTER_ALL, SendQueue
+from pyerlnode.dist.ticks import TickAction
+from pyerlnode.errors import ProtocolError
+from pyerlnode.limits import DEFAULT_LIMITS, Limits
+from pyerlnode.net.ticker import Ticker
+from pyerlnode.net.transport import SocketTransport, Transport
+from pyerlnode.signal import GroupLeader, Message, Signal, SpawnReply
+from pyerlnode.term.atom import A
+from pyerlnode.term.pid import Pid
+
+logger = logging.getLogger("pyerlnode.net.connection")
+
+WRITE_SIZE = 256 * 1024
+"""Taken from the queue at a time; also what a small message waits behind at most."""
+TURN_SIZE = 2 * 1024 * 1024
+"""Written in one turn of the hub, so that a large transfer does not keep it from everything else."""
+
+DRAIN_READS = 1024
+"""Reads of what a peer said before it was gone."""
+
+_allocate_lock = get_original("_thread", "allocate_lock")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStats:
+    """Counters since the connection came up; sizes in bytes."""
+
+    messages_in: int
+    messages_out: int
+    bytes_in: int
+    bytes_out: int
+    fragments_in: int
+    fragments_out: int
+    ticks_in: int
+    ticks_out: int
+    undecodable: int
+    """Messages whose payload was no term."""
+    queued: int
+    """Bytes that wait to be written."""
+    pending_fragments: int
+    """Fragmented messages of the peer that have not ended."""
+    suspensions: int
+    """How often a sender had to wait for room."""
+
+
+def _nothing() -> None:
+    pass
+
+
+class Connection:
+    """The connection to `channel.peer` over `transport` (a `Transport`, or a connected socket to take over).
+
+    All methods are for the hub's own thread. `deliver` and `after_read` are called in the hub and must not wait.
+    """
+
+    def __init__(
+        self,
+        transport: Any,
+        channel: Channel,
+        *,
+        deliver: Callable[[Signal], None],
+        on_down: Callable[[Connection, Any], None],
+        after_read: Callable[[], None] = _nothing,
+        ticker: Ticker | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        hub: Any = None,
+    ) -> None:
+        self.hub = hub or gevent.get_hub()
+        self.channel = channel
+        self.peer = channel.peer
+        self.closed = False
+        self._transport: Transport = SocketTransport(transport, self.hub) if hasattr(transport, "detach") else transport
+        self._deliver = deliver
+        self._on_down = on_down
+        self._after_read = after_read
+        self._ticker = ticker
+        self._limit = limits.send_buffer
+        self._queue = SendQueue()
+        self._partial: list[Buffer] = []  # taken from the queue and not written; touched under the lock only
+        self._partial_size = 0
+        self._lock = _allocate_lock()
+        self._room = Event()
+        self._leftover = b""
+        self._in_read = self._flush_planned = self._paused = self._want_write = False
+        self._pipe_broken = False
+        self._bytes_seen = 0
+        self._ticks_out = self._suspensions = 0
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.peer.name} at {self._transport.name}{' (closed)' if self.closed else ''}>"
+
+    # --- life --------------------------------------------------------------------------------------
+    def start(self, leftover: bytes = b"") -> None:
+        """Begin to read; `leftover` is what came together with the end of the handshake."""
+        self._leftover = leftover
+        if leftover:
+            self.hub.loop.run_callback(self._readable)
+        self._transport.start(self._readable, self._writable)
+        if self._ticker is not None:
+            self._ticker.add(self)
+
+    def close(self, reason: Any = A.disconnect) -> None:
+        """End the connection now. What was queued is written as far as the transport takes it at once."""
+        if self.closed:
+            return
+        if reason is not A.connection_closed:
+            self._last_words()
+        self._end(reason)
+
+    def _last_words(self) -> None:
+        try:
+            with self._lock:
+                self._write(self._limit)
+        except OSError:
+            pass  # it is going down anyway
+
+    def _end(self, reason: Any) -> None:
+        self.closed = True
+        if self._ticker is not None:
+            self._ticker.remove(self)
+        with self._lock:  # the ticker's thread must not write to a descriptor that is gone
+            self._transport.close()
+            self._partial.clear()
+            self._partial_size = 0
+        self._queue.clear()
+        self._room.set()
+        try:
+            self._on_down(self, reason)
+        except Exception:
+            logger.exception("the connection to %s is down, and telling so failed", self.peer.name)
+
+    def pause_reading(self) -> None:
+        """Stop taking bytes from the peer: it will feel it as we feel a peer that does not read."""
+        self._paused = True
+        if not self.closed:
+            self._transport.want_read(False)
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        if not self.closed:
+            self._transport.want_read(True)
+
+    # --- reading -----------------------------------------------------------------------------------
+    def _readable(self) -> None:
+        """One read and all that follows from it. Called in the hub."""
+        if self.closed or self._in_read:
+            return
+        self._in_read = True
+        reason = None
+        try:
+            reason = self._read_once()
+        except Exception:
+            logger.exception("the connection to %s is closed: a signal could not be delivered", self.peer.name)
+            reason = A.system_error
+        finally:
+            self._in_read = False
+        if reason is None:
+            self._flush()
+        elif not self.closed:
+            self.close(reason)
+
+    def _read_once(self) -> Any:
+        """Deliver what one read gave; the reason when that was the last one."""
+        data: bytes | None
+        if self._leftover:
+            data, self._leftover = self._leftover, b""
+        else:
+            try:
+                data = self._transport.receive()
+            except OSError:
+                data = b""
+        if data is None:
+            return None
+        channel = self.channel
+        deliver = self._deliver
+        for event in channel.receive(data):
+            if self.closed:  # by one of the signals before this one
+                return None
+            if type(event) is Undecodable:
+                self._report(event)
+            else:
+                deliver(event)  # type: ignore[arg-type] # what is not Undecodable is a Signal
+        self._after_read()
+        if channel.failed is not None:
+            return self._broken(channel.failed)
+        return None if data else A.connection_closed
+
+    def _broken(self, error: ProtocolError) -> Any:
+        logger.error("the connection to %s (%s) is closed: %s", self.peer.name, self._transport.name, error)
+        return A.protocol_error
+
+    def _report(self, event: Undecodable) -> None:
+        count = self.channel.undecodable
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a peer must not fill the log
+            kind = type(event.signal).__name__
+            text = "a %s from %s is dropped, its term can not be decoded: %s (%d so far)"
+            logger.warning(text, kind, self.peer.name, event.text, count)
+
+    # --- writing -----------------------------------------------------------------------------------
+    def send(self, signal: Signal, nosuspend: bool = False) -> bool:
+        """Queue `signal`. False when it was not: closed, no operation for it, or `nosuspend` and no room.
+
+        A `Message` waits for room after it has been queued, unless the hub sends it.
+
+        Raises:
+            EncodeError: a term in it has no form on the wire.
+        """
+        if self.closed or (nosuspend and self._partial_size + self._queue.size > self._limit):
+            return False
+        packets = self.channel.packets(signal)
+        queue = self._queue
+        if len(packets) == 1:
+            queue.put(_sender(signal) if queue.lanes else None, packets[0])
+        elif packets:
+            queue.put_fragments(_sender(signal), packets)
+        else:
+            return False
+        if not self._in_read and not self._flush_planned:
+            self._flush_planned = True
+            self.hub.loop.run_callback(self._planned_flush)
+        if queue.size + self._partial_size > self._limit and type(signal) is Message and not nosuspend:
+            self._wait_for_room()
+        return True
+
+    def _wait_for_room(self) -> None:
+        """Suspend the sender until half of the limit is free, or the connection is closed."""
+        if getcurrent() is self.hub:
+            return
+        self._flush()
+        if self.closed or self._partial_size + self._queue.size <= self._limit:
+            return
+        self._suspensions += 1
+        self._room.clear()
+        self._room.wait()
+
+    def _planned_flush(self) -> None:
+        self._flush_planned = False
+        self._flush()
+
+    def _writable(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what is queued, as far as the transport takes it."""
+        if self.closed:
+            return
+        try:
+            with self._lock:
+                self._write(TURN_SIZE)
+        except OSError:
+            self._write_failed()
+        waiting = self._partial_size + self._queue.size
+        if bool(waiting) is not self._want_write:
+            self._want_write = not self._want_write
+            self._transport.want_write(self._want_write)
+        if waiting <= self._limit // 2 and not self._room.is_set():
+            self._room.set()
+
+    def _write(self, size: int) -> None:
+        """Write up to about `size` bytes. The lock is held."""
+        queue = self._queue
+        while size > 0:
+            if not self._partial:
+                if not queue.size:
+                    return
+                self._partial = queue.take(WRITE_SIZE)
+                self._partial_size = sum(map(len, self._partial))
+            written = self._transport.send(self._partial)
+            if not written:
+                return
+            self._advance(written)
+            size -= written
+
+    def _advance(self, written: int) -> None:
+        self.channel.bytes_out += written
+        self._partial_size -= written
+        partial = self._partial
+        if not self._partial_size:
+            partial.clear()
+            return
+        done = 0
+        while written >= len(partial[done]):
+            written -= len(partial[done])
+            done += 1
+        del partial[:done]
+        if written:
+            partial[0] = memoryview(partial[0])[written:]
+
+    def _write_failed(self) -> None:
+        """The peer takes nothing any more, but what it said before that may still lie here: read to the end."""
+        with self._lock:
+            self._partial.clear()
+            self._partial_size = 0
+        self._queue.clear()
+        if not self._pipe_broken:
+            self._pipe_broken = True
+            self.hub.loop.run_callback(self._drain)
+
+    def _drain(self) -> None:
+        for _ in range(DRAIN_READS):
+            before = self.channel.bytes_in
+            self._readable()
+            if self.closed or self.channel.bytes_in == before:
+                break
+        self.close(A.connection_closed)
+
+    # --- ticks -------------------------------------------------------------------------------------
+    def next_deadline(self) -> float:
+        """When `on_timer` is due."""
+        return self.channel.next_deadline()
+
+    def on_timer(self, now: float) -> None:
+        """The end of a tick interval. Called in the hub."""
+        if self.closed:
+            return
+        for action in self.channel.handle_timer(now):
+            if action is TickAction.SEND_TICK:
+                self._send_tick()
+            elif self._paused:
+                self.channel.revive()  # the silence is ours
+            else:
+                self._silent()
+
+    def _silent(self) -> None:
+        """No byte for so long; unless this program was busy itself and they lie in the socket."""
+        before = self.channel.bytes_in
+        self._readable()
+        if self.closed:
+            return
+        if self.channel.bytes_in != before:
+            self.channel.revive()
+            return
+        text = "** Node %s not responding ** Removing (timedout) connection"
+        logger.error(text, self.peer.name)
+        self.close(A.net_tick_timeout)
+
+    def _send_tick(self) -> None:
+        self._ticks_out += 1
+        if not self._queue.size and not self._partial_size:
+            self._queue.put(AFTER_ALL, [TICK])
+        self._flush()
+
+    def tick_from_thread(self) -> None:
+        """Write a tick if nothing was written since the last call. Called by the ticker's native thread.
+
+        It never writes inside a packet: when one is half written it goes on with that one, which is a sign of
+        life too. A lock that is taken means that the hub is writing just now.
+        """
+        if not self._transport.threadsafe or not self._lock.acquire(False):
+            return
+        try:
+            if self.closed:
+                return
+            if self.channel.bytes_out == self._bytes_seen:
+                self._write_tick()
+            self._bytes_seen = self.channel.bytes_out
+        except OSError:
+            pass  # the hub will find out by itself
+        finally:
+            self._lock.release()
+
+    def _write_tick(self) -> None:
+        """A tick between two packets, or more of the packet that has begun. The lock is held."""
+        if self._partial:
+            written = self._transport.send(self._partial)
+            if written:
+                self._advance(written)
+            return
+        written = self._transport.send([TICK])
+        if written:
+            self._ticks_out += 1
+            self.channel.bytes_out += written
+        if 0 < written < len(TICK):
+            self._partial = [memoryview(TICK)[written:]]
+            self._partial_size = len(TICK) - written
+
+    @property
+    def stats(self) -> ConnectionStats:
+        """The counters now."""
+        channel = self.channel
+        return ConnectionStats(
+            messages_in=channel.messages_in,
+            messages_out=channel.messages_out,
+            bytes_in=channel.bytes_in,
+            bytes_out=channel.bytes_out,
+            fragments_in=channel.fragments_in,
+            fragments_out=channel.fragments_out,
+            ticks_in=channel.ticks_in,
+            ticks_out=self._ticks_out,
+            undecodable=channel.undecodable,
+            queued=self._queue.size + self._partial_size,
+            pending_fragments=channel.pending_fragments,
+            suspensions=self._suspensions,
+        )
+
+
+def _sender(signal: Signal) -> Hashable:
+    """Whose signal it is: only those of one process keep their order among each other."""
+    if type(signal) is SpawnReply:
+        return signal.result if type(signal.result) is Pid else AFTER_ALL
+    if type(signal) is GroupLeader:
+        return AFTER_ALL
+    from_ = signal.from_  # type: ignore[union-attr] # all others have it
+    return from_ if from_ is None or type(from_) is Pid else AFTER_ALL

@@ -1,0 +1,102 @@
+"""Net ticks for all connections of a node: a timer in the hub, and a native thread behind it.
+
+The hub's timer runs the tick rule (`dist.ticks`) of each connection when it is due. A program that computes
+without letting the hub run would fall silent, and its peers would give it up; so a native thread wakes once per
+interval and writes a tick for every connection on which nothing was written since it last woke. In the normal case it
+finds that the hub did so and goes back to sleep. It never cuts into a packet: see `Connection.tick_from_thread`.
+
+The thread is native also in a program that gevent has patched, starts with the first connection and ends
+in `stop`. It touches sockets under the connection's lock, never anything of gevent's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gevent
+from gevent.monkey import get_original
+
+from pyerlnode.dist.ticks import TickSettings
+
+_start_new_thread = get_original("_thread", "start_new_thread")
+_allocate_lock = get_original("_thread", "allocate_lock")
+
+
+class Ticked(Protocol):
+    """A connection, as far as ticks go."""
+
+    def next_deadline(self) -> float: ...
+    def on_timer(self, now: float) -> None: ...
+    def tick_from_thread(self) -> None: ...
+
+
+class Ticker:
+    """The ticks of one node. All calls come from the hub's thread; `now` is a monotonic clock in seconds."""
+
+    def __init__(
+        self, settings: TickSettings | None = None, *, hub: Any = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.settings = settings or TickSettings()
+        self.now = now
+        self._loop = (hub or gevent.get_hub()).loop
+        self._connections: dict[Ticked, None] = {}
+        self._timer: Any = None
+        self._due = 0.0
+        self._stopping = _allocate_lock()
+        self._ended = _allocate_lock()
+        self._running = False
+
+    def add(self, connection: Ticked) -> None:
+        """Keep this one alive and watched from now on."""
+        self._connections[connection] = None
+        if not self._running:
+            self._running = True
+            self._stopping.acquire()
+            self._ended.acquire()
+            _start_new_thread(self._thread, ())
+        if self._timer is None or connection.next_deadline() < self._due:
+            self._schedule()
+
+    def remove(self, connection: Ticked) -> None:
+        """Forget it; unknown ones are ignored."""
+        self._connections.pop(connection, None)
+        if not self._connections:
+            self._cancel()
+
+    def stop(self) -> None:
+        """End the timer and the thread; the ticker may be used again."""
+        self._connections.clear()
+        self._cancel()
+        if self._running:
+            self._running = False
+            self._stopping.release()
+            self._ended.acquire()
+            self._ended.release()
+
+    def _schedule(self) -> None:
+        self._cancel()
+        if self._connections:
+            self._due = min(connection.next_deadline() for connection in self._connections)
+            self._timer = self._loop.timer(max(0.0, self._due - self.now()))
+            self._timer.start(self._on_timer, update=True)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        now = self.now()
+        for connection in list(self._connections):
+            if connection.next_deadline() <= now:
+                connection.on_timer(now)
+        self._schedule()
+
+    def _thread(self) -> None:
+        while not self._stopping.acquire(True, self.settings.interval):
+            for connection in list(self._connections):
+                connection.tick_from_thread()
+        self._stopping.release()
+        self._ended.release()
