@@ -224,7 +224,7 @@ class _Decoder:
                     elif kind == _ROOT:
                         return items[0], offset
                     elif kind == _FUN:
-                        value = Fun(*items[0], free=tuple(items[1:]))
+                        value = _close_fun(*items)
                     else:
                         module, name, names, exported = items[0]
                         value = NativeRecord(module, name, names, tuple(items[1:]), exported)
@@ -433,6 +433,11 @@ def _close_map(items: list[Any], offset: int) -> Any:
     if len(made) != len(keys):
         return build_map(keys, values, offset)
     return build_struct(made) if STRUCT_KEY in made else made
+
+
+def _close_fun(head: tuple[Atom, int, bytes, int, int, int, Pid], *free: Any) -> Fun:
+    module, arity, uniq, index, old_index, old_uniq, pid = head
+    return Fun(module, arity, uniq, index, old_index, old_uniq, pid, free)
 
 
 def _unknown(decoder: _Decoder, at: int) -> tuple[Any, int]:
