@@ -1,0 +1,1 @@
+"""What runs from a terminal: the command line, the demo, the shell. See `docs/command-line.md`."""

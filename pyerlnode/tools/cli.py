@@ -1,0 +1,223 @@
+"""The command `pyerlnode`, also as `python -m pyerlnode`.
+
+    pyerlnode COMMAND [options] ARGUMENTS
+
+Exit status: 0 done; 1 it was tried and failed (no such node, no answer, a remote error); 2 it could not be tried
+(a wrong option, name, cookie or term text); 130 interrupted by Ctrl-C. Whatever fails says so in one line that
+names what to do. A stack trace is a bug of ours.
+
+Only the parser is built here, so that `--help` costs no more than argparse: each command's module, and gevent with
+it, is imported when that command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from pyerlnode.errors import PyerlnodeError, UsageError
+
+Run = Callable[[argparse.Namespace], int]
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+TERM_HELP = "a term in Erlang syntax, in quotes for the shell: '{add, 1}', ok, '<<\"text\">>', '#{a => 1}'"
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose complaint is one line, like every other failure's."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, which is a number from 1 to 65535")
+    return int(text)
+
+
+# --- the commands: each imports its own module -----------------------------------------------------
+def _demo(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.demo import run
+
+    return run(args)
+
+
+def _ping(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.remote import ping
+
+    return ping(args)
+
+
+def _call(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.remote import call
+
+    return call(args)
+
+
+def _rpc(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.remote import rpc
+
+    return rpc(args)
+
+
+def _names(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.names import names
+
+    return names(args)
+
+
+def _epmd(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.epmd import epmd
+
+    return epmd(args)
+
+
+def _shell(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.shell import shell
+
+    return shell(args)
+
+
+# --- the parser ------------------------------------------------------------------------------------
+def parser() -> Parser:
+    """The whole grammar of the command line."""
+    top = Parser(prog="pyerlnode", description="A Python node for Erlang and Elixir clusters.", allow_abbrev=False)
+    top.add_argument("--version", action="store_true", help="print the version and end")
+    commands = top.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
+
+    def command(name: str, run: Run, help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        made.set_defaults(run=run)
+        made.add_argument("-v", "--verbose", action="store_true", help="show the library's log on standard error")
+        return made
+
+    demo = command("demo", _demo, "Join an Elixir, Erlang or second Python node and verify each step.")
+    demo.add_argument("--peer", choices=("auto", "elixir", "erlang", "python"), default="auto", help="default: auto")
+    _json(demo)
+
+    ping = command("ping", _ping, "Connect to a node and say how long its answer took.")
+    _node(ping)
+    ping.add_argument("-c", "--count", type=_count, default=1, metavar="N", help="ask N times; default 1")
+
+    names = command("names", _names, "List the nodes that are registered at a host's EPMD.")
+    names.add_argument("host", nargs="?", default="127.0.0.1", metavar="HOST", help="default: 127.0.0.1")
+    names.add_argument("--watch", action="store_true", help="keep the list on the screen; q ends it")
+    _epmd_port(names)
+    _timeout(names)
+    _json(names)
+
+    call = command("call", _call, "GenServer.call a registered process and print its answer.")
+    _node(call)
+    call.add_argument("server", metavar="NAME", help="the registered name; MyApp.Stock is Elixir's module of that name")
+    call.add_argument("request", metavar="TERM", help=TERM_HELP)
+
+    rpc = command("rpc", _rpc, "Call a function on a node and print what it returns.")
+    _node(rpc)
+    rpc.add_argument("module", metavar="M", help="the module: lists, or String for Elixir's")
+    rpc.add_argument("function", metavar="F", help="the function: reverse, upcase, …")
+    rpc.add_argument(
+        "arguments", nargs="?", default="[]", metavar="ARGS", help="the list of arguments: '[[1, 2, 3]]' is one, a list"
+    )
+
+    epmd = command("epmd", _epmd, "Serve EPMD, the port mapper of a host's nodes, until Ctrl-C.")
+    epmd.add_argument("--address", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
+    epmd.add_argument("--port", type=port, default=None, help="default: $ERL_EPMD_PORT, else 4369")
+
+    shell = command("shell", _shell, "IPython with a connected node in the background.")
+    _node(shell)
+    return top
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count from 1 to 1000000")
+    return int(text)
+
+
+def _node(command: argparse.ArgumentParser) -> None:
+    command.add_argument("node", metavar="NODE", help="the node to talk to: app@127.0.0.1")
+    command.add_argument("--cookie", metavar="TEXT", help="the cluster's cookie; others can see it in `ps`")
+    command.add_argument(
+        "--cookie-file", metavar="FILE", help="read the cookie from FILE, which only its owner may read; default: "
+        "$PYERLNODE_COOKIE, else ~/.erlang.cookie"
+    )  # fmt: skip
+    command.add_argument("--name", metavar="NAME", help="this program's own node name; default: a new one")
+    command.add_argument("--elixir", action="store_true", help="read and print terms as Elixir does")
+    _epmd_port(command)
+    _timeout(command)
+    _json(command)
+
+
+def _epmd_port(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--epmd-port", type=port, metavar="PORT", help="default: $ERL_EPMD_PORT, else 4369")
+
+
+def _timeout(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--timeout", type=seconds, default=5.0, metavar="SECONDS", help="default: 5")
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+# --- running ---------------------------------------------------------------------------------------
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        status = _main(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = FAILED
+    except PyerlnodeError as error:
+        status = USAGE if isinstance(error, UsageError) else FAILED
+        _complain(error, "--json" in arguments)
+    return status
+
+
+def _main(arguments: list[str]) -> int:
+    top = parser()
+    args = top.parse_args(arguments)
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"pyerlnode {version('pyerlnode')}")
+        return DONE
+    if not hasattr(args, "run"):
+        top.print_help()
+        return USAGE
+    _log(args.verbose)
+    run: Run = args.run
+    return run(args)
+
+
+def _log(verbose: bool) -> None:
+    import logging
+
+    logging.basicConfig(format="pyerlnode: %(message)s", level=logging.CRITICAL)
+    logging.getLogger("pyerlnode").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
+
+
+def _complain(error: PyerlnodeError, json_: bool) -> None:
+    from pyerlnode.tools.output import Output, complain
+
+    complain(str(error), output=Output(json_=json_), kind=type(error).__name__)

@@ -1,0 +1,41 @@
+"""`demo`: the main job, step by step and verified, with a peer node in an OS process of its own.
+
+The peer is an Elixir node where `elixir` is on the machine, else an Erlang node, else a second Python node: the steps
+are the same. Every step is timed and checked by what both sides saw; the status is 0 only if all were verified.
+
+Nothing outside is touched: EPMD is the embedded one on a port of its own, names and cookie are new each time, the
+peer's HOME is a temporary directory, everything listens on loopback, and all of it is gone at the end, also after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+from types import FrameType
+from typing import NoReturn
+
+from pyerlnode.tools.demo.peers import find_peer
+from pyerlnode.tools.demo.report import Report
+from pyerlnode.tools.output import Output
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run every step; 0 if all were verified, else 1."""
+    from pyerlnode.tools.demo.scenario import play
+
+    kind = find_peer(args.peer)
+    report = Report(Output(json_=args.json))
+    if not args.verbose:
+        # The crashes that the demo makes on purpose are its steps; their reports would only hide them.
+        logging.getLogger("pyerlnode").setLevel(logging.CRITICAL)
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        play(kind, report)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return report.finish(kind.name, kind.title, kind.hint)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)

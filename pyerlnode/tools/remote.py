@@ -1,0 +1,190 @@
+"""`ping`, `call` and `rpc`: one question to one node, by the same facade that scripts use.
+
+Names are read as an operator types them: `counter` is the atom, `MyApp.Stock` is Elixir's module of that name
+(the atom `Elixir.MyApp.Stock`), and anything in single quotes is the atom as it stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyerlnode.errors import (
+    CallTimeout,
+    CookieError,
+    Exit,
+    NodeDown,
+    NoProc,
+    PyerlnodeError,
+    RemoteError,
+    RemoteExit,
+    RemoteThrow,
+    RpcFailed,
+    TermSyntaxError,
+    UsageError,
+)
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.text import Style, format_term, parse_term
+from pyerlnode.tools.output import Output
+
+if TYPE_CHECKING:
+    from pyerlnode.facade import Cluster
+
+ELIXIR_ALIAS = re.compile(r"[A-Z]\w*(\.[A-Z]\w*)*", re.ASCII)
+
+
+class Failed(PyerlnodeError):
+    """What a command tried did not come about; the text is the line that the user reads."""
+
+
+# --- reading what was typed ------------------------------------------------------------------------
+def read_term(text: str, what: str, style: Style = "erlang") -> Any:
+    """The term that `text` is; `what` names the argument in the error."""
+    try:
+        return parse_term(text, style=style)
+    except TermSyntaxError as error:
+        raise UsageError(f"{what} is not a term: {error}, in {_shown(text)}") from None
+
+
+def read_name(text: str) -> Atom:
+    """The atom of a registered name, a module or a function as an operator types it."""
+    if ELIXIR_ALIAS.fullmatch(text):
+        return Atom(text if text.startswith("Elixir.") else f"Elixir.{text}")
+    if len(text) > 2 and text[0] == text[-1] == "'":
+        term = read_term(text, "the name")
+        if isinstance(term, Atom):
+            return term
+    if not text or any(c.isspace() or c in "'\"(){}[]<>,#" for c in text):
+        raise UsageError(f"{_shown(text)} is not a name: give an atom (counter) or an Elixir module (MyApp.Stock)")
+    return Atom(text)
+
+
+def _style(args: argparse.Namespace) -> Style:
+    return "elixir" if args.elixir else "erlang"
+
+
+def _brief(term: Any) -> str:
+    """A reason on one line, without the stack that would fill the screen."""
+    text = format_term(term, width=0)
+    return text if len(text) <= 400 else text[:397] + "…"
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= 60 else repr(text[:57]) + "…"
+
+
+def read_cookie_file(path: str) -> str:
+    """The cookie in `path`: its first line, without the line's end.
+
+    Raises: CookieError if the file can not be read, is empty, or is readable by others (OTP refuses it too).
+    """
+    file = Path(path)
+    try:
+        mode, text = file.stat().st_mode, file.read_text(encoding="latin-1")
+    except OSError as error:
+        raise CookieError(f"the cookie file {path} can not be read: {error.strerror}") from None
+    if mode & 0o077:
+        raise CookieError(f"the cookie file {path} is open to others: chmod 400 {path}")
+    lines = text.splitlines()
+    if not lines or not lines[0]:
+        raise CookieError(f"the cookie file {path} is empty")
+    return lines[0]
+
+
+# --- connecting ------------------------------------------------------------------------------------
+def connected(args: argparse.Namespace) -> Cluster:
+    """The facade on `args.node`, with the cookie, name, time-out and EPMD port of `args`."""
+    from pyerlnode.facade import connect
+
+    if args.cookie is not None and args.cookie_file is not None:
+        raise UsageError("give --cookie or --cookie-file, not both")
+    cookie = read_cookie_file(args.cookie_file) if args.cookie_file is not None else args.cookie
+    return connect(args.node, cookie=cookie, name=args.name, timeout=args.timeout, epmd_port=args.epmd_port)
+
+
+def asked(ask: Callable[[], Any], what: str, timeout: float) -> tuple[Any, float]:
+    """What `ask` answers and the milliseconds that it took; a failure in words that name `what`."""
+    began = time.perf_counter()
+    try:
+        answer = ask()
+    except CallTimeout:
+        raise Failed(f"{what} gave no answer within {timeout:g} s; --timeout gives it longer") from None
+    except NoProc:
+        raise Failed(f"{what}: no process is registered under that name there") from None
+    except NodeDown:
+        raise Failed(f"{what}: the connection was lost before an answer came") from None
+    except RemoteError as error:
+        raise Failed(_remote_error(what, error)) from None
+    except RemoteExit as error:
+        raise Failed(f"{what} ended by exit: {_brief(error.reason)}") from None
+    except RemoteThrow as error:
+        raise Failed(f"{what} threw {_brief(error.value)}") from None
+    except RpcFailed as error:
+        raise Failed(f"{what} could not be made: {_brief(error.reason)}") from None
+    except Exit as error:
+        raise Failed(f"{what}: the server ended before it answered: {_brief(error.reason)}") from None
+    return answer, (time.perf_counter() - began) * 1000
+
+
+def _remote_error(what: str, error: RemoteError) -> str:
+    if error.reason is A.undef:
+        return f"{what}: there is no such function there, or it is not exported"
+    return f"{what} failed with {_brief(error.reason)}"
+
+
+# --- the commands ----------------------------------------------------------------------------------
+def ping(args: argparse.Namespace) -> int:
+    """Ask `args.count` times, one second apart; fail if any answer is missing."""
+    output = Output(json_=args.json)
+    began = time.perf_counter()
+    with connected(args) as cluster:
+        joined = (time.perf_counter() - began) * 1000
+        times = []
+        for turn in range(args.count):
+            if turn:
+                time.sleep(1.0)
+            pong, took = asked(lambda: cluster.ping(args.node), f"ping of {args.node}", args.timeout)
+            if not pong:
+                raise Failed(f"{args.node} does not answer; it was connected {joined:.0f} ms after the start")
+            times.append(round(took, 3))
+            output.line(f"{output.paint('pong', 'green')} from {args.node} in {took:.2f} ms")
+        output.document(ok=True, node=args.node, connect_ms=round(joined, 3), ping_ms=times)
+    return 0
+
+
+def call(args: argparse.Namespace) -> int:
+    """``GenServer.call({NAME, NODE}, TERM)``."""
+    name, request = read_name(args.server), read_term(args.request, "TERM", _style(args))
+    with connected(args) as cluster:
+        what = f"call of {args.server} on {args.node}"
+        answer, took = asked(
+            lambda: cluster.call((name, args.node), request, timeout=args.timeout), what, args.timeout
+        )
+    _print(args, answer, took)
+    return 0
+
+
+def rpc(args: argparse.Namespace) -> int:
+    """``erpc:call(NODE, M, F, ARGS)``."""
+    module, function = read_name(args.module), read_name(args.function)
+    arguments = read_term(args.arguments, "ARGS", _style(args))
+    if not isinstance(arguments, list):
+        raise UsageError(f"ARGS is the list of the arguments: write '[{args.arguments}]' for one argument")
+    with connected(args) as cluster:
+        what = f"{args.module}:{args.function}/{len(arguments)} on {args.node}"
+        answer, took = asked(
+            lambda: cluster.rpc(args.node, module.name, function.name, arguments, timeout=args.timeout),
+            what,
+            args.timeout,
+        )
+    _print(args, answer, took)
+    return 0
+
+
+def _print(args: argparse.Namespace, answer: Any, took: float) -> None:
+    output = Output(json_=args.json, style=_style(args))
+    output.term(answer, node=args.node, ms=round(took, 3))
