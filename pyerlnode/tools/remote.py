@@ -161,9 +161,7 @@ def call(args: argparse.Namespace) -> int:
     name, request = read_name(args.server), read_term(args.request, "TERM", _style(args))
     with connected(args) as cluster:
         what = f"call of {args.server} on {args.node}"
-        answer, took = asked(
-            lambda: cluster.call((name, args.node), request, timeout=args.timeout), what, args.timeout
-        )
+        answer, took = asked(lambda: cluster.call((name, args.node), request, timeout=args.timeout), what, args.timeout)
     _print(args, answer, took)
     return 0
 

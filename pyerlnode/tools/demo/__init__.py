@@ -4,7 +4,7 @@ The peer is an Elixir node where `elixir` is on the machine, else an Erlang node
 are the same. Every step is timed and checked by what both sides saw; the status is 0 only if all were verified.
 
 Nothing outside is touched: EPMD is the embedded one on a port of its own, names and cookie are new each time, the
-peer's HOME is a temporary directory, everything listens on loopback, and all of it is gone at the end, also after Ctrl-C.
+peer's HOME is a temporary directory, everything listens on loopback, and all is gone at the end, after Ctrl-C too.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def keep_stock(node: Node, up: Event) -> None:
     while True:
         ref = node.monitor(node.start(Stock, name="stock"))
         up.set()
-        receive(lambda message: message[:2] == (A.DOWN, ref))
+        receive(lambda message, ref=ref: message[:2] == (A.DOWN, ref))
 
 
 class Witness:

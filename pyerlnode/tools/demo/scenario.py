@@ -13,7 +13,7 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 
-from pyerlnode import A, GenServer, NoProc, Node, NoReply, Reply, process_flag, receive, self_
+from pyerlnode import A, GenServer, Node, NoProc, NoReply, Reply, process_flag, receive, self_
 from pyerlnode.errors import PyerlnodeError, ReceiveTimeout
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.epmd_server import EpmdServer
@@ -268,14 +268,18 @@ class Scenario:
         """The pid of the restarted stock; a call in the moment between finds no process."""
         end = time.monotonic() + WAIT
         while time.monotonic() < end:
-            try:
-                new = self.node.call(self.stock, A.pid)
-            except NoProc:
-                gevent.sleep(0.005)
-            else:
+            new = self.stock_pid()
+            if new is not None:
                 verify(new != old, "the old pid again")
                 return new
+            gevent.sleep(0.005)
         raise NotVerified(f"no new process within {WAIT:g} s")
+
+    def stock_pid(self) -> Any:
+        try:
+            return self.node.call(self.stock, A.pid)
+        except NoProc:
+            return None
 
     def no_process(self, pid: Any) -> None:
         try:
