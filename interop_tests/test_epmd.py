@@ -65,8 +65,8 @@ def test_a_beam_registers_is_listed_and_looked_up_at_our_epmd(ours: EpmdServer) 
         assert run(["epmd", "-names"], ours.port) == (
             f"epmd: up and running on port {ours.port} with data:\nname x at port {port}\n"
         )
-        assert erl.eval("net_adm:names().") == "{ok,[{[120],%d}]}" % port
-        assert erl.eval('erl_epmd:port_please("x", {127,0,0,1}).') == "{port,%d,6}" % port
+        assert erl.eval("net_adm:names().") == f"{{ok,[{{[120],{port}}}]}}"
+        assert erl.eval('erl_epmd:port_please("x", {127,0,0,1}).') == f"{{port,{port},6}}"
         assert erl.eval('erl_epmd:port_please("y", {127,0,0,1}).') == "noport"
         creation = erl.eval("erlang:system_info(creation).")
         assert int(creation) > 3
@@ -81,7 +81,7 @@ def test_two_beams_find_each_other_by_our_epmd(ours: EpmdServer) -> None:
 def test_a_name_that_a_beam_holds_is_taken_and_free_again_when_it_was_killed(ours: EpmdServer) -> None:
     epmd = Epmd(ours.port)
     with node("x@127.0.0.1", ours.port) as erl:
-        with pytest.raises(NameTaken, match="the name x is taken at EPMD 127.0.0.1"):
+        with pytest.raises(NameTaken, match=r"the name x is taken at EPMD 127.0.0.1"):
             epmd.register(NodeEntry("x", 1))
         erl.process.kill()
         until(lambda: not epmd.names())
@@ -177,7 +177,7 @@ def test_auto_embeds_one_on_a_machine_without_erlang(monkeypatch: pytest.MonkeyP
 
 
 def test_external_starts_nothing() -> None:
-    with pytest.raises(EpmdError, match="no EPMD answers at 127.0.0.1"):
+    with pytest.raises(EpmdError, match=r"no EPMD answers at 127.0.0.1"):
         find_or_start_epmd("external", Epmd(free_port()))
 
 

@@ -168,7 +168,7 @@ def test_a_node_that_is_not_on_the_list_is_not_allowed(epmd: Epmd) -> None:
 def test_a_beam_connects_to_us(erl: Erl, epmd: Epmd) -> None:
     with Door(epmd) as door:
         assert erl.eval("net_kernel:connect_node('py@127.0.0.1').") == "true"
-        sock, peer, leftover = door.came.get(timeout=5)
+        sock, peer, _ = door.came.get(timeout=5)
         assert (peer.name, peer.hidden, peer.own_name) == (BEAM, False, PY.name)
         assert erl.eval("nodes(hidden).") == "['py@127.0.0.1']"
         assert door.listener.pending == 0
