@@ -118,7 +118,7 @@ class Connection:
         self._in_read = self._flush_planned = self._paused = self._want_write = False
         self._pipe_broken = False
         self._bytes_seen = 0
-        self._ticks_out = self._suspensions = 0
+        self._ticks_out = self._suspensions = self._undecodable = 0
 
     def __repr__(self) -> str:
         return f"<Connection to {self.peer.name} at {self._transport.name}{' (closed)' if self.closed else ''}>"
@@ -224,7 +224,8 @@ class Connection:
         return A.protocol_error
 
     def _report(self, event: Undecodable) -> None:
-        count = self.channel.undecodable
+        self._undecodable += 1
+        count = self._undecodable
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a peer must not fill the log
             kind = type(event.signal).__name__
             text = "a %s from %s is dropped, its term can not be decoded: %s (%d so far)"
