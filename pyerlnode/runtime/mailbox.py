@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gevent import getcurrent
 
+from pyerlnode.errors import UsageError
 from pyerlnode.runtime.scheduler import Scheduler
 from pyerlnode.runtime.timer import Timers
 
@@ -51,6 +52,8 @@ class Waiter:
         if self.state == PENDING:
             timer = None if timeout is None else self.timers.start(timeout, self.settle, TIMEOUT, None)
             self.greenlet = getcurrent()
+            if self.greenlet is self.scheduler.hub:
+                raise UsageError("the hub can not wait: call from a greenlet or a process")
             self.resumable = True
             try:
                 while self.state == PENDING:

@@ -1,9 +1,9 @@
 """Signals to and from other nodes: one `RemoteNode` per peer holds what must be told when the peer is lost.
 
-`send` side: `System.route(node)` gives the `Route` that `kernel.net_kernel` has installed (a connection); the runtime
-never learns what a socket is. Receiving side: a connection calls `RemoteNode.deliver` with each `Signal` in the order
-of the wire; it carries out what protocol.md C.6 says of the signal, and always ends in an outcome: a message, an exit, a
-DOWN, an answer with `noproc`, or a silent drop where OTP drops silently.
+Sending: `System.route(node)` gives the `Route` that `kernel.net_kernel` has installed (a connection); the runtime
+never learns what a socket is. Receiving: a connection calls `RemoteNode.deliver` with each `Signal` in the order of
+the wire; it carries out what protocol.md C.6 says of the signal, and always ends in an outcome: a message, an exit,
+a DOWN, an answer with `noproc`, or a silent drop where OTP drops silently.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The actor system of one node: it makes processes and carries every signal between them.
 
 Local and remote are one code: a send, a link, a monitor goes through the same method here, which knows whether the
-other side is a `Process` of this system or a pid of another node. A system knows its node's name and creation and nothing
-of sockets: `connector` (installed by `kernel.net_kernel`) brings a `Route` to a node when one is needed.
+other side is a `Process` of this system or a pid of another node. A system knows its node's name and creation and
+nothing of sockets: `connector` (installed by `kernel.net_kernel`) brings a `Route` to a node when one is needed.
 
 Identifiers are counted and never reused: 2**28 pid numbers times 2**13 serials, references of three words with the
 first below 2**18, as peers of every release accept.

@@ -1,0 +1,274 @@
+"""A node for programs that do not run gevent: scripts, threads, IPython, Django, FastAPI.
+
+    cluster = pyerlnode.connect("app@127.0.0.1", cookie="secret")
+    cluster.call(("stock", "app@127.0.0.1"), (A.get, "sku"))
+
+The hub, and with it the node, runs in a native thread of its own, so the node answers its peers while the program
+computes, sleeps or waits at a prompt. Nothing is patched. Every method may be called from any thread and blocks only its
+caller. In a program whose threads gevent has patched there is a hub already, and the node runs in that one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError, Future
+from types import TracebackType
+from typing import Any, TypeVar
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import is_module_patched
+
+from pyerlnode.errors import ConnectError, UsageError
+from pyerlnode.kernel.peer import Peer
+from pyerlnode.node import Node
+from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.term.atom import Atom
+from pyerlnode.term.pid import Pid
+
+T = TypeVar("T")
+STOP_TIMEOUT = 10.0
+
+
+class HubThread:
+    """A gevent hub in a native thread, and the way to run functions in it."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._ready: Future[None] = Future()
+        self._watcher: Any = None
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="pyerlnode-hub", daemon=True)
+        self._thread.start()
+        self._ready.result()
+
+    def run(self, job: Callable[[], T]) -> T:
+        """Run `job` in a greenlet of the hub and wait for it; an interrupt of the caller ends it."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._stopping:
+                raise UsageError("this connection to the cluster is closed")
+            self._jobs.append((future, job))
+            self._watcher.send()
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._stopping:
+                return
+            self._stopping = True
+            self._watcher.send()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(STOP_TIMEOUT)
+
+    def _run(self) -> None:
+        hub = gevent.get_hub()
+        stopped = Event()
+        self._watcher = hub.loop.async_()
+        self._watcher.start(self._take_jobs, stopped)
+        self._ready.set_result(None)
+        stopped.wait()
+        self._watcher.close()
+        hub.destroy(destroy_loop=True)
+
+    def _take_jobs(self, stopped: Event) -> None:
+        while self._jobs:
+            gevent.spawn(_perform, *self._jobs.popleft())
+        if self._stopping:
+            stopped.set()
+
+
+def _perform(future: Future[Any], job: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = job()
+    except gevent.GreenletExit:
+        future.set_exception(CancelledError())
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class _SameHub:
+    """A program that gevent has patched runs in its own hub."""
+
+    @staticmethod
+    def run(job: Callable[[], T]) -> T:
+        return job()
+
+    @staticmethod
+    def stop() -> None:
+        pass
+
+
+class Cluster:
+    """A node in a hub of its own, connected to a cluster. Close it, or use it in a `with` block.
+
+    `default` is the node given to `connect`, which the methods mean when no node is named.
+    """
+
+    def __init__(self, hub: HubThread | _SameHub, node: Node, default: str | None) -> None:
+        self._hub = hub
+        self.node = node
+        self.default = default
+
+    def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run ``function(node, *args)`` in the node's hub: for everything that has no method here."""
+        return self._hub.run(lambda: function(self.node, *args, **kwargs))
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:
+        """``GenServer.call``; a bare name is a process of the node given to `connect`."""
+        return self._hub.run(lambda: self.node.call(self._there(dest), request, timeout))
+
+    def cast(self, dest: Any, message: Any) -> None:
+        self._hub.run(lambda: self.node.cast(self._there(dest), message))
+
+    def send(self, dest: Any, message: Any) -> None:
+        self._hub.run(lambda: self.node.send(self._there(dest), message))
+
+    def rpc(
+        self, module: str | Atom, function: str | Atom, args: Iterable[Any] = (), timeout: float | None = 5.0,
+        *, node: str | None = None,
+    ) -> Any:  # fmt: skip
+        """``erpc:call`` on the node given to `connect`, or on `node`."""
+        where = self._node(node)
+        return self._hub.run(lambda: self.node.rpc(where, module, function, args, timeout))
+
+    def peer(self, name: str | None = None, timeout: float | None = 5.0) -> Peer:
+        """A node as an object: ``cluster.peer().lists.reverse([1, 2])``."""
+
+        def rpc(node: Atom, module: str, function: str, args: list[Any], limit: float | None) -> Any:
+            return self.rpc(module, function, args, limit, node=node.name)
+
+        return Peer(Atom(self._node(name)), rpc, timeout)
+
+    def ping(self, name: str | None = None) -> bool:
+        where = self._node(name)
+        return self._hub.run(lambda: self.node.ping(where))
+
+    def nodes(self, kind: str = "connected") -> list[str]:
+        return self._hub.run(lambda: self.node.nodes(kind))
+
+    def connect(self, name: str) -> None:
+        self._hub.run(lambda: self.node.connect(name))
+
+    def disconnect(self, name: str | None = None) -> bool:
+        where = self._node(name)
+        return self._hub.run(lambda: self.node.disconnect(where))
+
+    def start(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+        """Start a server in the node."""
+        return self._hub.run(lambda: self.node.start(cls, *args, name=name, **kwargs))
+
+    def spawn(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
+        """A process of the node; its function runs in the hub's thread and must not block it."""
+        return self._hub.run(lambda: self.node.spawn(function, *args, **kwargs))
+
+    def export(self, module: str | Atom, function: Any, name: str | Atom | None = None) -> Any:
+        """Let other nodes call `function`; it runs in the hub's thread."""
+        return self._hub.run(lambda: self.node.export(module, function, name))
+
+    def whereis(self, name: Any) -> Pid | None:
+        return self._hub.run(lambda: self.node.whereis(name))
+
+    def close(self) -> None:
+        """Stop the node and its hub. May be called twice."""
+        try:
+            self._hub.run(self.node.stop)
+        except UsageError:
+            return  # closed already
+        self._hub.stop()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.name}{f' at {self.default}' if self.default else ''}>"
+
+    def _node(self, name: str | None) -> str:
+        if name is not None:
+            return str(name)
+        if self.default is None:
+            raise UsageError("name a node: this cluster was opened without one")
+        return self.default
+
+    def _there(self, dest: Any) -> Any:
+        """A bare name means the node that was given to `connect`."""
+        return (dest, self.default) if isinstance(dest, (str, Atom)) and self.default is not None else dest
+
+
+def connect(peer: str | None = None, *, name: str | None = None, **options: Any) -> Cluster:
+    """A node in a hub of its own, connected to `peer`.
+
+    Args:
+        peer: the node to connect to; None only opens our own.
+        name: ours; unique, and of the same kind (long or short, loopback or not) as the peer's, unless given.
+        options: those of `Node`.
+
+    Raises:
+        ConnectError: `peer` can not be reached; nothing is left running.
+    """
+    hub: HubThread | _SameHub = _SameHub() if is_module_patched("threading") else HubThread()
+    try:
+        node = hub.run(lambda: _open(peer, name, options))
+    except BaseException:
+        hub.stop()
+        raise
+    return Cluster(hub, node, peer)
+
+
+def _open(peer: str | None, name: str | None, options: dict[str, Any]) -> Node:
+    node = Node(name if name is not None else own_name(peer), **options).open()
+    try:
+        if peer is not None:
+            node.connect(peer)
+    except BaseException:
+        node.stop()
+        raise
+    return node
+
+
+def own_name(peer: str | None) -> str | None:
+    """A unique name that fits the peer's: on loopback like it, else on this host, long or short like it."""
+    import socket  # only here: most programs connect on loopback or give a name
+
+    from pyerlnode.dist.node_name import parse
+    from pyerlnode.node import unique_name
+
+    if peer is None:
+        return None
+    host = parse(peer).host
+    if host.startswith("127.") or host in ("localhost", "::1"):
+        return unique_name(host)
+    full = socket.getfqdn() if "." in host or ":" in host else socket.gethostname().partition(".")[0]
+    return unique_name(full if "." in full or "." not in host else _address_towards(host))
+
+
+def _address_towards(host: str) -> str:
+    """This machine's own address on the way to `host`; nothing is sent."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))
+        except OSError as error:
+            raise ConnectError(f"the host {host} can not be found: {error.strerror}", host, "unknown_host") from error
+        return str(probe.getsockname()[0])

@@ -1,0 +1,1 @@
+"""The services of OTP's kernel application, as plain processes and tables."""

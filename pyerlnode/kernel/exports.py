@@ -1,0 +1,79 @@
+"""What other nodes may call: the functions that the program exported, and nothing else.
+
+Erlang's distribution lets any peer run any function. Here a name that was not exported does not exist: the caller gets
+`undef`, whatever modules this program has loaded. Names are looked up in one dict; nothing is imported, no attribute is
+followed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from pyerlnode.errors import UsageError
+from pyerlnode.term.atom import Atom
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One function, and the numbers of arguments that it takes."""
+
+    function: Callable[..., Any]
+    least: int
+    most: float
+
+
+class Exports:
+    """The table of one node: (module, function) to `Export`."""
+
+    def __init__(self) -> None:
+        self._table: dict[tuple[Atom, Atom], Export] = {}
+
+    def add(self, module: str | Atom, function: Callable[..., Any], name: str | Atom | None = None) -> None:
+        """Export `function` as ``module:name/arity``; `name` is the function's own unless given."""
+        if not callable(function):
+            raise UsageError(f"export wants a function, not {type(function).__name__}")
+        name = getattr(function, "__name__", "<lambda>") if name is None else name
+        if name == "<lambda>":
+            raise UsageError("a function without a name of its own is exported with name=…")
+        least, most = arity(function)
+        self._table[Atom(str(module)), Atom(str(name))] = Export(function, least, most)
+
+    def add_all(self, module: str | Atom, functions: Mapping[str, Callable[..., Any]]) -> None:
+        for name, function in functions.items():
+            self.add(module, function, name)
+
+    def remove(self, module: str | Atom, name: str | Atom) -> None:
+        self._table.pop((Atom(str(module)), Atom(str(name))), None)
+
+    def find(self, module: Any, name: Any, count: int) -> Callable[..., Any] | None:
+        """The function that answers ``module:name/count``, None when there is none."""
+        if type(module) is not Atom or type(name) is not Atom:
+            return None
+        found = self._table.get((module, name))
+        return found.function if found is not None and found.least <= count <= found.most else None
+
+    def functions(self, module: Any) -> list[tuple[Atom, int]]:
+        """``module_info(exports)``: each name with its least arity."""
+        return [(name, export.least) for (owner, name), export in self._table.items() if owner is module]
+
+
+def arity(function: Callable[..., Any]) -> tuple[int, float]:
+    """The least and the greatest number of positional arguments."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some builtins have no signature
+        return 0, inf
+    least, most = 0, 0.0
+    for parameter in parameters:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            most = inf
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            most += 1
+            least += parameter.default is parameter.empty
+        elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
+            raise UsageError(f"{function!r} can not be exported: {parameter.name} must be given by keyword")
+    return least, most

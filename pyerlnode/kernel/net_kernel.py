@@ -1,0 +1,337 @@
+"""Connections to other nodes: who is connected, who is being connected, who is told (OTP's `net_kernel`).
+
+One table, one entry per peer, one connection per peer at most. What a new attempt meets decides what happens:
+
+    state of the peer     we want to send                    the peer connects to us
+    nothing               dial                               accept
+    dialling              wait for that attempt              `simultaneous`: the greater name's attempt lives
+    accepting             wait for that attempt              refuse the second
+    up                    use it                             `alive`: replaces the old one when the cookie is right
+
+All who wait for a peer share one attempt and its outcome. It runs in a process of its own, so that the end of
+one who waits does not end it for the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyerlnode.dist.channel import Channel
+from pyerlnode.dist.flags import DistFlags
+from pyerlnode.dist.handshake import OwnIdentity, PeerInfo, Status, simultaneous
+from pyerlnode.dist.node_name import check_style, parse, parse_peer
+from pyerlnode.dist.ticks import TickSettings
+from pyerlnode.errors import BadName, ConnectError, HandshakeError, PyerlnodeError
+from pyerlnode.limits import DEFAULT_LIMITS, Limits
+from pyerlnode.net import connector
+from pyerlnode.net.connection import Connection
+from pyerlnode.net.epmd_client import Epmd
+from pyerlnode.net.listener import Reception
+from pyerlnode.net.ticker import Ticker
+from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.results import NoReply, Reply
+from pyerlnode.runtime.mailbox import REPLY, Waiter
+from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.router import Route
+from pyerlnode.runtime.system import System
+from pyerlnode.runtime.timer_core import Timer
+from pyerlnode.term.atom import A, Atom
+
+log = logging.getLogger("pyerlnode.net_kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a node connects.
+
+    Attributes:
+        flags: what we offer; HIDDEN_FLAGS or VISIBLE_FLAGS of `dist.flags`.
+        cookie: for every peer that `cookies` does not name.
+        where: the EPMD to ask, or a map of addresses.
+        allow: names of the only nodes that may connect, None for all.
+        setup_time: seconds for each step of a connection.
+    """
+
+    flags: DistFlags
+    cookie: str
+    where: Epmd | connector.Addresses
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    allow: Collection[str] | None = None
+    setup_time: float = 7.0
+    ticks: TickSettings = field(default_factory=TickSettings)
+    limits: Limits = DEFAULT_LIMITS
+
+
+class _Attempt:
+    """A connection in the making, and all who wait for it."""
+
+    __slots__ = ("dialling", "timer", "waiters", "yielded")
+
+    def __init__(self) -> None:
+        self.waiters: list[Waiter] = []
+        self.timer: Timer | None = None
+        self.dialling = False
+        self.yielded = False
+        """The peer's own attempt goes on instead of ours."""
+
+
+class NetKernel:
+    """The connections of one node."""
+
+    def __init__(self, system: System, settings: Settings) -> None:
+        self.system = system
+        self.settings = settings
+        self.own = OwnIdentity(system.node.name, system.creation, settings.flags)
+        self.ticker = Ticker(settings.ticks)
+        self.connections: dict[Atom, Connection] = {}
+        self.stopped = False
+        self._attempts: dict[Atom, _Attempt] = {}
+        self._accepting: set[str] = set()
+        self._subscribers: dict[Process, bool] = {}
+        self._node_monitors: dict[Atom, list[Process]] = {}
+        system.connector = self.connect
+
+    def reception(self) -> Reception:
+        """What the listener asks and tells."""
+        return Reception(
+            self.own,
+            self._decide,
+            self.cookie_for,
+            self._accepted,
+            replace=self._replace,
+            on_failure=self._not_accepted,
+        )
+
+    def cookie_for(self, name: str) -> str:
+        return self.settings.cookies.get(name, self.settings.cookie)
+
+    # --- connecting ----------------------------------------------------------------------------
+    def connect(self, node: Atom) -> Route:
+        """The connection to `node`, made when there is none.
+
+        Raises:
+            ConnectError: it did not come about within the setup time; `reason` is one word.
+            BadName: `node` is no name of a node, or long where ours is short.
+        """
+        connection = self.connections.get(node)
+        if connection is not None:
+            return connection
+        if self.stopped:
+            raise ConnectError(f"{node} can not be reached: this node is stopped", node.name, "stopped")
+        attempt = self._attempts.get(node)
+        if attempt is None:
+            self._check_name(node)
+            attempt = self._attempts[node] = _Attempt()
+            if node.name not in self._accepting:
+                self._start_dial(node, attempt)
+        waiter = Waiter(self.system.scheduler, self.system.timers)
+        attempt.waiters.append(waiter)
+        state = waiter.wait(4 * self.settings.setup_time)
+        if state == REPLY:
+            route: Route = waiter.value
+            return route
+        error = waiter.value
+        if error is None:
+            error = ConnectError(f"{node} did not answer within the setup time", node.name, "timeout")
+        raise ConnectError(str(error), node.name, error.reason)
+
+    def _check_name(self, node: Atom) -> None:
+        name = parse_peer(node.name)
+        if node is self.system.node:
+            raise ConnectError(f"{node} is this node itself", node.name, "self")
+        check_style(parse(self.system.node.name), name)
+
+    def _start_dial(self, node: Atom, attempt: _Attempt) -> None:
+        attempt.dialling = True
+        self.system.spawn(self._dial, node, attempt)
+
+    def _dial(self, node: Atom, attempt: _Attempt) -> None:
+        try:
+            sock, peer, leftover = connector.connect(
+                node.name,
+                own=self.own,
+                cookie=self.cookie_for(node.name),
+                epmd=self.settings.where,
+                setup_time=self.settings.setup_time,
+            )
+        except ConnectError as error:
+            if error.reason == "nok" or attempt.yielded:
+                self._await_peer(node, attempt)
+            else:
+                self._give_up(node, attempt, error)
+        except PyerlnodeError as error:
+            self._give_up(node, attempt, ConnectError(str(error), node.name, "protocol"))
+        except BaseException:
+            self._give_up(node, attempt, ConnectError(f"connecting to {node} was broken off", node.name, "stopped"))
+            raise
+        else:
+            if self.stopped or self._attempts.get(node) is not attempt or node in self.connections:
+                sock.close()  # the peer's own attempt was quicker, or nobody wants it any more
+            else:
+                self._up(sock, peer, leftover)
+
+    def _await_peer(self, node: Atom, attempt: _Attempt) -> None:
+        """The peer dials us at the same time and its attempt goes first: it has the setup time to come."""
+        if self._attempts.get(node) is attempt and attempt.timer is None:
+            error = ConnectError(f"{node} chose its own attempt to connect, which did not arrive", node.name, "nok")
+            attempt.timer = self.system.timers.start(self.settings.setup_time, self._give_up, node, attempt, error)
+
+    def _give_up(self, node: Atom, attempt: _Attempt, error: ConnectError) -> None:
+        if self._attempts.get(node) is attempt:
+            del self._attempts[node]
+            for waiter in attempt.waiters:
+                waiter.settle(3, error)
+
+    # --- being connected to --------------------------------------------------------------------
+    def _decide(self, name: str, flags: DistFlags) -> Status:
+        del flags  # the handshake itself has checked the mandatory ones
+        node = Atom(name)
+        if self.stopped or (self.settings.allow is not None and name not in self.settings.allow):
+            return Status.NOT_ALLOWED
+        if name in self._accepting or node is self.system.node:
+            return Status.NOK
+        if node in self.connections:
+            return Status.ALIVE
+        attempt = self._attempts.get(node)
+        if attempt is not None:
+            status = simultaneous(self.system.node.name, name)
+            if status is Status.NOK:
+                return status
+            attempt.yielded = True
+            self._accepting.add(name)
+            return status
+        self._accepting.add(name)
+        return Status.OK
+
+    def _not_accepted(self, name: str, error: HandshakeError) -> None:
+        self._accepting.discard(name)
+        node = Atom(name)
+        attempt = self._attempts.get(node)
+        if attempt is None:
+            return
+        if not attempt.dialling:  # it waited for this one
+            self._start_dial(node, attempt)
+        elif attempt.timer is not None:  # its own has ended in favour of this one
+            self._give_up(node, attempt, ConnectError(str(error), name, error.reason))
+        else:
+            attempt.yielded = False
+
+    def _replace(self, name: str) -> None:
+        connection = self.connections.get(Atom(name))
+        if connection is not None:
+            connection.close(A.connection_closed)
+
+    def _accepted(self, sock: socket.socket, peer: PeerInfo, leftover: bytes) -> None:
+        self._accepting.discard(peer.name)
+        if self.stopped or Atom(peer.name) in self.connections:
+            sock.close()
+        else:
+            self._up(sock, peer, leftover)
+
+    # --- up and down ---------------------------------------------------------------------------
+    def _up(self, sock: socket.socket, info: PeerInfo, leftover: bytes) -> None:
+        settings, system = self.settings, self.system
+        node = Atom(info.name)
+        channel = Channel(info, limits=settings.limits, ticks=settings.ticks, now=self.ticker.now())
+        peer = system.peer(node)
+        connection = Connection(
+            sock,
+            channel,
+            deliver=peer.deliver,
+            on_down=self._down,
+            after_read=system.scheduler.drain,
+            ticker=self.ticker,
+            limits=settings.limits,
+        )
+        self.connections[node] = connection
+        peer.route = connection
+        attempt = self._attempts.pop(node, None)
+        connection.start(leftover)
+        log.info("connected to %s", node)
+        for waiter in attempt.waiters if attempt is not None else ():
+            waiter.settle(REPLY, connection)
+        self._tell(A.nodeup, node, {A.node_type: A.hidden if info.hidden else A.visible})
+
+    def _down(self, connection: Connection, reason: Any) -> None:
+        node = Atom(connection.peer.name)
+        if self.connections.get(node) is not connection:
+            return
+        del self.connections[node]
+        log.info("connection to %s is down: %s", node, reason)
+        self.system.peer(node).lost()
+        info = {A.node_type: A.hidden if connection.peer.hidden else A.visible, A.nodedown_reason: reason}
+        self._tell(A.nodedown, node, info)
+        for process in self._node_monitors.pop(node, ()):
+            if process.alive:
+                process.deliver((A.nodedown, node))
+
+    def disconnect(self, node: Atom) -> bool:
+        """``disconnect_node``: True when there was a connection."""
+        connection = self.connections.get(node)
+        if connection is not None:
+            connection.close(A.disconnect)
+        return connection is not None
+
+    def stop(self) -> None:
+        """Close every connection and give up every attempt."""
+        self.stopped = True
+        error = ConnectError("this node was stopped", self.system.node.name, "stopped")
+        for node, attempt in list(self._attempts.items()):
+            self._give_up(node, attempt, error)
+        for connection in list(self.connections.values()):
+            connection.close(A.net_kernel_terminated)
+        self.ticker.stop()
+
+    # --- who wants to know ---------------------------------------------------------------------
+    def monitor_nodes(self, process: Process, flag: bool, info: bool = False) -> None:
+        """``(A.nodeup, node)`` and ``(A.nodedown, node)`` to `process`, for nodes of every type.
+
+        With `info` they carry a map: `node_type`, and `nodedown_reason` when a node went down.
+        """
+        if flag:
+            self._subscribers[process] = info
+        else:
+            self._subscribers.pop(process, None)
+
+    def monitor_node(self, process: Process, node: Atom) -> None:
+        """One ``(A.nodedown, node)`` when `node` is lost, or at once when it can not be reached."""
+        try:
+            self.connect(node)
+        except (ConnectError, BadName):
+            process.deliver((A.nodedown, node))
+        else:
+            self._node_monitors.setdefault(node, []).append(process)
+
+    def _tell(self, what: Atom, node: Atom, info: dict[Atom, Any]) -> None:
+        for process, wants_info in list(self._subscribers.items()):
+            if not process.alive:
+                del self._subscribers[process]
+            else:
+                process.deliver((what, node, info) if wants_info else (what, node))
+
+    def nodes(self, kind: str = "connected") -> list[Atom]:
+        """Names of connected nodes: `visible`, `hidden` or `connected` (both)."""
+        wanted = {"connected": (True, False), "hidden": (True,), "visible": (False,)}
+        if kind not in wanted:
+            raise BadName(f"nodes({kind!r}): give 'connected', 'visible' or 'hidden'")
+        return [node for node, connection in self.connections.items() if connection.peer.hidden in wanted[kind]]
+
+
+class NetKernelServer(GenServer):
+    """The process registered as `net_kernel`: what makes ``net_adm:ping`` say pong (protocol.md E.5)."""
+
+    def init(self, is_auth: Callable[[Any], bool] = bool) -> None:
+        self.is_auth = is_auth
+
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        match request:
+            case (A.is_auth, _):
+                return Reply(A.yes)
+        return NoReply()  # OTP's ignores what it does not know, and its caller times out
+
+    def handle_info(self, message: Any) -> None:
+        """Anything else is dropped, as OTP's does."""

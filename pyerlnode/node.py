@@ -1,0 +1,361 @@
+"""A node: everything below put together, under one name.
+
+    with Node("py@127.0.0.1", cookie="secret") as node:
+        node.start(Counter, 41, name="counter")
+        node.call(("stock", "app@127.0.0.1"), (A.get, "sku"))
+
+There is no module-level state: two nodes live in one program. A node belongs to the gevent hub of the thread in which
+it was opened, and its methods are for greenlets of that hub; from other threads, and from programs that do not use
+gevent, use `pyerlnode.connect`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+from pyerlnode.dist import node_name
+from pyerlnode.dist.epmd import HIDDEN_NODE, NORMAL_NODE, NodeEntry
+from pyerlnode.dist.flags import HIDDEN_FLAGS, VISIBLE_FLAGS
+from pyerlnode.dist.ticks import TickSettings
+from pyerlnode.errors import ConnectError, Exit, UsageError
+from pyerlnode.kernel import cookies as cookie_files
+from pyerlnode.kernel import erpc
+from pyerlnode.kernel.exports import Exports
+from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
+from pyerlnode.kernel.peer import Peer
+from pyerlnode.kernel.rex import Rex
+from pyerlnode.limits import DEFAULT_LIMITS, Limits
+from pyerlnode.net.epmd_client import Epmd, EpmdService, Mode, Registration, find_or_start_epmd
+from pyerlnode.net.epmd_server import addresses_for
+from pyerlnode.net.listener import Listener
+from pyerlnode.otp import gen, gen_server
+from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.runtime import api
+from pyerlnode.runtime.process import Process, adopt
+from pyerlnode.runtime.system import System
+from pyerlnode.runtime.timer_core import Timer
+from pyerlnode.term.atom import Atom
+from pyerlnode.term.pid import Pid, Reference
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def unique_name(host: str = "127.0.0.1") -> str:
+    """A name that no other node has: for scripts and tools that nobody needs to find."""
+    return f"py_{os.getpid()}_{secrets.token_hex(3)}@{host}"
+
+
+class Node:
+    """A node of an Erlang cluster; hidden unless asked otherwise.
+
+    Args:
+        name: ``alive@host``; a host with a dot, or an address, makes a long name. Unique on 127.0.0.1 unless given.
+        cookie: the cluster's; unless given from `cookie_file`, the environment or ``~/.erlang.cookie``.
+        cookies: other cookies for single peers, by their names.
+        hidden: False takes part in the mesh of visible nodes.
+        epmd: ``auto`` finds or starts one, ``external``, ``embedded``, or ``none`` to go without.
+        epmd_port: ERL_EPMD_PORT or 4369 unless given.
+        addresses: (host, port) of peers that are reached without EPMD, by their names.
+        listen: the address to listen at; loopback for a loopback name, else all of them.
+        ports: the port, or a range of ports, to listen at; any unless given.
+        allow: names of the only nodes that may connect.
+        setup_time: seconds for each step of a connection. `ticktime`: OTP's net_ticktime, in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        cookie: str | None = None,
+        cookie_file: str | os.PathLike[str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        hidden: bool = True,
+        epmd: Mode = "auto",
+        epmd_port: int | None = None,
+        addresses: Mapping[str, tuple[str, int]] | None = None,
+        listen: str | None = None,
+        ports: int | Iterable[int] = 0,
+        allow: Collection[str] | None = None,
+        setup_time: float = 7.0,
+        ticktime: float = 60.0,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        if not setup_time > 0 or not ticktime > 0:
+            raise UsageError("setup_time and ticktime are seconds, more than 0")
+        self._name = node_name.parse(unique_name() if name is None else name)
+        self._cookie = cookie_files.find_cookie(cookie, cookie_file)
+        self._cookies = {peer: cookie_files.check(c, f"the cookie for {peer}") for peer, c in (cookies or {}).items()}
+        self._flags = HIDDEN_FLAGS if hidden else VISIBLE_FLAGS
+        self._hidden = hidden
+        self._mode: Mode = epmd
+        self._epmd = Epmd(epmd_port)
+        self._addresses = addresses
+        self._listen = self._name.host if listen is None else listen
+        self._ports = ports
+        self._allow = allow
+        self._setup_time = setup_time
+        self._ticks = TickSettings(ticktime)
+        self._limits = limits
+        self.exports = Exports()
+        self._parts: tuple[System, NetKernel, Listener, EpmdService, Registration | None] | None = None
+
+    # --- life ----------------------------------------------------------------------------------
+    def open(self) -> Node:
+        """Listen, register at EPMD, and be reachable.
+
+        Raises:
+            NameTaken: another node runs under this name.
+            EpmdError, NetworkError: EPMD or the port can not be had.
+        """
+        if self._parts is not None:
+            raise UsageError(f"{self.name} is open already")
+        listener = Listener(self._listen, self._ports, limits=self._limits, setup_time=self._setup_time)
+        service = registration = None
+        try:
+            service = find_or_start_epmd(self._mode, self._epmd, addresses_for(self._name.host))
+            creation = secrets.randbits(32) | 4
+            if self._mode != "none":
+                kind = HIDDEN_NODE if self._hidden else NORMAL_NODE
+                entry = NodeEntry(self._name.alive, listener.port, kind)
+                registration = Registration(self._epmd, entry, locate=service.ensure)
+                creation = registration.start()
+        except BaseException:
+            listener.stop()
+            if service is not None:
+                service.stop()
+            raise
+        self._parts = self._assemble(creation, listener, service, registration)
+        return self
+
+    def _assemble(
+        self, creation: int, listener: Listener, service: EpmdService, registration: Registration | None
+    ) -> tuple[System, NetKernel, Listener, EpmdService, Registration | None]:
+        system = System(self.name, creation)
+        where = self._epmd if self._addresses is None else self._addresses
+        settings = Settings(
+            flags=self._flags,
+            cookie=self._cookie,
+            where=where,
+            cookies=self._cookies,
+            allow=self._allow,
+            setup_time=self._setup_time,
+            ticks=self._ticks,
+            limits=self._limits,
+        )
+        kernel = NetKernel(system, settings)
+        server = erpc.SpawnServer(system, self.exports)
+        gen_server.start(system, NetKernelServer, name="net_kernel")
+        gen_server.start(system, Rex, (server,), name="rex")
+        listener.start(kernel.reception())
+        return system, kernel, listener, service, registration
+
+    def stop(self) -> None:
+        """End every process, close every connection, give the name back. May be called twice."""
+        if self._parts is None:
+            return
+        system, kernel, listener, service, registration = self._parts
+        self._parts = None
+        listener.stop()
+        system.stop()
+        kernel.stop()
+        if registration is not None:
+            registration.stop()
+        service.stop()
+
+    def __enter__(self) -> Node:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name}{'' if self._parts else ' (not open)'}>"
+
+    @property
+    def name(self) -> str:
+        return str(self._name)
+
+    @property
+    def system(self) -> System:
+        return self._open()[0]
+
+    @property
+    def kernel(self) -> NetKernel:
+        return self._open()[1]
+
+    @property
+    def port(self) -> int:
+        """The port at which peers reach this node."""
+        return self._open()[2].port
+
+    @property
+    def creation(self) -> int:
+        return self.system.creation
+
+    def _open(self) -> tuple[System, NetKernel, Listener, EpmdService, Registration | None]:
+        if self._parts is None:
+            raise UsageError(f"{self.name} is not open: use `with Node(…) as node:` or node.open()")
+        return self._parts
+
+    # --- nodes ---------------------------------------------------------------------------------
+    def connect(self, name: str | Atom) -> None:
+        """Connect to the node `name`. Raises `ConnectError` with the reason."""
+        self.kernel.connect(Atom(str(name)))
+
+    def ping(self, name: str | Atom) -> bool:
+        """True when `name` can be reached, and answers as a node."""
+        node = Atom(str(name))
+        if node is self.system.node:
+            return True
+        try:
+            return gen.call(self.system, ("net_kernel", node), (Atom("is_auth"), self.system.node)) is Atom("yes")
+        except (Exit, ConnectError):
+            return False
+
+    def disconnect(self, name: str | Atom) -> bool:
+        """Cut the connection; True when there was one."""
+        return self.kernel.disconnect(Atom(str(name)))
+
+    def nodes(self, kind: str = "connected") -> list[str]:
+        """Names of the connected nodes: ``visible``, ``hidden``, or ``connected`` for both."""
+        return [node.name for node in self.kernel.nodes(kind)]
+
+    def monitor_nodes(self, flag: bool = True, *, info: bool = False) -> None:
+        """Tell the current process of every ``(A.nodeup, node)`` and ``(A.nodedown, node)``."""
+        self.kernel.monitor_nodes(self._me(), flag, info)
+
+    def monitor_node(self, name: str | Atom) -> None:
+        """One ``(A.nodedown, node)`` to the current process when `name` is lost or can not be reached."""
+        self.kernel.monitor_node(self._me(), Atom(str(name)))
+
+    # --- messages ------------------------------------------------------------------------------
+    def send(self, dest: Any, message: Any) -> None:
+        """``Dest ! Message``. Raises `ConnectError` when the node can not be reached, `EncodeError` for a bad term."""
+        self.system.send(dest, message)
+
+    def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:
+        """``GenServer.call``. Raises `NoProc`, `ServerExit`, `NodeDown` or `CallTimeout`, each an `Exit`."""
+        return gen.call(self.system, dest, request, timeout)
+
+    def cast(self, dest: Any, message: Any) -> None:
+        """``GenServer.cast``."""
+        gen.cast(self.system, dest, message)
+
+    def reply(self, from_: tuple[Any, Any], value: Any) -> None:
+        """Answer a call whose `handle_call` gave `NoReply`; from any greenlet."""
+        gen.reply(self.system, from_, value)
+
+    def send_after(self, delay: float, dest: Any, message: Any) -> Timer:
+        """Send `message` to a local pid or name after `delay` seconds; `cancel()` what it gives."""
+        return self.system.send_after(delay, dest, message)
+
+    # --- remote functions ----------------------------------------------------------------------
+    def rpc(
+        self,
+        name: str | Atom,
+        module: str | Atom,
+        function: str | Atom,
+        args: Iterable[Any] = (),
+        timeout: float | None = 5.0,
+    ) -> Any:
+        """``erpc:call``. Raises `RemoteError`, `RemoteExit`, `RemoteThrow`; `RpcFailed` when the call itself failed."""
+        node = Atom(str(name))
+        args = list(args)
+        if node is not self.system.node:
+            return erpc.call(self.system, node, module, function, args, timeout)
+        found = self.exports.find(Atom(str(module)), Atom(str(function)), len(args))
+        tag = self.system.new_ref()
+        if found is None:
+            undef = erpc.undef(Atom(str(module)), Atom(str(function)), args)
+            return erpc.outcome(tag, (tag, Atom("error"), Atom("undef"), undef), f"{module}:{function}/{len(args)}")
+        return erpc.outcome(tag, erpc.execute(tag, found, args), f"{module}:{function}/{len(args)}")
+
+    def peer(self, name: str | Atom, timeout: float | None = 5.0) -> Peer:
+        """The node as an object: ``node.peer("app@host").lists.reverse([1, 2])``."""
+        return Peer(Atom(str(name)), self.rpc, timeout)
+
+    def export(
+        self, module: str | Atom, function: Function | Mapping[str, Callable[..., Any]], name: str | Atom | None = None
+    ) -> Function | Mapping[str, Callable[..., Any]]:
+        """Let other nodes call `function` (or all of a mapping) as ``module:name``; nothing else is callable."""
+        if isinstance(function, Mapping):
+            self.exports.add_all(module, function)
+        else:
+            self.exports.add(module, function, name)
+        return function
+
+    # --- processes -----------------------------------------------------------------------------
+    def start(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+        """Start a server and wait for its `init`; its pid, or None when `init` gave `Ignore`.
+
+        Raises `StartFailed`, or `AlreadyStarted` when `name` is taken.
+        """
+        return gen_server.start(self.system, cls, args, kwargs, name=name)
+
+    def start_link(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+        """`start`, linked to the current process from before its `init`."""
+        return gen_server.start(self.system, cls, args, kwargs, name=name, link=self._me())
+
+    def spawn(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
+        return self.system.spawn(function, *args, **kwargs)
+
+    def spawn_link(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
+        return self.system.spawn_function(function, args, kwargs, link=self._me()).pid
+
+    def spawn_monitor(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> tuple[Pid, Reference]:
+        pid = self.system.spawn(function, *args, **kwargs)
+        return pid, self.monitor(pid)
+
+    def self_(self) -> Pid:
+        """The pid of the current greenlet, which becomes a process of this node unless it is one."""
+        return self._me().pid
+
+    def receive(self, pattern: Any = api.ANYTHING, timeout: float | None = None, default: Any = api.RAISE) -> Any:
+        """`pyerlnode.receive` for a greenlet that becomes a process of this node unless it is one."""
+        return api.receive_as(self._me(), pattern, timeout, default)
+
+    def link(self, pid: Pid) -> None:
+        self.system.link(self._me(), pid)
+
+    def unlink(self, pid: Pid) -> None:
+        self.system.unlink(self._me(), pid)
+
+    def monitor(self, dest: Any) -> Reference:
+        """Exactly one ``(A.DOWN, ref, A.process, what, reason)`` to the current process."""
+        return self.system.monitor(self._me(), dest)
+
+    def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
+        return self.system.demonitor(self._me(), ref, flush=flush)
+
+    def exit(self, pid: Pid, reason: Any) -> None:
+        """``exit(Pid, Reason)``."""
+        self.system.exit(pid, reason)
+
+    def process_flag(self, flag: str | Atom, value: Any) -> Any:
+        return api.set_flag(self._me(), flag, value)
+
+    def alias(self) -> Reference:
+        """A reference to which others may send, until `unalias`."""
+        return self.system.alias(self._me())
+
+    def unalias(self, alias: Reference) -> bool:
+        return self.system.unalias(self._me(), alias)
+
+    def register(self, name: Any, pid: Pid | None = None) -> None:
+        """Register `pid`, or the current process, under `name`."""
+        api.register_in(self.system, name, self._me().pid if pid is None else pid)
+
+    def unregister(self, name: Any) -> bool:
+        return self.system.registry.unregister(name)
+
+    def whereis(self, name: Any) -> Pid | None:
+        return self.system.whereis(name)
+
+    def _me(self) -> Process:
+        return adopt(self.system)

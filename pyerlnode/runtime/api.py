@@ -1,0 +1,129 @@
+"""What a process says of itself: `self_`, `receive`, `send` and their kin, for the process that the greenlet runs.
+
+In a greenlet that is no process use the methods of a node, which make it one where that is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pyerlnode.errors import ReceiveTimeout, UsageError
+from pyerlnode.runtime.mailbox_core import NOTHING
+from pyerlnode.runtime.process import Process, require_current
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pattern import compile_pattern
+from pyerlnode.term.pid import Pid, Reference
+
+RAISE: Final = object()
+ANYTHING: Final = object()
+
+
+def self_() -> Pid:
+    """The pid of the current process."""
+    return require_current().pid
+
+
+def receive(pattern: Any = ANYTHING, timeout: float | None = None, default: Any = RAISE) -> Any:
+    """The first message in the mailbox that matches `pattern` (see `term.pattern`); waits for one.
+
+    After `timeout` seconds (None: never; 0: only look) it gives `default`, or raises `ReceiveTimeout` without one.
+    """
+    return receive_as(require_current(), pattern, timeout, default)
+
+
+def receive_as(process: Process, pattern: Any, timeout: float | None, default: Any) -> Any:
+    if timeout is not None and timeout < 0:
+        raise UsageError("a time-out is a number of seconds, 0 or more, or None")
+    message = process.receive(None if pattern is ANYTHING else compile_pattern(pattern), timeout)
+    if message is not NOTHING:
+        return message
+    if default is RAISE:
+        raise ReceiveTimeout(f"no message that matches arrived within {timeout} s")
+    return default
+
+
+def send(dest: Any, message: Any) -> None:
+    """``Dest ! Message``: a pid, a name, ``(name, node)`` or an alias."""
+    require_current().system.send(dest, message)
+
+
+def exit_(pid: Pid, reason: Any) -> None:
+    """``exit(Pid, Reason)``. To end oneself raise `Exit(reason)`."""
+    require_current().system.exit(pid, reason)
+
+
+def spawn(fn: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
+    pid: Pid = require_current().system.spawn(fn, *args, **kwargs)
+    return pid
+
+
+def spawn_link(fn: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
+    process = require_current()
+    made: Process = process.system.spawn_function(fn, args, kwargs, link=process)
+    return made.pid
+
+
+def spawn_monitor(fn: Callable[..., object], *args: Any, **kwargs: Any) -> tuple[Pid, Reference]:
+    process = require_current()
+    pid = process.system.spawn(fn, *args, **kwargs)
+    return pid, process.system.monitor(process, pid)
+
+
+def link(pid: Pid) -> None:
+    process = require_current()
+    process.system.link(process, pid)
+
+
+def unlink(pid: Pid) -> None:
+    process = require_current()
+    process.system.unlink(process, pid)
+
+
+def monitor(dest: Any) -> Reference:
+    """``monitor(process, Dest)``: one message ``(A.DOWN, ref, A.process, what, reason)`` when it ends."""
+    process = require_current()
+    ref: Reference = process.system.monitor(process, dest)
+    return ref
+
+
+def demonitor(ref: Reference, *, flush: bool = False) -> bool:
+    process = require_current()
+    active: bool = process.system.demonitor(process, ref, flush=flush)
+    return active
+
+
+def process_flag(flag: str | Atom, value: Any) -> Any:
+    """``process_flag(trap_exit, Value)``; gives the old value."""
+    return set_flag(require_current(), flag, value)
+
+
+def set_flag(process: Process, flag: str | Atom, value: Any) -> Any:
+    if str(flag) != "trap_exit" or not isinstance(value, bool):
+        raise UsageError("process_flag knows trap_exit, True or False")
+    before, process.trap_exit = process.trap_exit, value
+    return before
+
+
+def register(name: Any, pid: Pid | None = None) -> None:
+    """Register `pid` (the current process unless given) under `name` on this node."""
+    process = require_current()
+    register_in(process.system, name, process.pid if pid is None else pid)
+
+
+def register_in(system: Any, name: Any, pid: Pid) -> None:
+    process = system.process(pid)
+    if process is None:
+        raise UsageError(f"{pid} can not be registered as {name}: it is no live process of this node")
+    system.registry.register(name, process)
+
+
+def whereis(name: Any) -> Pid | None:
+    pid: Pid | None = require_current().system.whereis(name)
+    return pid
+
+
+__all__ = [
+    "A", "demonitor", "exit_", "link", "monitor", "process_flag", "receive", "register", "self_", "send", "spawn",
+    "spawn_link", "spawn_monitor", "unlink", "whereis",
+]  # fmt: skip
