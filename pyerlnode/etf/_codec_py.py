@@ -34,6 +34,7 @@ from pyerlnode.etf.common import (
     Buffer,
     Data,
     Profile,
+    TooDeep,
     as_atom,
     atom_value,
     build_map,
@@ -502,7 +503,7 @@ def _pieces(term: Any, profile: Profile) -> _Output:
     try:
         _write(out, term, profile)
     except EncodeError as error:
-        path = locate(term, lambda part: _write(_Output(), part, profile))
+        path = "" if type(error) is TooDeep else locate(term, lambda part: _write(_Output(), part, profile))
         raise EncodeError(str(error), path) from error.__cause__
     if out.funs:
         _fill_sizes(out)
@@ -578,7 +579,7 @@ def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # 
                 inner = _write_rare(out, term, profile)
             if inner is not None:
                 if len(waiting) > MAX_DEPTH:
-                    raise EncodeError(f"a term of more than {MAX_DEPTH} levels: it may hold itself")
+                    raise TooDeep(f"a term of more than {MAX_DEPTH} levels: it may hold itself")
                 waiting.append(terms)
                 terms = iter(inner)
                 break

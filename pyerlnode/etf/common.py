@@ -58,6 +58,10 @@ _SPECIAL: Final[dict[Profile, dict[bytes, AtomValue]]] = {
 NONE_WIRE: Final[dict[Profile, bytes]] = {ELIXIR: Atom("nil").wire, ERLANG: Atom("undefined").wire}
 
 
+class TooDeep(EncodeError):
+    """Nesting beyond `MAX_DEPTH`: the one refusal that has no place, and would be long to look for."""
+
+
 class AtomBudget:
     """Atoms that one connection may still add to the table: `limit` in all, `spent` so far."""
 

@@ -1,0 +1,285 @@
+import dataclasses
+import time
+import tracemalloc
+import zlib
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pyerlnode.errors import DecodeError, LimitExceeded
+from pyerlnode.limits import DEFAULT_LIMITS
+from pyerlnode.term import A, Atom, FrozenList, FrozenMap, Fun, ImproperList, Pid, Struct, TermMap
+from pyerlnode.term.containers import KEY_NESTING
+
+DEPTH = 100_000
+FUN = (
+    b"p\0\0\0\x43\2" + bytes(range(16)) + b"\0\0\0\3\0\0\0\1" + b"w\5nomod" + b"a\3" + b"b\0\x12\xd6\x87"
+    b"X" + b"w\3a@b" + bytes(11) + b"\7" + b"w\4free"
+)
+
+
+def depth(value: Any) -> int:
+    levels = 0
+    while value:
+        value = value[0] if type(value) in (list, tuple) else value[1]
+        levels += 1
+    return levels
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"l\0\0\0\1" * DEPTH + b"j" + b"j" * DEPTH,
+        b"h\1" * DEPTH + b"j",
+        b"t\0\0\0\1a\1" * DEPTH + b"j",
+    ],
+    ids=["lists", "tuples", "maps"],
+)
+def test_a_hundred_thousand_levels_go_both_ways(etf: ModuleType, data: bytes) -> None:
+    value = etf.decode(b"\x83" + data)
+    assert depth(value) == DEPTH
+    assert etf.encode(value) == b"\x83" + data
+
+
+def test_tails_that_are_lists_make_one_list_however_many(etf: ModuleType) -> None:
+    links = 200_000
+    started = time.process_time()
+    assert etf.decode(b"\x83" + b"l\0\0\0\1a\1" * links + b"j") == [1] * links
+    assert etf.decode(b"\x83" + b"l\0\0\0\1a\1" * links + b"a\2") == ImproperList((1,) * links, 2)
+    assert etf.decode(b"\x83l\0\0\0\1a\1k\0\2\2\3") == [1, 2, 3]
+    assert time.process_time() - started < 5, "it takes time in proportion to the length"
+
+
+def test_closures_within_closures_take_memory_in_proportion(etf: ModuleType) -> None:
+    head = FUN[: -len(b"w\4free")]
+    data = b"\x83" + head * 20_000 + b"j"
+    started = time.process_time()
+    value = etf.decode(data)
+    again = etf.encode(value)
+    assert time.process_time() - started < 5
+    assert type(value) is Fun
+    assert len(again) == len(data)
+
+
+def test_a_closure_is_kept_whole(etf: ModuleType) -> None:
+    value = etf.decode(b"\x83" + FUN)
+    assert (value.module, value.arity, value.free) == (A.nomod, 2, (A.free,))
+    assert etf.encode(value) == b"\x83" + FUN
+    assert etf.decode(b"\x83h\2" + FUN + FUN) == (value, value)
+
+
+def test_a_closure_that_names_cached_atoms_is_whole_without_them(etf: ModuleType) -> None:
+    cached = FUN.replace(b"w\5nomod", b"R\0").replace(b"w\3a@b", b"R\1").replace(b"w\4free", b"R\2")
+    value, end = etf.decode_term(cached, 0, [A.nomod, A["a@b"], A.free], None)
+    assert end == len(cached)
+    assert etf.encode_term(value) == FUN
+
+
+@pytest.mark.parametrize(
+    ("levels", "taken"), [(KEY_NESTING - 1, True), (KEY_NESTING, False), (DEPTH, False)], ids=["most", "more", "far"]
+)
+@pytest.mark.parametrize("head", [b"h\1", b"l\0\0\0\1"], ids=["tuples", "lists"])
+def test_the_levels_of_a_key_are_bounded(etf: ModuleType, head: bytes, levels: int, taken: bool) -> None:
+    key = head * levels + b"h\0" + (b"j" * levels if head[:1] == b"l" else b"")
+    data = b"\x83t\0\0\0\1" + key + b"a\1"
+    if taken:
+        assert etf.encode(etf.decode(data)) == data
+    else:
+        with pytest.raises(LimitExceeded, match="levels"):
+            etf.decode(data)
+
+
+def test_keys_within_keys_count_together(etf: ModuleType) -> None:
+    data = b"\x83" + b"t\0\0\0\1" * 1_000 + b"j" + b"a\1" * 1_000
+    with pytest.raises(LimitExceeded, match="levels"):
+        etf.decode(data)
+
+
+def test_nesting_beyond_the_limit_is_refused_at_its_offset(etf: ModuleType) -> None:
+    limits = dataclasses.replace(DEFAULT_LIMITS, nesting=10)
+    assert depth(etf.decode(b"\x83" + b"h\1" * 10 + b"j", limits=limits)) == 10
+    with pytest.raises(LimitExceeded) as caught:
+        etf.decode(b"\x83" + b"h\1" * 11 + b"j", limits=limits)
+    assert caught.value.offset == 21
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        b"l\xff\xff\xff\xffa\1j",
+        b"i\0\xff\xff\xffa\1",
+        b"t\xff\xff\xff\xffa\1a\2",
+        b"m\xff\xff\xff\xffab",
+        b"M\xff\xff\xff\xff\1ab",
+        b"o\0\xff\xff\xff\0ab",
+        b"o\xff\xff\xff\xff\0ab",
+        b"k\xff\xffab",
+        b"v\xff\xffab",
+        b"C\xff\xff\xff\xff\0w\1mw\1r",
+        b"p\0\0\0\1\1" + bytes(20) + b"\xff\xff\xff\xff" + b"w\1ma\1a\1Xw\1n" + bytes(12),
+        b"P\xff\xff\xff\xff" + zlib.compress(b"a\1"),
+    ],
+    ids=lambda claim: repr(claim[:6]),
+)
+def test_a_claim_of_billions_costs_no_memory(etf: ModuleType, claim: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError) as caught:
+            etf.decode(b"\x83" + claim)
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()
+    assert caught.value.offset == 1
+
+
+def test_nested_claims_share_the_bytes_that_are_left(etf: ModuleType) -> None:
+    """Each list alone could be there; together they claim a thousand times what was received."""
+    size = 100_000
+    head = b"l" + (size - 6_000).to_bytes(4, "big")
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError):
+            etf.decode(b"\x83" + head * 1_000 + b"j" * size)
+        assert tracemalloc.get_traced_memory()[1] < 20 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_zlib_bomb_is_refused_in_constant_memory(etf: ModuleType) -> None:
+    bomb = zlib.compress(b"m" + (50_000_000).to_bytes(4, "big") + bytes(50_000_000), 9)
+    limits = dataclasses.replace(DEFAULT_LIMITS, inflated_size=1_000_000)
+    tracemalloc.start()
+    try:
+        for claim in (50_000_005, 1_000_000, 10):
+            with pytest.raises(DecodeError) as caught:
+                etf.decode(b"\x83P" + claim.to_bytes(4, "big") + bomb, limits=limits)
+            assert isinstance(caught.value, LimitExceeded) == (claim > 1_000_000)
+            assert caught.value.offset == 1
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_error_within_a_compressed_term_keeps_its_class(etf: ModuleType) -> None:
+    limits = dataclasses.replace(DEFAULT_LIMITS, nesting=1)
+    body = b"h\1h\1j"
+    for inner, kind in ((body, LimitExceeded), (b"\xc8", DecodeError), (b"a\1a", DecodeError)):
+        data = b"\x83P" + len(inner).to_bytes(4, "big") + zlib.compress(inner)
+        with pytest.raises(DecodeError) as caught:
+            etf.decode(data, limits=limits)
+        assert type(caught.value) is kind
+        assert caught.value.offset == 1
+
+
+@pytest.mark.parametrize("data", [b"P", b"P\0\0\0", b"P\0\0\0\0" + zlib.compress(b""), b"P\0\0\0\2junk"], ids=repr)
+def test_a_compressed_term_without_a_stream_is_refused(etf: ModuleType, data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        etf.decode(b"\x83" + data)
+
+
+def test_an_integer_of_too_many_digits_is_refused(etf: ModuleType) -> None:
+    limits = dataclasses.replace(DEFAULT_LIMITS, integer_digits=300)
+    data = etf.encode(1 << 2500)
+    with pytest.raises(LimitExceeded, match="integer_digits"):
+        etf.decode(data, limits=limits)
+    assert etf.decode(data) == 1 << 2500
+
+
+def test_new_atoms_are_counted_and_capped(etf: ModuleType) -> None:
+    budget = etf.AtomBudget(2)
+    for name in (b"etf budget 1", b"etf budget 2", b"etf budget 1", b"ok"):
+        etf.decode_term(b"w" + bytes([len(name)]) + name, 0, None, budget)
+    assert budget.spent <= 2
+    full = etf.AtomBudget(0)
+    for name in (b"w\x0cetf budget 3", b"Xw\x0cetf budget 3" + bytes(12), b"s\x0cetf budget 3", b"v\0\x0cetf budget 3"):
+        with pytest.raises(LimitExceeded, match="atoms"):
+            etf.decode_term(name, 0, None, full)
+    assert etf.decode_term(b"w\2ok", 0, None, full) == (A.ok, 4)
+
+
+def test_untrusted_bytes_may_be_kept_from_making_atoms(etf: ModuleType) -> None:
+    Atom("etf known")
+    assert etf.decode(b"\x83w\x09etf known", atoms="existing") is A["etf known"]
+    for data in (b"w\x0betf unknown", b"d\0\x0betf unknown", b"qw\x0betf unknownw\2oka\1"):
+        with pytest.raises(DecodeError, match="existing") as caught:
+            etf.decode(b"\x83" + data, atoms="existing")
+        assert caught.value.offset == 1
+
+
+def test_cached_atoms_are_named_by_number(etf: ModuleType) -> None:
+    atoms = [A.ok, True, None, A["a@b"]]
+    data = b"h\4R\0R\1R\2XR\3" + bytes(11) + b"\1"
+    assert etf.decode_term(data, 0, atoms, None) == ((A.ok, True, None, Pid(A["a@b"], 0, 0, 1)), len(data))
+    assert etf.decode_term(b"XR\2" + bytes(12), 0, atoms, None)[0] == Pid(Atom("nil"), 0, 0, 0)
+    for wrong in (b"R\4", b"XR\4" + bytes(12)):
+        with pytest.raises(DecodeError, match="reference to atom 4") as caught:
+            etf.decode_term(b"??" + wrong, 2, atoms, None)
+        assert caught.value.offset == 2
+    with pytest.raises(DecodeError):
+        etf.decode_term(b"R\0", 0, None, None)
+
+
+def test_latin1_atoms_equal_their_utf8_spelling(etf: ModuleType) -> None:
+    for data in (b"d\0\1\xe9", b"s\1\xe9", b"w\2\xc3\xa9", b"v\0\2\xc3\xa9"):
+        assert etf.decode(b"\x83" + data) is A["é"]
+    assert etf.decode(b"\x83d\0\4true") is True
+
+
+@pytest.mark.parametrize(
+    ("pairs", "kind"),
+    [
+        ([(1, 2), (A.a, 3)], dict),
+        ([(1, 2), (1.0, 3)], TermMap),
+        ([(1, 2), (True, 3)], TermMap),
+        ([(0.0, 2), (-0.0, 3)], TermMap),
+        ([((1,), 2), ((1.0,), 3)], TermMap),
+        ([(FrozenList([1]), 2), (FrozenList([True]), 3)], TermMap),
+        ([(FrozenList([1]), 2), ((1,), 3)], dict),
+        ([(FrozenMap({1: 2}), 2), (FrozenMap({1.0: 2}), 3)], TermMap),
+        ([(FrozenMap({1: 2}), 2), (FrozenMap({}), 3)], dict),
+    ],
+    ids=str,
+)
+def test_a_map_is_exact_when_python_would_merge_its_keys(etf: ModuleType, pairs: Any, kind: type) -> None:
+    data = etf.encode(TermMap(pairs))
+    value = etf.decode(data)
+    assert type(value) is kind
+    assert value == TermMap(pairs)
+    assert etf.encode(value) == data
+
+
+def test_what_stands_in_a_key_is_frozen(etf: ModuleType) -> None:
+    inner = Struct(A.Elixir.S, {A.list: FrozenList([1])})
+    value = etf.decode(etf.encode({FrozenList([1, (2, FrozenMap({1: FrozenList()}))]): [1], inner: 2}))
+    keys = list(value)
+    assert type(keys[0]) is FrozenList
+    assert type(keys[0][1][1]) is FrozenMap
+    assert value[FrozenList([1, (2, FrozenMap({1: FrozenList()}))])] == [1]
+    assert value[inner] == 2
+    assert type(value[keys[0]]) is list
+
+
+@pytest.mark.parametrize("key", [b"a\1", b"k\0\1\1", b"h\1k\0\1\1", b"t\0\0\0\1a\1j", b"w\1a"], ids=repr)
+def test_a_key_that_comes_twice_is_refused(etf: ModuleType, key: bytes) -> None:
+    data = b"\x83t\0\0\0\2" + key + b"a\1" + key + b"a\2"
+    with pytest.raises(DecodeError, match="once") as caught:
+        etf.decode(data)
+    assert caught.value.offset == len(data)
+
+
+def test_trailing_bytes_are_refused_or_told(etf: ModuleType) -> None:
+    with pytest.raises(DecodeError, match="after the term") as caught:
+        etf.decode(b"\x83a\1zz")
+    assert caught.value.offset == 3
+    assert etf.decode_prefix(b"\x83a\1zz") == (1, 3)
+    assert etf.decode_prefix(b"zz\x83a\1zz", 2) == (1, 5)
+
+
+@pytest.mark.parametrize("offset", [-5, -1, 3, 99])
+def test_an_offset_outside_of_the_bytes_is_a_decode_error(etf: ModuleType, offset: int) -> None:
+    with pytest.raises(DecodeError) as caught:
+        etf.decode_prefix(b"\x83a\1", offset)
+    assert 0 <= caught.value.offset <= 3
+    with pytest.raises(DecodeError):
+        etf.decode_term(b"\x83a\1", offset)
