@@ -1,0 +1,51 @@
+"""The ticker ends what it starts."""
+
+import _thread
+
+from gevent.event import Event
+
+from pyerlnode.dist.ticks import TickSettings
+from pyerlnode.net.ticker import Ticker
+
+
+class Fake:
+    def __init__(self, deadline):
+        self.deadline, self.calls, self.called = deadline, [], Event()
+        self.ticked = _thread.allocate_lock()
+        self.ticked.acquire()
+
+    def next_deadline(self):
+        return self.deadline
+
+    def on_timer(self, now):
+        self.calls.append(now)
+        self.deadline += 100
+        self.called.set()
+
+    def tick_from_thread(self):
+        if self.ticked.locked():
+            self.ticked.release()
+
+
+def test_the_thread_starts_with_the_first_connection_and_ends_in_stop():
+    ticker = Ticker(TickSettings(0.004, 4), now=lambda: 0.0)
+    for _ in range(2):  # it may be used again
+        fake = Fake(10.0)
+        ticker.add(fake)
+        assert fake.ticked.acquire(True, 10)
+        assert ticker._ended.locked()
+        ticker.stop()
+        ticker.stop()
+        assert not ticker._ended.locked()  # the last thing that the thread does
+
+
+def test_the_timer_calls_only_what_is_due():
+    ticker = Ticker(TickSettings(4000, 4), now=lambda: 50.0)
+    due, later = Fake(50.0), Fake(90.0)
+    ticker.add(later)
+    ticker.add(due)
+    assert due.called.wait(5)
+    assert (due.calls, later.calls) == ([50.0], [])
+    ticker.remove(due)
+    ticker.remove(later)
+    ticker.stop()
