@@ -1,9 +1,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pyerlnode.etf.common import AtomBudget, AtomValue, Buffer, Data, Profile
+from pyerlnode.etf.common import AtomBudget, Atoms, AtomValue, Buffer, Data, Profile
 from pyerlnode.limits import Limits
 
+def encode(term: Any, *, profile: Profile = "elixir", compressed: bool | int = False) -> bytes: ...
+def encode_buffers(term: Any, *, profile: Profile = "elixir") -> list[Buffer]: ...
+def decode(data: Data, *, profile: Profile = "elixir", atoms: Atoms = "new", limits: Limits = ...) -> Any: ...
+def decode_prefix(
+    data: Data,
+    offset: int = 0,
+    *,
+    profile: Profile = "elixir",
+    atoms: Atoms = "new",
+    limits: Limits = ...,
+) -> tuple[Any, int]: ...
 def decode_term(
     data: Data,
     offset: int = 0,

@@ -10,7 +10,7 @@ import pytest
 def test_implementation_tells_which_codec_runs(etf: ModuleType) -> None:
     assert etf.__name__.removeprefix("etf_") == etf.IMPLEMENTATION
     expected = {"python": "_codec_py", "c": "_codec_c"}[etf.IMPLEMENTATION]
-    assert etf.decode_term.__module__ == f"pyerlnode.etf.{expected}"
+    assert etf.decode.__module__ == f"pyerlnode.etf.{expected}"
 
 
 def implementation(source: str = "", **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,322 @@
+"""The readable encoder: terms to bytes, as OTP 26 and later write them.
+
+The nesting is kept on the heap, as iterators over the containers that are begun and not finished. Every piece is
+written as its own bytes object and joined at the end, so a large binary is never copied on the way. Where a value
+stands that has no form is found afterwards, by trying again: the path costs nothing until it is needed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate, chain
+from typing import Any, Final
+
+from pyerlnode.errors import EncodeError
+from pyerlnode.etf import tags
+from pyerlnode.etf.common import (
+    BIG_BINARY,
+    ELIXIR,
+    MAX_ARITY,
+    MAX_DEPTH,
+    NONE_WIRE,
+    STRUCT_KEY,
+    Buffer,
+    Profile,
+    TooDeep,
+    check_keys,
+    locate,
+    simplify,
+)
+from pyerlnode.term.atom import Atom
+from pyerlnode.term.containers import (
+    Bitstring,
+    Charlist,
+    FrozenList,
+    FrozenMap,
+    ImproperList,
+    NativeRecord,
+    Struct,
+    TermMap,
+)
+from pyerlnode.term.fun import ExternalFun, Fun
+from pyerlnode.term.pid import Pid, Port, Reference
+
+
+def encode_term(term: Any, profile: Profile = ELIXIR) -> bytes:
+    """`term` without the leading 131, for a packet with a distribution header. Raises `EncodeError`."""
+    return b"".join(_pieces(term, profile))
+
+
+def encode_term_buffers(term: Any, profile: Profile = ELIXIR, prefix: bytes = b"") -> list[Buffer]:
+    """`prefix` and `term` as buffers to be sent one after the other: binaries of 64 KB and more are not copied."""
+    gathered: list[Buffer] = []
+    small: list[Buffer] = [prefix]
+    for piece in _pieces(term, profile):
+        if len(piece) >= BIG_BINARY:
+            gathered.append(b"".join(small))
+            gathered.append(piece)
+            small = []
+        else:
+            small.append(piece)
+    if small:
+        gathered.append(b"".join(small))
+    return gathered
+
+
+class _Output(list[Buffer]):
+    """The pieces written so far, and where among them each closure begins and ends."""
+
+    __slots__ = ("funs",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.funs: list[tuple[int, int]] = []
+
+
+def _pieces(term: Any, profile: Profile) -> _Output:
+    out = _Output()
+    try:
+        _write(out, term, profile)
+    except EncodeError as error:
+        path = "" if type(error) is TooDeep else locate(term, lambda part: _write(_Output(), part, profile))
+        raise EncodeError(str(error), path) from error.__cause__
+    if out.funs:
+        _fill_sizes(out)
+    return out
+
+
+_pack_u32 = struct.Struct(">BI").pack
+_pack_i32 = struct.Struct(">Bi").pack
+_pack_u16 = struct.Struct(">BH").pack
+_pack_f64 = struct.Struct(">Bd").pack
+_pack_three = struct.Struct(">3I").pack
+_pack_port = struct.Struct(">QI").pack
+_pack_fun = struct.Struct(">BIB16sII").pack
+_SMALL_INTEGERS: Final = [bytes((tags.SMALL_INTEGER, value)) for value in range(256)]
+_SMALL_TUPLES: Final = [bytes((tags.SMALL_TUPLE, arity)) for arity in range(256)]
+_NIL: Final = bytes((tags.NIL,))
+_NIL_TAIL: Final[tuple[list[Any]]] = ([],)
+_TRUE, _FALSE = Atom("true").wire, Atom("false").wire
+_ONLY_INT: Final = {int}
+
+
+def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # one branch a type, as in `run`
+    append = out.append
+    none = NONE_WIRE[profile]
+    waiting: list[Iterator[Any]] = []
+    terms: Iterator[Any] = iter((root,))
+    inner: Iterable[Any] | None
+    while True:
+        for term in terms:
+            kind = type(term)
+            inner = None
+            if kind is Atom:
+                append(term.wire)
+            elif kind is int:
+                if 0 <= term <= 255:
+                    append(_SMALL_INTEGERS[term])
+                elif -0x80000000 <= term <= 0x7FFFFFFF:
+                    append(_pack_i32(tags.INTEGER, term))
+                else:
+                    append(_big(term))
+            elif kind is tuple:
+                inner = term
+                append(_SMALL_TUPLES[len(term)] if len(term) < 256 else _large_tuple(term))
+            elif kind is bytes:
+                append(_head(tags.BINARY, len(term)))
+                append(term)
+            elif kind is str:
+                utf8 = _utf8(term)
+                append(_head(tags.BINARY, len(utf8)))
+                append(utf8)
+            elif kind is list or kind is FrozenList:
+                if not term:
+                    append(_NIL)
+                elif (text := _byte_list(term)) is not None:
+                    append(_pack_u16(tags.STRING, len(text)))
+                    append(text)
+                else:
+                    append(_head(tags.LIST, len(term)))
+                    inner = chain(term, _NIL_TAIL)
+            elif kind is dict or kind is FrozenMap:
+                check_keys(term, encode_term, profile)
+                append(_head(tags.MAP, len(term)))
+                inner = chain.from_iterable(term.items())
+            elif term is None:
+                append(none)
+            elif kind is bool:
+                append(_TRUE if term else _FALSE)
+            elif kind is float:
+                if term - term != 0.0:  # not a number, or infinite
+                    raise EncodeError("a float that is not finite: a BEAM has none and drops the connection over it")
+                append(_pack_f64(tags.NEW_FLOAT, term))
+            else:
+                inner = _write_rare(out, term, profile)
+            if inner is not None:
+                if len(waiting) > MAX_DEPTH:
+                    raise TooDeep(f"a term of more than {MAX_DEPTH} levels: it may hold itself")
+                waiting.append(terms)
+                terms = iter(inner)
+                break
+        else:
+            if not waiting:
+                return
+            terms = waiting.pop()
+
+
+def _write_rare(out: _Output, term: Any, profile: Profile) -> Iterable[Any] | None:
+    """Write a term of a type that is met less often, or its head; what is given back is still to be written."""
+    writer = _WRITERS.get(type(term))
+    if writer is None:
+        return (simplify(term),)
+    try:
+        return writer(out, term, profile)
+    except (AttributeError, TypeError, ValueError, struct.error) as error:
+        if isinstance(error, EncodeError):
+            raise
+        raise EncodeError(f"a {type(term).__name__} that is made of wrong parts") from error
+
+
+def _head(tag: int, length: int) -> bytes:
+    if length > 0xFFFFFFFF:
+        raise EncodeError("a value of more than 4 GiB")
+    return _pack_u32(tag, length)
+
+
+def _large_tuple(term: tuple[Any, ...]) -> bytes:
+    if len(term) > MAX_ARITY:
+        raise EncodeError(f"a tuple of {len(term)} elements; the BEAM's have at most {MAX_ARITY}")
+    return _pack_u32(tags.LARGE_TUPLE, len(term))
+
+
+def _big(value: int) -> bytes:
+    size = (value.bit_length() + 7) // 8
+    sign = 1 if value < 0 else 0
+    head = bytes((tags.SMALL_BIG, size, sign)) if size < 256 else _pack_u32(tags.LARGE_BIG, size) + bytes((sign,))
+    return head + abs(value).to_bytes(size, "little")
+
+
+def _utf8(term: str) -> bytes:
+    try:
+        return term.encode()
+    except UnicodeEncodeError:
+        raise EncodeError("a str with a lone surrogate has no UTF-8; give bytes") from None
+
+
+def _byte_list(term: list[Any]) -> bytes | None:
+    """The elements as bytes when all are integers 0..255 and STRING_EXT can count them."""
+    first = term[0]
+    if type(first) is not int or not 0 <= first <= 255 or len(term) > 0xFFFF:
+        return None
+    if set(map(type, term)) != _ONLY_INT:
+        return None
+    try:
+        return bytes(term)
+    except ValueError:
+        return None
+
+
+def _write_bytes(out: _Output, term: bytearray | memoryview, _profile: Profile) -> None:
+    """Bytes that may change before they are sent are copied; a read-only view is not."""
+    body: Buffer = term.cast("B") if type(term) is memoryview and term.readonly and term.c_contiguous else bytes(term)
+    out += (_head(tags.BINARY, len(body)), body)
+
+
+def _write_bitstring(out: _Output, term: Bitstring, _profile: Profile) -> None:
+    if term.bits == 8:
+        out += (_head(tags.BINARY, len(term.data)), bytes(term.data))
+    else:
+        out += (_head(tags.BIT_BINARY, len(term.data)), bytes((term.bits,)), bytes(term.data))
+
+
+def _write_charlist(_out: _Output, term: Charlist, _profile: Profile) -> Iterable[Any]:
+    return ([ord(char) for char in term],)
+
+
+def _write_improper(out: _Output, term: ImproperList, _profile: Profile) -> Iterable[Any]:
+    if not term.items:
+        return (term.tail,)
+    out.append(_head(tags.LIST, len(term.items)))
+    return chain(term.items, (term.tail,))
+
+
+def _write_pid(out: _Output, term: Pid, _profile: Profile) -> None:
+    out += (b"X", term.node.wire, _pack_three(term.id, term.serial, term.creation))
+
+
+def _write_port(out: _Output, term: Port, _profile: Profile) -> None:
+    out += (b"x", term.node.wire, _pack_port(term.id, term.creation))
+
+
+def _write_reference(out: _Output, term: Reference, _profile: Profile) -> None:
+    words = term.words
+    if len(words) > 5:
+        raise EncodeError(f"a Reference of {len(words)} words; it has at most 5")
+    tail = struct.pack(f">{len(words) + 1}I", term.creation, *words)
+    out += (_pack_u16(tags.NEWER_REFERENCE, len(words)), term.node.wire, tail)
+
+
+def _write_termmap(out: _Output, term: TermMap, profile: Profile) -> Iterable[Any]:
+    check_keys([key for key, _ in term.pairs], encode_term, profile)
+    out.append(_head(tags.MAP, len(term.pairs)))
+    return chain.from_iterable(term.pairs)
+
+
+def _write_struct(out: _Output, term: Struct, profile: Profile) -> Iterable[Any]:
+    fields = term.fields
+    if STRUCT_KEY in fields or type(term.module) is not Atom:
+        raise EncodeError("a Struct is a module, an Atom, and fields without __struct__")
+    check_keys(fields, encode_term, profile)
+    out.append(_head(tags.MAP, len(fields) + 1))
+    pairs = list(fields.items())
+    pairs.insert(term.at, (STRUCT_KEY, term.module))
+    return chain.from_iterable(pairs)
+
+
+def _write_external(out: _Output, term: ExternalFun, _profile: Profile) -> None:
+    if not 0 <= term.arity <= 255:
+        raise EncodeError(f"a function of {term.arity} arguments; it has at most 255")
+    out += (b"q", term.module.wire, term.function.wire, _SMALL_INTEGERS[term.arity])
+
+
+def _write_fun(out: _Output, term: Fun, _profile: Profile) -> Iterator[Any]:
+    """A closure's size comes first and counts everything to its end: it is filled in when all is written."""
+    begin = len(out)
+    out.append(_pack_fun(tags.NEW_FUN, 0, term.arity, term.uniq, term.index, len(term.free)))
+    yield from (term.module, term.old_index, term.old_uniq, term.pid)
+    yield from term.free
+    out.funs.append((begin, len(out)))
+
+
+def _fill_sizes(out: _Output) -> None:
+    """Write each closure's size into its head, by one sum over all pieces however deeply closures are nested."""
+    ends = [0, *accumulate(map(len, out))]
+    for begin, end in out.funs:
+        head = out[begin]
+        out[begin] = b"p" + (ends[end] - ends[begin] - 1).to_bytes(4, "big") + head[5:]
+
+
+def _write_record(out: _Output, term: NativeRecord, _profile: Profile) -> Iterable[Any]:
+    if len(term.names) != len(term.values) or len(set(term.names)) != len(term.names):
+        raise EncodeError("a NativeRecord has one value for each name, and each name once")
+    out.append(_head(tags.RECORD, len(term.names)) + bytes((1 if term.exported else 0,)))
+    out += (term.module.wire, term.name.wire, *[name.wire for name in term.names])
+    return term.values
+
+
+_WRITERS: Final[dict[type, Callable[[_Output, Any, Profile], Iterable[Any] | None]]] = {
+    bytearray: _write_bytes,
+    memoryview: _write_bytes,
+    Bitstring: _write_bitstring,
+    Charlist: _write_charlist,
+    ImproperList: _write_improper,
+    Pid: _write_pid,
+    Port: _write_port,
+    Reference: _write_reference,
+    TermMap: _write_termmap,
+    Struct: _write_struct,
+    ExternalFun: _write_external,
+    Fun: _write_fun,
+    NativeRecord: _write_record,
+}
