@@ -9,8 +9,8 @@ import pytest
 from gevent.event import Event
 from gevent.queue import Queue
 from gevent.subprocess import DEVNULL, Popen
-from plain_erl import node, run
 
+from interop_tests.plain_erl import node, run
 from pyerlnode.dist.epmd import NodeEntry
 from pyerlnode.errors import EpmdError, NameTaken
 from pyerlnode.net import tcp

@@ -22,7 +22,8 @@ from typing import Any
 import gevent
 from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
 
-from pyerlnode.dist.handshake import SETUP_TIME, Acceptor, Decide, GiveName, OwnIdentity, PeerInfo
+from pyerlnode.dist.flags import DistFlags
+from pyerlnode.dist.handshake import SETUP_TIME, Acceptor, Decide, GiveName, OwnIdentity, PeerInfo, Status
 from pyerlnode.errors import HandshakeError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import handshaking, tcp
@@ -45,7 +46,7 @@ class Reception:
         on_connection: takes the socket over: (socket, peer, leftover bytes).
         give_name: full name and creation for a nameless peer of a host, or None to refuse it.
         replace: ends the old connection to a peer after the status `alive`; returns when it is gone.
-        on_failure: told when the handshake of a peer that `decide` was asked about failed.
+        on_failure: told when the handshake of a peer that `decide` let in failed after all; not after a refusal.
     """
 
     own: OwnIdentity
@@ -135,11 +136,13 @@ class Listener:
         self._pending.pop(greenlet, None)
 
     def _receive(self, reception: Reception, sock: Socket, address: str) -> None:
-        asked: list[str] = []
+        let_in: list[str] = []
 
-        def decide(name: str, flags: Any) -> Any:
-            asked.append(name)
-            return reception.decide(name, flags)
+        def decide(name: str, flags: DistFlags) -> Status:
+            status = reception.decide(name, flags)
+            if status in (Status.OK, Status.OK_SIMULTANEOUS, Status.ALIVE):
+                let_in.append(name)
+            return status
 
         machine = Acceptor(
             reception.own,
@@ -156,13 +159,13 @@ class Listener:
         except HandshakeError as error:
             sock.close()
             log.warning("a connection from %s was refused: %s", address, error)
-            if asked:
-                reception.on_failure(asked[0], error)
+            if let_in:
+                reception.on_failure(let_in[0], error)
             return
         except BaseException:
             sock.close()
-            if asked:
-                reception.on_failure(asked[0], HandshakeError(f"{asked[0]}: the listener was stopped", "stopped"))
+            if let_in:
+                reception.on_failure(let_in[0], HandshakeError(f"{let_in[0]}: the listener was stopped", "stopped"))
             raise
         self._pending.pop(gevent.getcurrent(), None)
         reception.on_connection(tcp.detach(sock), peer, leftover)

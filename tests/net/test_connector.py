@@ -12,7 +12,7 @@ from gevent.queue import Queue
 
 from pyerlnode.dist.epmd import NodeEntry
 from pyerlnode.dist.flags import HIDDEN_FLAGS, VISIBLE_FLAGS, DistFlags
-from pyerlnode.dist.handshake import OwnIdentity, PeerInfo, Status
+from pyerlnode.dist.handshake import Initiator, OwnIdentity, PeerInfo, Status
 from pyerlnode.errors import BadName, ConnectError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import tcp
@@ -162,7 +162,35 @@ def test_a_wrong_cookie_is_told_on_both_sides_and_never_shown(caplog: pytest.Log
 def test_a_refusing_status_reaches_the_other_side(status: Status) -> None:
     with Door(decide=lambda *_: status) as door:
         assert refusal(epmd=door.at).reason == status.value
-        assert door.failed.get() == (PY.name, status.value)
+        while door.listener.pending:
+            gevent.idle()
+        assert door.failed.empty(), "who decided knows it already"
+
+
+def test_a_peer_that_was_let_in_and_goes_away_is_told_to_who_decided() -> None:
+    gone = [OwnIdentity("a@127.0.0.1", 1, HIDDEN_FLAGS), OwnIdentity("b@127.0.0.1", 1, HIDDEN_FLAGS)]
+    with Door() as door:
+        for own in gone:
+            hello = Initiator(own, APP.name, "secret", 1).data_to_send()
+            with tcp.dial(*door.at, 5.0) as sock:
+                sock.sendall(hello)
+                assert sock.recv(5) == b"\0\3sok"
+        assert {door.failed.get(), door.failed.get()} == {(own.name, "closed") for own in gone}
+
+
+def test_nodes_meet_over_ipv6() -> None:
+    own, app = OwnIdentity("py@::1", 7, HIDDEN_FLAGS), OwnIdentity("app@::1", 9, HIDDEN_FLAGS)
+    came: Queue[socket.socket] = Queue()
+    listener = Listener("::1")
+    listener.start(Reception(app, lambda *_: Status.OK, lambda _: "secret", lambda sock, *_: came.put(sock)))
+    with EpmdServer(0) as server:
+        held, _ = Epmd(server.port).register(NodeEntry("app", listener.port))
+        sock, peer, _ = connect(app.name, own=own, cookie="secret", epmd=Epmd(server.port))
+        assert (peer.name, sock.family) == (app.name, socket.AF_INET6)
+        sock.close()
+        came.get().close()
+        held.close()
+    listener.stop()
 
 
 def test_the_old_connection_is_gone_before_the_new_one_is_up() -> None:
