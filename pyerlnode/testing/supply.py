@@ -104,10 +104,8 @@ class Supply:
 
     def describe(self) -> str:
         """What the header of the report says."""
-        told = []
-        for release in self.settings.matrix or (None,):
-            told.append(self._describe(release))
-        return "beam: " + "; ".join(told)
+        releases: tuple[Release, ...] = self.settings.matrix or (None,)
+        return "beam: " + "; ".join(map(self._describe, releases))
 
     def _describe(self, release: Release) -> str:
         try:
