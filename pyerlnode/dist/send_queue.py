@@ -22,13 +22,18 @@ AFTER_ALL = object()
 class SendQueue:
     """Packets by sender. `size` is the bytes that wait; `lanes` holds the fragmented messages by sender."""
 
-    __slots__ = ("_joinable", "_small", "lanes", "size")
+    __slots__ = ("_joinable", "_small", "lanes", "size", "small_size")
 
     def __init__(self) -> None:
         self._small: list[Buffer] = []
         self._joinable = True
         self.lanes: dict[Hashable, deque[tuple[Packet, int]]] = {}
         self.size = 0
+        self.small_size = 0
+
+    def load(self, sender: Hashable) -> int:
+        """Bytes that a packet of `sender` has to wait for: fragments of others are none, it passes them."""
+        return self.size if sender in self.lanes else self.small_size
 
     def put(self, sender: Hashable, packet: Packet) -> None:
         """Add one packet."""
@@ -41,6 +46,7 @@ class SendQueue:
                 return
         if len(packet) > 1:
             self._joinable = False
+        self.small_size += size
         self._small += packet
 
     def put_fragments(self, sender: Hashable, packets: list[Packet]) -> None:
@@ -57,10 +63,7 @@ class SendQueue:
         if self._joinable and len(taken) > 1:  # one buffer costs the system less than a list of hundreds
             taken = [b"".join(taken)]
         self._joinable = True
-        if not self.lanes:
-            self.size = 0
-            return taken
-        small = sum(map(len, taken))
+        small, self.small_size = self.small_size, 0
         self.size -= small
         room = limit - small
         while room > 0 and self.lanes:
@@ -77,7 +80,7 @@ class SendQueue:
     def clear(self) -> None:
         self._small.clear()
         self.lanes.clear()
-        self.size = 0
+        self.size = self.small_size = 0
 
     def __bool__(self) -> bool:
         return bool(self._small or self.lanes)

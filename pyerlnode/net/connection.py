@@ -8,8 +8,8 @@ written once per turn of the hub.
 Laws:
 - Signals leave in the order of `send` (per sender: see `dist.send_queue`), arrive in the order of the stream.
 - `send` encodes at once: a term without a form on the wire raises there, and nothing has been queued.
-- A peer that does not read suspends the senders of messages: beyond `limits.send_buffer` bytes `send` waits until
-  half of that has left. Other signals, and the hub itself, never wait.
+- A peer that does not read suspends the senders of messages: beyond `limits.send_buffer` bytes that wait before
+  its own `send` waits until half of that has left. Other signals, and the hub itself, never wait.
 - A term of the peer that can not be decoded is counted and logged, and costs that message; what breaks the
   protocol costs the connection, with one log line. No line shows a message.
 - `on_down` is called exactly once, after all signals that came, whoever ended the connection and why. Its reason
@@ -240,7 +240,7 @@ class Connection:
         Raises:
             EncodeError: a term in it has no form on the wire.
         """
-        if self.closed or (nosuspend and self._partial_size + self._queue.size > self._limit):
+        if self.closed or (nosuspend and self._load(_sender(signal)) > self._limit):
             return False
         packets = self.channel.packets(signal)
         queue = self._queue
@@ -254,19 +254,26 @@ class Connection:
             self._flush_planned = True
             self.hub.loop.run_callback(self._planned_flush)
         if queue.size + self._partial_size > self._limit and type(signal) is Message and not nosuspend:
-            self._wait_for_room()
+            self._wait_for_room(_sender(signal))
         return True
 
-    def _wait_for_room(self) -> None:
-        """Suspend the sender until half of the limit is free, or the connection is closed."""
-        if getcurrent() is self.hub:
+    def _load(self, sender: Hashable) -> int:
+        return self._partial_size + self._queue.load(sender)
+
+    def _wait_for_room(self, sender: Hashable) -> None:
+        """Suspend the sender until half of the limit is free for it, or the connection is closed.
+
+        The fragments of another's large message do not count: what this one sends will pass them.
+        """
+        if getcurrent() is self.hub or self._load(sender) <= self._limit:
             return
         self._flush()
-        if self.closed or self._partial_size + self._queue.size <= self._limit:
+        if self.closed or self._load(sender) <= self._limit:
             return
         self._suspensions += 1
-        self._room.clear()
-        self._room.wait()
+        while not self.closed and self._load(sender) > self._limit // 2:
+            self._room.clear()
+            self._room.wait()
 
     def _planned_flush(self) -> None:
         self._flush_planned = False
@@ -288,7 +295,7 @@ class Connection:
         if bool(waiting) is not self._want_write:
             self._want_write = not self._want_write
             self._transport.want_write(self._want_write)
-        if waiting <= self._limit // 2 and not self._room.is_set():
+        if self._partial_size + self._queue.small_size <= self._limit // 2 and not self._room.is_set():
             self._room.set()
 
     def _write(self, size: int) -> None:

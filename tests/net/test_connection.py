@@ -366,3 +366,18 @@ def test_the_hubs_timer_finds_a_dead_peer_without_anyone_asking(caplog):
     finally:
         ticker.stop()
         b.close()
+
+
+def test_the_fragments_of_another_sender_do_not_suspend_a_small_message():
+    with sockets(buffer=65536, left={"limits": Limits(send_buffer=500_000)}) as (left, right):
+        right.connection.pause_reading()
+        large = gevent.spawn(left.connection.send, Message(P1, Q, b"L" * 6_000_000))
+        gevent.idle()
+        assert not large.ready()
+        assert left.connection.send(Message(P1, Q, A.own), nosuspend=True) is False
+        assert left.connection.send(Message(P2, Q, A.small)) is True
+        assert left.connection.stats.suspensions == 1
+        right.connection.resume_reading()
+        right.wait(lambda: len(right.got) == 2)
+        assert right.messages()[0] is A.small
+        large.join(5)
