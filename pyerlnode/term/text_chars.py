@@ -7,6 +7,7 @@ Reference: OTP's io_lib (`write_atom`, `write_string`, `printable_list`) and Eli
 from __future__ import annotations
 
 import re
+import unicodedata
 
 RESERVED = frozenset(
     (
@@ -53,3 +54,13 @@ def erlang_atom(name: str, *, unicode: bool = True) -> str:
     if _BARE_ATOM.match(name) and name not in RESERVED:
         return name
     return quoted(name, "'", unicode=unicode)
+
+
+def text_width(text: str) -> int:
+    """Characters as a reader counts them: a mark that combines with the one before it takes no room of its own.
+
+    OTP counts grapheme clusters; this counts the same for all text but joined emoji and Hangul letters.
+    """
+    if text.isascii():
+        return len(text)
+    return sum(char < "\u0300" or unicodedata.category(char)[0] != "M" for char in text)

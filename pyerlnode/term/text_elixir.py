@@ -1,7 +1,7 @@
 """Elixir term text read as terms: literals, no code.
 
-Read are atoms (``:ok``, ``:"a b"``, ``MyApp.User``, ``nil``), numbers (``0xFF``, ``?a``, ``1_000``), strings (as
-binaries), charlists (``~c"abc"``, ``'abc'``), ``<<1, 2::4, "x"::utf8>>``, lists and keyword lists, tuples, maps, structs
+Read are atoms (``:ok``, ``:"a b"``, ``MyApp.User``), numbers (``0xFF``, ``?a``, ``1_000``), strings
+(binaries), charlists (``~c"abc"``, ``'abc'``), ``<<1, 2::4, "x"::utf8>>``, lists and keyword lists, tuples, maps, structs
 (``%User{name: "Ann"}`` becomes a `Struct` with the fields that are written), captures (``&Mod.fun/1``), ranges and
 comments. Interpolation, operators and calls are refused with their position. The reader is that of
 `text_parse`, with other tokens.
@@ -40,7 +40,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(
-    r"\\(?:x([0-9a-fA-F]{1,2})|x\{([0-9a-fA-F]+)\}|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]+)\}|(\n)|(.))", re.S
+    r"\\(?:x([0-9a-fA-F]{1,2})|x\{([0-9a-fA-F]+)\}|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]+)\}|(\n)|(.))", re.DOTALL
 )
 _NAMED = {"0": 0, "a": 7, "b": 8, "d": 127, "e": 27, "f": 12, "n": 10, "r": 13, "s": 32, "t": 9, "v": 11}
 _LITERALS = {"nil": "nil", "true": "true", "false": "false"}
@@ -109,10 +109,7 @@ def scan(text: str) -> Iterator[Token]:
             return
         found = _TOKEN.match(text, at)
         if found is None:
-            first = text[at]
-            raise TermSyntaxError(
-                f"no closing {first} for the one" if first in "\"'" else f"{first!r} begins no term", at
-            )
+            raise _unknown(text, at)
         assert found.lastgroup is not None
         yield _READ[found.lastgroup](found[0], at)
         at = found.end()

@@ -24,7 +24,7 @@ from pyerlnode.term.containers import Bitstring, ImproperList
 from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.order import sort_key
 from pyerlnode.term.pid import Pid, Port, Reference
-from pyerlnode.term.text_chars import erlang_atom, is_printable, printable_prefix, quoted
+from pyerlnode.term.text_chars import erlang_atom, is_printable, printable_prefix, quoted, text_width
 from pyerlnode.term.view import ATOMS, LISTS, MAPS, atom_of, core, pairs_of
 
 TEXT, BIN, LIST, TUPLE, MAP, PAIR = "text", "bin", "list", "tuple", "map", "pair"
@@ -41,7 +41,7 @@ class Node:
     def __init__(self, kind: str, text: str = "") -> None:
         self.kind = kind
         self.text = text
-        self.size = len(text)
+        self.size = text_width(text)
         self.items: list[Node] = []
         self.tail: Node | None = None
         """What follows the last item after ``|`` (or ``,`` in a tuple): an improper tail, or ``...``."""

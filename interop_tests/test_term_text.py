@@ -1,0 +1,56 @@
+"""Printing and parsing agree with a BEAM on generated terms of every kind."""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyerlnode.etf import decode, encode
+from pyerlnode.term.order import identical
+from pyerlnode.term.text import format_term, parse_term
+from pyerlnode.testing.beam import Beam
+from tests.term.generated import terms
+
+BEAM_SRC = Path(__file__).parent / "beam_src"
+COUNT = 10_000
+CHUNK = 2_000
+STYLES = [{"unicode": unicode, "width": width} for unicode in (True, False) for width in (0, 80, 40)]
+
+
+def chunks(seed: int, count: int = COUNT) -> Any:
+    made = iter(terms(seed, count))
+    while chunk := list(islice(made, CHUNK)):
+        yield chunk
+
+
+@pytest.mark.parametrize("charset", ["latin1", "unicode"])
+def test_every_term_prints_as_on_the_beam(beam_factory: Callable[..., Beam], charset: Any) -> None:
+    beam = beam_factory(args=("+pc", charset))
+    beam.load(BEAM_SRC / "terms.erl")
+    for chunk in chunks(1, COUNT // 2):
+        texts = beam.eval("terms:show(Forms)", 60, Forms=[encode(term) for term in chunk])
+        for term, shown in zip(chunk, texts, strict=True):
+            for style, text in zip(STYLES, shown, strict=True):
+                assert format_term(term, sort_maps=True, charset=charset, **style) == text.decode(), style
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5, 9])
+def test_a_depth_limit_cuts_where_the_beam_cuts(beam_factory: Callable[..., Beam], depth: int) -> None:
+    beam = beam_factory(args=("+pc", "unicode"))
+    beam.load(BEAM_SRC / "terms.erl")
+    made = list(terms(3, 1_000))
+    texts = beam.eval("terms:limited(Forms, Depth)", 60, Forms=[encode(term) for term in made], Depth=depth)
+    for term, text in zip(made, texts, strict=True):
+        assert format_term(term, sort_maps=True, limit=depth) == text.decode()
+
+
+def test_every_printed_term_is_read_alike_by_the_beam_and_by_python(helper: Callable[[str], Beam]) -> None:
+    beam = helper("terms.erl")
+    for chunk in chunks(2):
+        texts = [format_term(term, width=0) for term in chunk]
+        forms = beam.eval("terms:read(Texts)", 60, Texts=[text.encode() for text in texts])
+        for term, text, form in zip(chunk, texts, forms, strict=True):
+            assert identical(parse_term(text), term), text
+            assert identical(decode(form), term), text
