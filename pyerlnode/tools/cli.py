@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from pyerlnode import __version__
 from pyerlnode.errors import PyerlnodeError, UsageError
 
 Run = Callable[[argparse.Namespace], int]
@@ -136,11 +137,15 @@ def parser() -> Parser:
 
     epmd = command("epmd", _epmd, "Serve EPMD, the port mapper of a host's nodes, until Ctrl-C.")
     epmd.add_argument("--address", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
-    epmd.add_argument("--port", type=port, default=None, help="default: $ERL_EPMD_PORT, else 4369")
+    epmd.add_argument("--port", type=_own_port, help="default: $ERL_EPMD_PORT, else 4369; 0 takes a free one")
 
     shell = command("shell", _shell, "IPython with a connected node in the background.")
     _node(shell)
     return top
+
+
+def _own_port(text: str) -> int:
+    return 0 if text == "0" else port(text)
 
 
 def _count(text: str) -> int:
@@ -198,9 +203,7 @@ def _main(arguments: list[str]) -> int:
     top = parser()
     args = top.parse_args(arguments)
     if args.version:
-        from importlib.metadata import version
-
-        print(f"pyerlnode {version('pyerlnode')}")
+        print(f"pyerlnode {__version__}")
         return DONE
     if not hasattr(args, "run"):
         top.print_help()

@@ -13,6 +13,7 @@ import signal
 import gevent
 
 from pyerlnode.errors import EpmdError
+from pyerlnode.net import tcp
 from pyerlnode.net.epmd_client import Epmd, port_from_environment
 from pyerlnode.net.epmd_server import EpmdServer
 from pyerlnode.tools.output import Output
@@ -34,8 +35,15 @@ def _listening(address: str, port: int) -> EpmdServer:
     try:
         return EpmdServer(port, (address,))
     except EpmdError:
-        if Epmd(port, address).is_running():
+        if tcp.is_loopback(address) and _served(port, address):
             raise EpmdError(
                 f"an EPMD already serves {address}:{port}: use that one, or give another port with --port"
             ) from None
         raise
+
+
+def _served(port: int, address: str) -> bool:
+    try:
+        return Epmd(port, address).is_running()
+    except EpmdError:
+        return False  # another program has the port

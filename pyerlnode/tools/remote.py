@@ -10,12 +10,10 @@ import argparse
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyerlnode.errors import (
     CallTimeout,
-    CookieError,
     Exit,
     NodeDown,
     NoProc,
@@ -77,33 +75,25 @@ def _shown(text: str) -> str:
     return repr(text) if len(text) <= 60 else repr(text[:57]) + "…"
 
 
-def read_cookie_file(path: str) -> str:
-    """The cookie in `path`: its first line, without the line's end.
-
-    Raises: CookieError if the file can not be read, is empty, or is readable by others (OTP refuses it too).
-    """
-    file = Path(path)
-    try:
-        mode, text = file.stat().st_mode, file.read_text(encoding="latin-1")
-    except OSError as error:
-        raise CookieError(f"the cookie file {path} can not be read: {error.strerror}") from None
-    if mode & 0o077:
-        raise CookieError(f"the cookie file {path} is open to others: chmod 400 {path}")
-    lines = text.splitlines()
-    if not lines or not lines[0]:
-        raise CookieError(f"the cookie file {path} is empty")
-    return lines[0]
-
-
 # --- connecting ------------------------------------------------------------------------------------
 def connected(args: argparse.Namespace) -> Cluster:
-    """The facade on `args.node`, with the cookie, name, time-out and EPMD port of `args`."""
+    """The facade on `args.node`, with the cookie, name, time-out and EPMD port of `args`.
+
+    Unless a name was given, nobody needs to find us: we register nowhere and listen on loopback only.
+    """
     from pyerlnode.facade import connect
 
     if args.cookie is not None and args.cookie_file is not None:
         raise UsageError("give --cookie or --cookie-file, not both")
-    cookie = read_cookie_file(args.cookie_file) if args.cookie_file is not None else args.cookie
-    return connect(args.node, cookie=cookie, name=args.name, timeout=args.timeout, epmd_port=args.epmd_port)
+    options: dict[str, Any] = {"name": args.name} if args.name is not None else {"epmd": "none", "listen": "127.0.0.1"}
+    return connect(
+        args.node,
+        cookie=args.cookie,
+        cookie_file=args.cookie_file,
+        epmd_port=args.epmd_port,
+        setup_time=args.timeout,
+        **options,
+    )
 
 
 def asked(ask: Callable[[], Any], what: str, timeout: float) -> tuple[Any, float]:

@@ -8,8 +8,7 @@ from typing import Any
 from gevent.event import Event
 from gevent.fileobject import FileObject
 
-from pyerlnode import A, GenServer, Node, Reply, Stop, process_flag, receive, self_
-from pyerlnode.errors import ReceiveTimeout
+from pyerlnode import ANY, A, GenServer, Node, Reply, Stop, process_flag, receive, self_
 from pyerlnode.term.text import format_term
 
 
@@ -35,7 +34,7 @@ def keep_stock(node: Node, up: Event) -> None:
     while True:
         ref = node.monitor(node.start(Stock, name="stock"))
         up.set()
-        receive(lambda message, ref=ref: message[:2] == (A.DOWN, ref))
+        receive((A.DOWN, ref, ANY, ANY, ANY))
 
 
 class Witness:
@@ -76,18 +75,13 @@ class Witness:
 
     def on_crash(self, peer: str) -> str:
         self.node.cast(("counter", peer), A.crash)
-        try:
-            message = receive(lambda message: message[1] == self.kept, timeout=5.0)
-        except ReceiveTimeout:
-            return "nothing within 5 s"
-        return f"{message[0]} {format_term(message[-1], width=0)}"
+        message = receive(lambda message: message[1] == self.kept, timeout=5.0, default=None)
+        return f"{message[0]} {format_term(message[-1], width=0)}" if message else "nothing within 5 s"
 
     def on_flushed(self, peer: str) -> str:
         self.node.call(("counter", peer), A.get)
-        try:
-            return f"1 or more, of which the first is {receive(timeout=0)}"
-        except ReceiveTimeout:
-            return "0"
+        message = receive(timeout=0, default=None)
+        return "0" if message is None else f"1 or more, the first of them {message}"
 
 
 def say(text: str) -> None:
@@ -97,6 +91,7 @@ def say(text: str) -> None:
 def main(name: str) -> None:
     done, up = Event(), Event()
     with Node(name) as node:
+        node.export("lists", lambda items: items[::-1], "reverse")
         node.spawn(keep_stock, node, up)
         up.wait()
         node.spawn(Witness(node).run, done)

@@ -1,0 +1,59 @@
+"""README, documentation and examples do what they say, against a real Elixir node named as they name it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from documents import blocks, commands, matches, opening_prints
+from place import PYERLNODE, ROOT, Place, place
+
+README = ROOT / "README.md"
+APP = ROOT / "examples" / "app.exs"
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
+DOCUMENTS = [ROOT / "docs" / name for name in ("getting-started.md", "command-line.md", "operating.md")]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Place]:
+    with place(tmp_path) as made:
+        yield made
+
+
+def test_the_readmes_two_programs_print_what_its_console_shows(here: Place, tmp_path: Path) -> None:
+    [elixir], [python] = blocks(README, "elixir"), blocks(README, "python")
+    (tmp_path / "stock.exs").write_text(elixir.text)
+    (tmp_path / "counter.py").write_text(python.text)
+    here.elixir_app(tmp_path / "stock.exs")
+    for block in blocks(README, "console"):
+        for command in commands(block):
+            if not command.line.endswith("&"):
+                check(here, command.line, command.prints)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_prints_what_its_opening_says(here: Place, example: Path) -> None:
+    here.elixir_app(APP)
+    ran = here.run([sys.executable, str(example)])
+    assert ran.stdout.strip() == opening_prints(example), ran.stderr
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_a_documents_programs_and_consoles_show_what_happens(here: Place, document: Path, tmp_path: Path) -> None:
+    here.elixir_app(APP)
+    for number, block in enumerate(blocks(document, "python")):
+        (tmp_path / f"block_{number}.py").write_text(block.text)
+        ran = here.run([sys.executable, f"block_{number}.py"])
+        assert ran.returncode == 0, f"{document.name}:{block.line}\n{ran.stderr}"
+    for block in blocks(document, "console"):
+        for command in commands(block):
+            check(here, command.line, command.prints)
+
+
+def check(here: Place, line: str, prints: str) -> None:
+    """Run a console's line as a shell would, with `python` and `pyerlnode` from this environment."""
+    functions = f'python() {{ "{sys.executable}" "$@"; }}; pyerlnode() {{ "{PYERLNODE[0]}" -m pyerlnode "$@"; }}; '
+    ran = here.run(["sh", "-c", f"{functions}{line}"])
+    printed = ran.stdout + ran.stderr
+    assert matches(printed, prints), f"$ {line}\nprinted:\n{printed}\nwhere the document shows:\n{prints}"
