@@ -36,6 +36,7 @@ _HOMES = {
         "A", "Atom", "Bitstring", "Charlist", "ExternalFun", "FrozenList", "FrozenMap", "Fun", "ImproperList", "Pid",
         "Port", "Range", "Reference", "Struct", "TermMap", "kw", "kwget", "text",
     ),
+    "pyerlnode.term.containers": ("text",),
     "pyerlnode.term.pattern": ("ANY",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -173,8 +174,8 @@ if TYPE_CHECKING:
         TermMap,
         kw,
         kwget,
-        text,
     )
+    from pyerlnode.term.containers import text
     from pyerlnode.term.pattern import ANY
 
 

@@ -4,8 +4,8 @@
     cluster.call(("stock", "app@127.0.0.1"), (A.get, "sku"))
 
 The hub, and with it the node, runs in a native thread of its own, so the node answers its peers while the program
-computes, sleeps or waits at a prompt. Nothing is patched. Every method may be called from any thread and blocks only its
-caller. In a program whose threads gevent has patched there is a hub already, and the node runs in that one.
+computes, sleeps or waits at a prompt. Nothing is patched. Every method may be called from any thread and blocks only
+its caller. In a program whose threads gevent has patched there is a hub already, and the node runs in that one.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ class _SameHub:
 class Cluster:
     """A node in a hub of its own, connected to a cluster. Close it, or use it in a `with` block.
 
-    `default` is the node given to `connect`, which the methods mean when no node is named.
+    The methods are those of `Node`. `default` is the node given to `connect`, which `ping`, `peer` and `disconnect`
+    mean when no node is named.
     """
 
     def __init__(self, hub: HubThread | _SameHub, node: Node, default: str | None) -> None:
@@ -130,30 +131,29 @@ class Cluster:
         return self.node.name
 
     def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:
-        """``GenServer.call``; a bare name is a process of the node given to `connect`."""
-        return self._hub.run(lambda: self.node.call(self._there(dest), request, timeout))
+        """``GenServer.call``."""
+        return self._hub.run(lambda: self.node.call(dest, request, timeout))
 
     def cast(self, dest: Any, message: Any) -> None:
-        self._hub.run(lambda: self.node.cast(self._there(dest), message))
+        self._hub.run(lambda: self.node.cast(dest, message))
 
     def send(self, dest: Any, message: Any) -> None:
-        self._hub.run(lambda: self.node.send(self._there(dest), message))
+        self._hub.run(lambda: self.node.send(dest, message))
 
     def rpc(
-        self, module: str | Atom, function: str | Atom, args: Iterable[Any] = (), timeout: float | None = 5.0,
-        *, node: str | None = None,
-    ) -> Any:  # fmt: skip
-        """``erpc:call`` on the node given to `connect`, or on `node`."""
-        where = self._node(node)
-        return self._hub.run(lambda: self.node.rpc(where, module, function, args, timeout))
+        self,
+        name: str | Atom,
+        module: str | Atom,
+        function: str | Atom,
+        args: Iterable[Any] = (),
+        timeout: float | None = 5.0,
+    ) -> Any:
+        """``erpc:call`` on the node `name`."""
+        return self._hub.run(lambda: self.node.rpc(name, module, function, args, timeout))
 
     def peer(self, name: str | None = None, timeout: float | None = 5.0) -> Peer:
         """A node as an object: ``cluster.peer().lists.reverse([1, 2])``."""
-
-        def rpc(node: Atom, module: str, function: str, args: list[Any], limit: float | None) -> Any:
-            return self.rpc(module, function, args, limit, node=node.name)
-
-        return Peer(Atom(self._node(name)), rpc, timeout)
+        return Peer(Atom(self._node(name)), self.rpc, timeout)
 
     def ping(self, name: str | None = None) -> bool:
         where = self._node(name)
@@ -209,10 +209,6 @@ class Cluster:
         if self.default is None:
             raise UsageError("name a node: this cluster was opened without one")
         return self.default
-
-    def _there(self, dest: Any) -> Any:
-        """A bare name means the node that was given to `connect`."""
-        return (dest, self.default) if isinstance(dest, (str, Atom)) and self.default is not None else dest
 
 
 def connect(peer: str | None = None, *, name: str | None = None, **options: Any) -> Cluster:

@@ -1,8 +1,8 @@
 """The cookie: from the argument, the environment, or the file that OTP uses (protocol.md B.7).
 
 Order: an argument; a file named by an argument; `PYERLNODE_COOKIE`, then `RELEASE_COOKIE` (what Elixir's releases
-read); ``$HOME/.erlang.cookie``; ``$XDG_CONFIG_HOME/erlang/.erlang.cookie``. Where none of the files exists, the first is
-created with 20 random capital letters and mode 0400; a file that others can read is refused; both as OTP does.
+read); ``$HOME/.erlang.cookie``; ``$XDG_CONFIG_HOME/erlang/.erlang.cookie``. Where none of the files exists, the first
+is created with 20 random capital letters and mode 0400; a file that others can read is refused; both as OTP does.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ FLOORS = {
     "otp": 4, "net": 4, "port": 4,
     "kernel": 5, "cluster": 5, "bridges": 5,
     "node": 6,
-    "facade": 7, "testing": 7,
+    "facade": 7,
     "__init__": 8,
-    "tools": 9,  # programs that stand on the public face, as a user's do
+    "tools": 9, "testing": 9,  # programs that stand on the public face, as a user's do
     "__main__": 10,
 }  # fmt: skip
 GEVENT = (
