@@ -70,3 +70,22 @@ def helper(beam: Beam) -> Callable[[str], Beam]:
         return beam
 
     return load
+
+
+@pytest.fixture
+def python_peer(beam_session: Beam) -> Iterator[Callable[..., Any]]:
+    """Makes Python nodes in OS processes of their own, with the BEAM's cookie at its EPMD unless told otherwise."""
+    from python_peer import PythonPeer
+
+    from pyerlnode.testing.plugin import python_name
+
+    made = []
+
+    def make(name: str | None = None, cookie: str | None = None, epmd_port: int | None = None, **options: Any) -> Any:
+        port = beam_session.epmd_port if epmd_port is None else epmd_port
+        made.append(PythonPeer(name or python_name(), cookie or beam_session.cookie, port, **options))
+        return made[-1]
+
+    yield make
+    for peer in made:
+        peer.stop()

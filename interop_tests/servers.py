@@ -13,7 +13,7 @@ class Desk(GenServer):
         self.kept: list[Any] = []
         self.owed: list[Any] = []
 
-    def handle_call(self, request: Any, from_: Any) -> Any:
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: C901 - a table of requests
         match request:
             case (A.echo, term):
                 return Reply(term)
@@ -34,6 +34,8 @@ class Desk(GenServer):
                 raise ValueError("not today")
             case (A.exit, reason):
                 raise Exit(reason)
+            case A.self:
+                return Reply(self.pid)
             case A.from_:
                 return Reply(from_[0])
         return Reply((A.unknown, request))
@@ -44,6 +46,8 @@ class Desk(GenServer):
                 raise ValueError("not today")
             case (A.stop, reason):
                 return Stop(reason)
+            case (A.exit, reason):
+                raise Exit(reason)
         self.kept.append((A.cast, request))
         return NoReply()
 

@@ -86,8 +86,8 @@ def test_a_late_reply_reaches_its_caller(beam: Beam, node: Any, server: Pid) -> 
     late = beam.eval(
         """Me = self(),
         spawn(fun() -> Me ! {waited, gen_server:call(Pid, never)} end),
-        (fun Wait() -> case gen_server:call(Pid, pay) of ok -> receive {waited, X} -> X after 10 -> Wait() end end end)()
-        """,
+        Wait = fun Again() -> ok = gen_server:call(Pid, pay), receive {waited, X} -> X after 10 -> Again() end end,
+        Wait()""",
         Pid=server,
     )  # fmt: skip
     assert late is A.late

@@ -66,7 +66,7 @@ STOP_PYTHON = {
     "normal": (lambda node, pid: node.call(pid, (A.stop, A.normal, A.ok)), A.normal),
     "shutdown": (lambda node, pid: node.call(pid, (A.stop, A.shutdown, A.ok)), A.shutdown),
     "any reason": (lambda node, pid: node.call(pid, (A.stop, (A.oops, [b"why"]), A.ok)), (A.oops, [b"why"])),
-    "exit raised": (lambda node, pid: pytest.raises(Exit, node.call, pid, (A.exit, A.gone)), A.gone),
+    "exit raised": (lambda node, pid: node.cast(pid, (A.exit, A.gone)), A.gone),
     "exit signal": (lambda node, pid: node.exit(pid, A.oops), A.oops),
     "kill is told as killed": (lambda node, pid: node.exit(pid, A.kill), A.killed),
 }
@@ -205,9 +205,7 @@ def test_the_end_of_a_linked_erlang_process_ends_a_python_process_that_does_not_
     assert watch.messages(1) == [(A.DOWN, ref, A.process, pid, A.gone)]
 
 
-def test_a_normal_exit_over_a_link_reaches_a_permanent_child_s_supervisor(
-    helper: Helper, node: Any, desk: Pid
-) -> None:
+def test_a_normal_exit_over_a_link_reaches_a_permanent_child_s_supervisor(helper: Helper, node: Any, desk: Pid) -> None:
     beam = helper("keeper.erl")
     started: list[Pid] = []
 
@@ -325,9 +323,7 @@ def test_a_python_process_that_ends_takes_its_monitors_with_it(beam: Beam, node:
     beam.wait_until("process_info(P, monitored_by) =:= {monitored_by, []}", 5.0, P=other)
 
 
-def test_the_end_of_a_python_process_reaches_a_linked_erlang_process(
-    watch: Watch, node: Any
-) -> None:
+def test_the_end_of_a_python_process_reaches_a_linked_erlang_process(watch: Watch, node: Any) -> None:
     def short() -> None:
         node.link(watch.pid)
         raise Exit((A.done, 1))

@@ -57,13 +57,13 @@ def test_elixir_calls_an_exported_module(beam: Beam, node: Any) -> None:
 
 def test_a_python_exception_is_an_error_with_type_and_message(beam: Beam, calc: Any) -> None:
     kind, (why, stack) = beam.eval(
-        "try erpc:call(N, calc, fail, [<<\"no\">>]) catch error:{exception, R, S} -> {error, {R, S}} end",
+        'try erpc:call(N, calc, fail, [<<"no">>]) catch error:{exception, R, S} -> {error, {R, S}} end',
         N=A[calc.name],
     )
     assert kind is A.error
     assert why == (A.python_error, b"ValueError", b"no")
     assert stack[0][1] is A.fail
-    assert beam.eval("rpc:call(N, calc, fail, [<<\"no\">>])", N=A[calc.name])[0] is A.badrpc
+    assert beam.eval('rpc:call(N, calc, fail, [<<"no">>])', N=A[calc.name])[0] is A.badrpc
 
 
 def test_exit_and_throw_of_python_are_told_apart(beam: Beam, calc: Any) -> None:
@@ -74,7 +74,7 @@ def test_exit_and_throw_of_python_are_told_apart(beam: Beam, calc: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["calc, add, [1]", "calc, nothing, []", "os, system, [[]]", "os, cmd, [\"true\"]", "builtins, eval, [<<>>]"]
+    "call", ["calc, add, [1]", "calc, nothing, []", "os, system, [[]]", 'os, cmd, ["true"]', "builtins, eval, [<<>>]"]
 )
 def test_what_is_not_exported_is_undef_at_once(beam: Beam, calc: Any, call: str) -> None:
     module, function = (A[word.strip()] for word in call.split(",")[:2])
@@ -135,9 +135,7 @@ def test_calls_that_block_do_not_hold_up_others(beam: Beam, calc: Any) -> None:
     assert took < 1_000_000
 
 
-def test_spawn_of_an_exported_function_gives_a_pid_that_can_be_linked_and_monitored(
-    beam: Beam, calc: Any
-) -> None:
+def test_spawn_of_an_exported_function_gives_a_pid_that_can_be_linked_and_monitored(beam: Beam, calc: Any) -> None:
     down = """{P, R} = erlang:spawn_opt(N, calc, F, A, [monitor]),
               receive {'DOWN', R, process, P, Why} -> {node(P), Why} after 5000 -> none end"""
     assert beam.eval(down, N=A[calc.name], F=A.leave, A=[A.gone]) == (A[calc.name], A.gone)
@@ -181,7 +179,8 @@ def test_a_call_that_takes_too_long_fails_and_the_next_one_works(beam: Beam, nod
         node.rpc(beam.name, "timer", "sleep", [30_000], timeout=0.05)
     assert caught.value.reason is A.timeout
     assert node.rpc(beam.name, "erlang", "abs", [-1]) == 1
-    beam.eval("[exit(P, kill) || P <- processes(), {current_function, {timer, sleep, 1}} =:= process_info(P, current_function)]")
+    sleepers = "[exit(P, kill) || P <- processes(), process_info(P, current_function) =:= {current_function, Sleep}]"
+    beam.eval(sleepers, Sleep=(A.timer, A.sleep, 1))
 
 
 def test_a_call_to_a_node_that_is_not_there_says_noconnection(beam: Beam, node: Any) -> None:

@@ -76,16 +76,20 @@ def _greenlets() -> dict[int, Any]:
         return {}
     import greenlet
 
-    hubs: tuple[type, ...] = ()
+    lasting: tuple[type, ...] = ()
     if "gevent" in sys.modules:
         from gevent.hub import Hub
+        from gevent.threadpool import _WorkerGreenlet
 
-        hubs = (Hub,)
+        lasting = Hub, _WorkerGreenlet
     return {
         id(found): found
         for found in gc.get_objects()
         # A root greenlet has no parent: one per thread, not a leak.
-        if isinstance(found, greenlet.greenlet) and found and found.parent is not None and not isinstance(found, hubs)
+        if isinstance(found, greenlet.greenlet)
+        and found
+        and found.parent is not None
+        and not isinstance(found, lasting)
     }
 
 
