@@ -23,6 +23,7 @@ def test_the_shell_calls_the_cluster_and_ends_with_its_input(here: Place, app: s
         shell.expect_exact('{ok,{a,<<"b">>}}')
         shell.send("cluster.ping()\r")
         shell.expect("True")
+        shell.expect(r"In .*4.*: ")
         shell.sendeof()
         shell.expect(pexpect.EOF)
         shell.wait()

@@ -90,7 +90,7 @@ def say(text: str) -> None:
 
 def main(name: str) -> None:
     done, up = Event(), Event()
-    with Node(name) as node:
+    with Node(name, epmd="external") as node:
         node.export("lists", lambda items: items[::-1], "reverse")
         node.spawn(keep_stock, node, up)
         up.wait()

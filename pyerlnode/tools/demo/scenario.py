@@ -105,7 +105,7 @@ def epmd_names(epmd: EpmdServer) -> list[str]:
 def _node(name: str, cookie: str, epmd: EpmdServer, report: Report) -> Iterator[Node]:
     with ExitStack() as stack:
         with report.step("this Python program becomes a node, hidden") as step:
-            node = stack.enter_context(Node(name, cookie=cookie, epmd_port=epmd.port))
+            node = stack.enter_context(Node(name, cookie=cookie, epmd="external", epmd_port=epmd.port))
             node.export("demo", double)
             step.seen = name
         yield node
