@@ -26,7 +26,11 @@ class PythonPeer:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": root, **(env or {})},
         )
-        assert self._line() == "ready"
+        try:
+            assert self._line() == "ready"
+        except BaseException:
+            self.kill9()
+            raise
 
     @property
     def node(self) -> Atom:
