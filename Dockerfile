@@ -5,17 +5,17 @@
 # OTP by Debian's suite: bookworm 25, trixie 27, sid 29 (--build-arg SUITE=bookworm).
 ARG SUITE=trixie
 
-# --- what every stage stands on: Python, and the certificates that pip trusts
+# --- what every stage stands on: Python
 FROM debian:${SUITE}-slim AS base
-ENV PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
+ENV LC_ALL=C.UTF-8
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates python3 \
+    && apt-get install -y --no-install-recommends python3 \
     && rm -rf /var/lib/apt/lists/*
 
 # --- build: the package with its compiled codec, in an environment that is copied whole
 FROM base AS build
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev python3-venv \
+    && apt-get install -y --no-install-recommends ca-certificates gcc libc6-dev python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/*
 ENV PYERLNODE_REQUIRE_C=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/pyerlnode
@@ -23,7 +23,7 @@ WORKDIR /src
 COPY . .
 RUN /opt/pyerlnode/bin/pip install --quiet . \
     && /opt/pyerlnode/bin/pip uninstall --quiet --yes pip \
-    && find /opt/pyerlnode -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} + \
+    && find /opt/pyerlnode -type d -name tests -prune -exec rm -rf {} + \
     && find /opt/pyerlnode -name '*.c' -delete
 
 # --- beam: Erlang, Elixir and a checkout that is ready to run its tests

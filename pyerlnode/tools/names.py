@@ -52,17 +52,18 @@ class View:
     gone: dict[str, float] = field(default_factory=dict)
     trouble: str = ""
     held: bool = False
+    looked: bool = False
 
     def update(self, found: list[tuple[str, int]], now: float) -> None:
         """Take over an answer of EPMD that came at `now` (seconds of a monotonic clock)."""
-        fresh, first = dict(found), not self.since
+        fresh = dict(found)
         for name in self.present.keys() - fresh.keys():
             self.gone[name] = now
             self.since.pop(name, None)
         for name in fresh.keys() - self.present.keys():
-            self.since[name] = now - GONE_FOR if first else now
+            self.since[name] = now if self.looked else now - GONE_FOR
             self.gone.pop(name, None)
-        self.present, self.trouble = fresh, ""
+        self.present, self.trouble, self.looked = fresh, "", True
 
     def lines(self, host: str, now: float, output: Output) -> list[str]:
         """The screen, top to bottom."""

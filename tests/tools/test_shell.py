@@ -4,7 +4,7 @@ import pexpect
 from place import PYERLNODE, Place
 
 
-def test_the_shell_calls_the_cluster_and_ends_with_its_input(here: Place, app: str) -> None:
+def test_the_shell_calls_the_cluster_and_ends_by_exit(here: Place, app: str) -> None:
     environment = {**here.environment, "TERM": "dumb", "IPYTHONDIR": str(here.home / "ipython")}
     shell = pexpect.spawn(
         PYERLNODE[0],
@@ -24,7 +24,7 @@ def test_the_shell_calls_the_cluster_and_ends_with_its_input(here: Place, app: s
         shell.send("cluster.ping()\r")
         shell.expect("True")
         shell.expect(r"In .*4.*: ")
-        shell.sendeof()
+        shell.send("exit\r")
         shell.expect(pexpect.EOF)
         shell.wait()
     finally:
