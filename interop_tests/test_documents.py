@@ -1,5 +1,6 @@
 """README, documentation and examples do what they say, against a real Elixir node named as they name it."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,6 @@ def test_a_documents_programs_and_consoles_show_what_happens(here: Place, docume
 def check(here: Place, line: str, prints: str) -> None:
     """Run a console's line as a shell would, with `python` and `pyerlnode` from this environment."""
     functions = f'python() {{ "{sys.executable}" "$@"; }}; pyerlnode() {{ "{PYERLNODE[0]}" -m pyerlnode "$@"; }}; '
-    ran = here.run(["sh", "-c", f"{functions}{line}"])
-    printed = ran.stdout + ran.stderr
+    together = {"capture_output": False, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    printed = here.run(["sh", "-c", f"{functions}{line}"], **together).stdout
     assert matches(printed, prints), f"$ {line}\nprinted:\n{printed}\nwhere the document shows:\n{prints}"
