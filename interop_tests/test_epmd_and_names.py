@@ -104,6 +104,8 @@ def test_a_beam_joins_a_python_node_at_the_embedded_epmd(beam_factory: Factory, 
 def test_short_names_work(beam_factory: Factory, python: Factory) -> None:
     host = "localhost"
     beam = beam_factory(name=f"{short(beam_name())}@{host}")
+    # A root file system without /etc/hosts has OTP releases that know no localhost.
+    beam.eval('inet_db:add_host({127, 0, 0, 1}, ["localhost"]), inet_db:set_lookup([file, native])')
     node = python(f"{short(beam_name())}@{host}", cookie=beam.cookie)
     node.start(Desk, name="desk")
     assert beam.eval("gen_server:call({desk, N}, {echo, 1})", N=A[node.name]) == 1

@@ -75,6 +75,17 @@ class LimitExceeded(DecodeError):
     """Bytes that claim more than the limits of `pyerlnode.limits` allow."""
 
 
+class SchemaError(PeerError, UsageError):
+    """A term is not of the type that was asked for; `path` says where in the term, as Python would index it.
+
+    The peer sent another shape, or the program asks for the wrong one: so it is both sides' error.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(f"{message} (at term{path})" if path else message)
+        self.path = path
+
+
 class ProtocolError(PeerError):
     """Framing or control data that leaves the connection unusable: it must be closed."""
 

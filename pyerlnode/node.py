@@ -135,6 +135,7 @@ class Node:
         self, creation: int, listener: Listener, service: EpmdService, registration: Registration | None
     ) -> tuple[System, NetKernel, Listener, EpmdService, Registration | None]:
         system = System(self.name, creation)
+        system.exported = self.exports.find
         where = self._epmd if self._addresses is None else self._addresses
         settings = Settings(
             flags=self._flags,
@@ -301,6 +302,10 @@ class Node:
     def start_link(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
         """`start`, linked to the current process from before its `init`."""
         return gen_server.start(self.system, cls, args, kwargs, name=name, link=self._me())
+
+    def start_monitor(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+        """`start`, monitored by the current process: (pid, monitor), or None when `init` gave `Ignore`."""
+        return gen_server.start_monitor(self.system, cls, args, kwargs, by=self._me(), name=name)
 
     def spawn(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
         return self.system.spawn(function, *args, **kwargs)

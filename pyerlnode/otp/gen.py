@@ -8,22 +8,23 @@ returns, so a late answer is dropped and no DOWN is left over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pyerlnode.errors import (
     AlreadyStarted,
     CallTimeout,
     ConnectError,
     Exit,
-    NameRegistered,
     NodeDown,
     NoProc,
     ServerExit,
     StartFailed,
 )
 from pyerlnode.otp.results import Ignore, Stop
+from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
-from pyerlnode.runtime.process import Process, run_as
+from pyerlnode.runtime.names import Global, Via, name_service
+from pyerlnode.runtime.process import ALIVE, Process, current, run_as
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.scheduler import ProcessKilled
 from pyerlnode.runtime.system import System
@@ -82,10 +83,10 @@ def _failure(state: int, value: Any, dest: Any, request: Any, timeout: float | N
     if value is A.noconnection:
         node = dest.node if type(dest) is Pid else Atom(str(dest[1]))
         return NodeDown(((A.nodedown, node), where), f"the connection to {node} was lost during a call to {dest!r}")
-    return ServerExit((value, where), f"{dest!r} ended before it answered: {_brief(value)}")
+    return ServerExit((value, where), f"{dest!r} ended before it answered: {brief(value)}")
 
 
-def _brief(reason: Any) -> str:
+def brief(reason: Any) -> str:
     """A reason in one line: of a Python error its type and message, of a long term its beginning."""
     match reason:
         case (A.python_error, bytes(kind), bytes(message), *_):
@@ -123,39 +124,109 @@ def cast(system: System, dest: Any, message: Any) -> None:
 
 
 def start(
-    system: System, handler: Any, init: Callable[[], Any], *, name: Any = None, link: Process | None = None
-) -> Any:
+    system: System,
+    handler: Any,
+    init: Callable[[], Any],
+    *,
+    name: Any = None,
+    link: Process | None = None,
+    timeout: float | None = None,
+    mailbox: MailboxLimit | None = None,
+) -> Process | None:
     """Start a process with a handler body and run its `init`, as the new process, before this returns.
 
-    Gives the `Process`, or None when `init` gives `Ignore`. Raises `AlreadyStarted` and `StartFailed`.
+    Args:
+        handler: a `Behaviour`, or any object with ``handle(message)`` and ``initialised(result)``.
+        init: gives what `handler.initialised` takes, or `Ignore` or `Stop`.
+        name: a local name, `Global` or `Via`; the process has it before `init` runs.
+        link: the parent, linked before `init` runs. Whatever ends the start, it is told by the error alone: the link is
+            gone, unless the parent does not trap exits, which then ends with it, as in OTP.
+        timeout: seconds for `init`; then the process is killed. None: no limit.
+        mailbox: a bound on the mailbox.
+
+    Gives the `Process`, or None when `init` gave `Ignore`. Raises `AlreadyStarted` and `StartFailed`.
     """
-    process = system.spawn_handler(handler, link=link)
+    if name is not None:
+        _check_free(system, name)
+    process = system.spawn_handler(handler, link=link, mailbox=mailbox)
     process.parked = False  # messages that arrive during init wait for its end
     handler.process = process
-    if name is not None:
-        _register(system, name, process)
+    handler._parent = None if link is None else link.pid
+    handler._sys = None
+    timer = None if timeout is None else system.timers.start(timeout, _init_timed_out, process, link)
     try:
+        if name is not None:
+            _register(system, name, process)
         result = run_as(process, init)
-    except ProcessKilled:
-        if process.alive:  # it was the caller that was killed; what it began to start ends with it
-            process.exit(A.killed)
-            raise
-        raise StartFailed(process.exit_reason, f"killed during init: {_brief(process.exit_reason)}") from None
+        if process.exit_reason is ALIVE and result is not None:
+            if isinstance(result, (Ignore, Stop)):
+                _not_started(process, name, link, result)
+                return None
+            handler.initialised(result)
     except Exception as error:
-        reason = exit_reason(error)
-        process.crashed(error)
-        raise StartFailed(reason, f"init of {type(handler).__name__} failed: {_brief(reason)}") from error
-    if not process.alive:
-        raise StartFailed(process.exit_reason, f"killed during init: {_brief(process.exit_reason)}")
-    if isinstance(result, Ignore):
-        process.exit(A.normal)
-        return None
-    if isinstance(result, Stop):
-        process.exit(result.reason)
-        raise StartFailed(result.reason, f"init of {type(handler).__name__} stopped: {_brief(result.reason)}")
+        if process.exit_reason is ALIVE:
+            _failed(process, name, link, error)
+    except BaseException as error:
+        if process.exit_reason is ALIVE or not isinstance(error, ProcessKilled):
+            process.exit(A.killed)  # it is the caller that was killed; what it began to start ends with it
+            raise
+    finally:
+        in_time = timer is None or timer.cancel()
+    if process.exit_reason is not ALIVE:
+        raise _killed(process, handler, in_time)
     begun(process)
-    handler.initialised(result)
     return process
+
+
+def _init_timed_out(process: Process, link: Process | None) -> None:
+    _unlink(process, link)
+    process.exit(A.killed)
+
+
+def _killed(process: Process, handler: Any, in_time: bool) -> StartFailed:
+    """The process was ended from outside while its `init` ran; so may have been the one who starts it."""
+    caller = current()
+    if caller is not None and not caller.adopted:
+        caller.check_alive()
+    reason = process.exit_reason
+    if not in_time:
+        return StartFailed(A.timeout, f"init of {type(handler).__name__} did not return in time")
+    return StartFailed(reason, f"{type(handler).__name__} was ended during init: {brief(reason)}")
+
+
+def _not_started(process: Process, name: Any, link: Process | None, result: Ignore | Stop) -> None:
+    reason = result.reason if isinstance(result, Stop) else A.normal
+    _give_up(process, name, link, reason)
+    if isinstance(result, Stop):
+        raise StartFailed(reason, f"init of {type(process.handler).__name__} stopped: {brief(reason)}")
+
+
+def _failed(process: Process, name: Any, link: Process | None, error: Exception) -> NoReturn:
+    handler = process.handler
+    if isinstance(error, AlreadyStarted):
+        _unlink(process, link)
+        process.exit(A.normal)
+        raise error
+    reason = exit_reason(error)
+    if not isinstance(error, Exit):
+        process.system.report_crash(process, error)
+    _give_up(process, name, link, reason)
+    raise StartFailed(reason, f"init of {type(handler).__name__} failed: {brief(reason)}") from error
+
+
+def _give_up(process: Process, name: Any, link: Process | None, reason: Any) -> None:
+    if link is not None and link.trap_exit:
+        _unlink(process, link)  # OTP takes the EXIT out of the parent's mailbox: it learns by what start raises
+    if isinstance(name, (Global, Via)):
+        name_service(process.system, name).unregister_name(name.name)
+    handler = process.handler
+    process.exit(reason)
+    process.handler = handler  # for the text of the error
+
+
+def _unlink(process: Process, link: Process | None) -> None:
+    if link is not None:
+        process.system.unlink(link, process.pid)
 
 
 def begun(process: Process) -> None:
@@ -166,15 +237,21 @@ def begun(process: Process) -> None:
         process.parked = True
 
 
+def _check_free(system: System, name: Any) -> None:
+    holder = system.whereis(name)
+    if holder is not None:
+        raise AlreadyStarted((A.already_started, holder), f"the name {name} is taken by {holder}", holder)
+
+
 def _register(system: System, name: Any, process: Process) -> None:
-    try:
+    if not isinstance(name, (Global, Via)):
         system.registry.register(name, process)
-    except NameRegistered as error:
-        process.exit(A.normal)
+        return
+    # As the process itself: some services (Elixir's Registry) link the one who registers.
+    taken = run_as(process, lambda: name_service(system, name).register_name(name.name, process.pid))
+    if taken not in (True, A.yes):
         holder = system.whereis(name)
-        if holder is None:
-            raise
-        raise AlreadyStarted((A.already_started, holder), str(error), holder) from error
+        raise AlreadyStarted((A.already_started, holder), f"the name {name} is taken by {holder}", holder)
 
 
-__all__ = ["CALL", "CAST", "DEFAULT_TIMEOUT", "Waiter", "alias_of", "begun", "call", "cast", "reply", "start"]
+__all__ = ["CALL", "CAST", "DEFAULT_TIMEOUT", "Waiter", "alias_of", "begun", "brief", "call", "cast", "reply", "start"]

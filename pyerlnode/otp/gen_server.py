@@ -20,6 +20,10 @@ The instance is the state, and it is the handler body of its process: idle, it i
     handle_info(message)           any other message                None, NoReply, Stop
     handle_continue(value)         Continue, `continue_=`           None, NoReply, Stop
     terminate(reason)              the end, unless it is killed     is ignored
+    format_status(status)          sys:get_status, crash reports    the status, changed
+    code_change(old_vsn, extra)    sys:change_code                  is ignored
+
+A handler whose first argument is annotated with a type gets the request decoded as that type (`typed`).
 
 It ends by `Stop`, by an exception of a callback (the exit reason then holds Python's stack), by an exit signal, or,
 when it traps exits, by that of its parent. `terminate` runs in all of these but the plain exit signal, as in OTP.
@@ -28,17 +32,22 @@ when it traps exits, by that of its parent. `terminate` runs in all of these but
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen, sys
+from pyerlnode.otp.behaviour import IN, Behaviour
 from pyerlnode.otp.results import UNSET, Continue, NoReply, Reply, Stop, Timeout
+from pyerlnode.otp.typed import check_handlers
+from pyerlnode.runtime.bounded import MailboxLimit
+from pyerlnode.runtime.info import crash_fields
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.gen_server")
 
@@ -48,14 +57,15 @@ _SYSTEM = A.system
 _EXIT = A.EXIT
 
 
-class GenServer:
+class GenServer(Behaviour):
     """Base class of servers. Override the callbacks; attributes are the state."""
 
-    __slots__ = ("__dict__", "__weakref__", "_parent", "_sys", "_timer", "process")
-    process: Process
-    _parent: Pid | None
+    __slots__ = ("__dict__", "_timer")
     _timer: Timer | None
-    _sys: sys.SysState | None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_handlers(cls, ("handle_call", "handle_cast", "handle_info"))
 
     # --- callbacks -----------------------------------------------------------------------------
     def init(self, *args: Any, **kwargs: Any) -> Any:
@@ -80,18 +90,15 @@ class GenServer:
         """Clean up."""
 
     # --- for use in callbacks ------------------------------------------------------------------
-    @property
-    def pid(self) -> Pid:
-        return self.process.pid
-
     def reply(self, from_: tuple[Any, Any], value: Any) -> None:
         """Answer a call for which `handle_call` gave `NoReply`."""
         gen.reply(self.process.system, from_, value)
 
     # --- the handler body ----------------------------------------------------------------------
     def handle(self, message: Any) -> None:  # noqa: C901  # one look at the tag; a table of methods costs a call more
-        if self._timer is not None:
-            self._timer.cancel()
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
             self._timer = None
         try:
             if type(message) is tuple and message:
@@ -109,7 +116,9 @@ class GenServer:
                 if tag is _CAST and len(message) == 2:
                     result = self.handle_cast(message[1])
                 elif tag is _SYSTEM and len(message) == 3:
+                    self._timer = timer
                     sys.handle_system_message(self, message[1], message[2])
+                    self._resume_timer(timer)
                     return
                 elif tag is _EXIT and len(message) == 3 and message[1] == self._parent:
                     self._stop(message[2])
@@ -121,13 +130,36 @@ class GenServer:
             if result is not None:
                 self._result(result)
         except Exception as error:
-            self._crashed(error)
+            self._crashed(error, message)
+
+    def handle_debugged(self, message: Any, note: Callable[[Any], None]) -> None:
+        note((IN, message))
+        if not (type(message) is tuple and len(message) == 3 and message[0] is _CALL):
+            self.handle(message)
+            if self.process.alive:
+                note((A.noreply, self.system_get_state()))
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        from_ = message[1]
+        try:
+            result = self.handle_call(message[2], from_)
+            value = result.value if isinstance(result, Reply) else getattr(result, "reply", UNSET)
+            if value is not UNSET:
+                note((A.out, value, from_, self.system_get_state()))
+            self._call_result(result, from_)
+        except Exception as error:
+            self._crashed(error, message)
 
     def _call_result(self, result: Any, from_: tuple[Any, Any]) -> None:
-        if isinstance(result, Stop):
-            if result.reply is not UNSET:
-                gen.reply(self.process.system, from_, result.reply)
-            self._stop(result.reason)
+        if isinstance(result, Reply):
+            gen.reply(self.process.system, from_, result.value)
+            if result.then is not None:
+                self._then(result.then)
+        elif isinstance(result, Stop):
+            # OTP answers after terminate; whoever reads the answer may rely on what terminate did.
+            self._stop(result.reason, None if result.reply is UNSET else (from_, result.reply))
         elif isinstance(result, NoReply):
             self._result(result)
         else:
@@ -145,47 +177,104 @@ class GenServer:
     def _then(self, then: Timeout | Continue) -> None:
         if isinstance(then, Continue):
             self._result(self.handle_continue(then.value))
-        else:
-            process = self.process
-            self._timer = process.system.timers.start(then.seconds, process.deliver, A.timeout)
+        elif then.seconds > 0:
+            self._timer = self.process.system.timers.start(then.seconds, self._timed_out, then)
+        elif not self.process.queue:  # OTP: at once, unless a message waits already
+            self.process.deliver(A.timeout)
+
+    def _timed_out(self, then: Timeout) -> None:
+        """In the hub. A message that has arrived by now is the one that ended the wait."""
+        del then
+        self._timer = None
+        if not self.process.queue:
+            self.process.deliver(A.timeout)
+
+    def _resume_timer(self, timer: Timer | None) -> None:
+        """A system message is none that the server waits for: the wait begins anew, in full, as in OTP."""
+        if timer is not None and self._timer is timer and self.process.alive:
+            self._timer = None
+            if self._sys is not None and self._sys.suspended:
+                self._timer = timer
+            else:
+                self._then(timer.args[0])
 
     def initialised(self, result: Any) -> None:
-        """What `init` gave, when it neither stopped nor ignored."""
-        if isinstance(result, (Continue, Timeout)):
+        if isinstance(result, Timeout):
+            self._then(result)
+        elif isinstance(result, Continue):
             # As a message: the one who starts the server does not wait for what comes behind init.
-            process = self.process
-            if isinstance(result, Timeout):
-                self._then(result)
-            else:
-                process.deliver_first((_SYSTEM, None, result))
+            self.process.deliver_first((_SYSTEM, None, result))
         elif result is not None:
-            self._crashed(_bad_return("init", "None, Continue, Timeout, Ignore or Stop", result))
+            raise _bad_return("init", "None, Continue, Timeout, Ignore or Stop", result)
 
-    def continue_(self, value: Any) -> None:
-        self._result(self.handle_continue(value))
+    def continue_(self, then: Continue) -> None:
+        self._result(self.handle_continue(then.value))
+
+    # --- asked by sys --------------------------------------------------------------------------
+    def system_terminate(self, reason: Any) -> None:
+        self._stop(reason)
+
+    def system_resumed(self) -> None:
+        self._resume_timer(self._timer)
 
     # --- the end -------------------------------------------------------------------------------
-    def _stop(self, reason: Any) -> None:
+    def _stop(self, reason: Any, answer: tuple[Any, Any] | None = None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         try:
             self.terminate(reason)
         except Exception as error:
-            self._report(error)
             reason = exit_reason(error)
-        self.process.exit(reason)
+            self._report(reason, error)
+        else:
+            if not is_quiet(reason):
+                self._report(reason, None)
+        try:
+            if answer is not None:
+                gen.reply(self.process.system, *answer)
+        finally:
+            self.process.exit(reason)
 
-    def _crashed(self, error: Exception) -> None:
-        reason = exit_reason(error)
+    def _crashed(self, error: Exception, message: Any = None) -> None:
+        """A callback raised: tell the log, clean up, end."""
         if not self.process.alive:
             return
-        if not _is_quiet(reason):
-            self._report(error)
-        self._stop(reason)
+        reason = exit_reason(error)
+        if not is_quiet(reason):
+            self._report(reason, error, message)
+        try:
+            self.terminate(reason)
+        except Exception as second:
+            reason = exit_reason(second)
+            self._report(reason, second)
+        self.process.exit(reason)
 
-    def _report(self, error: Exception) -> None:
-        log.error("%s %s terminates", type(self).__name__, self.process.name or self.process.pid, exc_info=error)
+    def _report(self, reason: Any, error: Exception | None, message: Any = None) -> None:
+        """OTP's report of a server that terminates; its state and messages stay out of the log (law of `errors`)."""
+        process = self.process
+        fields = crash_fields(process, error) if error is not None else {"error_info": (A.exit, reason)}
+        report = {
+            "label": (self.otp_module, A.terminate),
+            "name": process.name or process.pid,
+            "last_message": shape(message),
+            "reason": reason,
+            "log": [],
+            "report": fields,
+        }
+        why = "" if error is not None else f": {gen.brief(reason)}"
+        who = type(self).__name__
+        log.error("%s %s terminates%s", who, process.name or process.pid, why, exc_info=error, extra={"erlang": report})
 
 
-def _is_quiet(reason: Any) -> bool:
+def shape(message: Any) -> str:
+    """What kind of message it was, without its content."""
+    if type(message) is tuple and message and message[0] in (_CALL, _CAST, _SYSTEM, _EXIT, A.DOWN):
+        return str(message[0].name)
+    return type(message).__name__
+
+
+def is_quiet(reason: Any) -> bool:
     """OTP reports no crash for `normal`, `shutdown` and ``{shutdown, _}``."""
     return reason in (A.normal, A.shutdown) or (type(reason) is tuple and len(reason) == 2 and reason[0] is A.shutdown)
 
@@ -202,16 +291,40 @@ def start(
     *,
     name: Any = None,
     link: Process | None = None,
+    timeout: float | None = None,
+    mailbox: MailboxLimit | None = None,
 ) -> Pid | None:
     """Start a server and wait for its `init`. Gives its pid, or None when `init` ignored.
 
-    Raises `StartFailed` when `init` raised or stopped, `AlreadyStarted` when `name` is taken.
+    Args:
+        name: local, `Global` or `Via`. `link`: the parent. `timeout`: seconds for `init`. `mailbox`: its bound.
+
+    Raises `StartFailed` when `init` raised, stopped or took too long, `AlreadyStarted` when `name` is taken.
     """
     if not (isinstance(cls, type) and issubclass(cls, GenServer)):
         raise UsageError(f"start wants a subclass of GenServer, not {cls!r}")
     server = cls()
-    server._parent = None if link is None else link.pid
-    server._timer = server._sys = None
+    server._timer = None
     options = kwargs or {}
-    process = gen.start(system, server, lambda: server.init(*args, **options), name=name, link=link)
+
+    def init() -> Any:
+        return server.init(*args, **options)
+
+    process = gen.start(system, server, init, name=name, link=link, timeout=timeout, mailbox=mailbox)
     return None if process is None else process.pid
+
+
+def start_monitor(
+    system: System,
+    cls: type[GenServer],
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    by: Process,
+    name: Any = None,
+    timeout: float | None = None,
+    mailbox: MailboxLimit | None = None,
+) -> tuple[Pid, Reference] | None:
+    """`start`, monitored by the process `by`: (pid, monitor), or None when `init` ignored."""
+    pid = start(system, cls, args, kwargs, name=name, timeout=timeout, mailbox=mailbox)
+    return None if pid is None else (pid, system.monitor(by, pid))

@@ -1,33 +1,386 @@
-"""System messages: what `sys`, supervisors and observer ask of any OTP process (protocol.md E.2)."""
+"""System messages: what `sys`, supervisors and observer ask of any OTP process (protocol.md E.2).
+
+A behaviour hands every ``{system, From, Request}`` to `handle_system_message`. What a request switches on costs a
+process nothing before: a suspended or traced process has another handler in front of its own.
+
+    request                                    answer
+    suspend, resume                            ok
+    get_state                                  {ok, State}
+    {replace_state, Fun}                       {ok, NewState}, {error, {callback_failed, …}}
+    get_status                                 {status, Pid, {module, Mod}, [PDict, State, Parent, Debug, Misc]}
+    {terminate, Reason}                        ok, then the process ends
+    {change_code, Mod, OldVsn, Extra}          ok, {error, Reason}; only while suspended
+    {debug, no_debug | {trace, _} | {log, _} | {log_to_file, _} | {statistics, _} | {install, _} | {remove, _}}
+    other                                      {error, {unknown_system_msg, Request}}
+
+While a process is suspended it answers system messages and obeys its parent's exit; all else waits, in order.
+
+The functions of this module's second half are OTP's `sys` for Python callers: ``get_state(system, dest)``.
+
+A state may hold what has no form on the wire; a remote caller then gets a text in its place. A function that a BEAM
+gives to `replace_state` or `install` is a closure of code that is not here: it is refused with `badfun`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
 
+from pyerlnode.errors import EncodeError, Exit
+from pyerlnode.etf import encode
 from pyerlnode.otp import gen
+from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import Continue
+from pyerlnode.runtime.info import dictionary, module_atom
+from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 
+log = logging.getLogger("pyerlnode.sys")
 
-@dataclass(slots=True)
+SYSTEM: Final = A.system
+LOG_SIZE: Final = 10
+_NOT: Final = object()
+
+
 class SysState:
-    """What `sys` has switched on for one process; made on first use."""
+    """What `sys` has switched on for one process."""
 
-    suspended: bool = False
+    __slots__ = ("counts", "events", "file", "installed", "started", "suspended", "trace", "waiting")
+
+    def __init__(self) -> None:
+        self.suspended = False
+        self.waiting: deque[Any] = deque()
+        """Messages that arrived while suspended."""
+        self.trace = False
+        self.events: deque[Any] | None = None
+        self.file: Path | None = None
+        self.counts: list[int] | None = None
+        """Messages in, messages out."""
+        self.started: datetime | None = None
+        self.installed: dict[Any, tuple[Callable[..., Any], Any]] = {}
+
+    @property
+    def debugged(self) -> bool:
+        return bool(self.trace or self.events is not None or self.file or self.counts is not None or self.installed)
 
 
-def handle_system_message(server: Any, from_: Any, request: Any) -> None:
-    """Carry out one ``{system, From, Request}`` for a behaviour's handler."""
+class Suspended:
+    """The handler of a suspended process."""
+
+    __slots__ = ("server",)
+
+    def __init__(self, server: Behaviour) -> None:
+        self.server = server
+
+    def handle(self, message: Any) -> None:
+        server = self.server
+        if type(message) is tuple and len(message) == 3:
+            if message[0] is SYSTEM:
+                handle_system_message(server, message[1], message[2])
+                return
+            if message[0] is A.EXIT and server._parent is not None and message[1] == server._parent:
+                server.system_terminate(message[2])
+                return
+        server._sys.waiting.append(message)
+
+
+class Debugged:
+    """The handler of a process that is traced, logged or counted."""
+
+    __slots__ = ("server",)
+
+    def __init__(self, server: Behaviour) -> None:
+        self.server = server
+
+    def handle(self, message: Any) -> None:
+        if type(message) is tuple and len(message) == 3 and message[0] is SYSTEM:
+            self.server.handle(message)
+        else:
+            self.server.handle_debugged(message, self.note)
+
+    def note(self, event: Any) -> None:
+        """One event: ``{in, Message}``, ``{out, Reply, From, State}``, …"""
+        server = self.server
+        state = server._sys
+        if state.counts is not None:
+            kind = event[0] if type(event) is tuple else None
+            state.counts[0] += kind is A["in"]
+            state.counts[1] += kind is A.out
+        if state.events is not None:
+            state.events.append(event)
+        if state.trace:
+            log.info("*DBG* %s %r", server.process.name or server.process.pid, event)
+        if state.file is not None:
+            with state.file.open("a", encoding="utf-8") as file:
+                file.write(f"*DBG* {server.process.name or server.process.pid} {event!r}\n")
+        for key, (function, value) in list(state.installed.items()):
+            self._installed(key, function, value, event)
+
+    def _installed(self, key: Any, function: Callable[..., Any], value: Any, event: Any) -> None:
+        try:
+            value = function(value, event, self.server.process.name or self.server.process.pid)
+        except Exception as error:  # OTP removes a debug function that fails, and says so
+            log.error("a debug function of %s failed and was removed", self.server.process.pid, exc_info=error)
+            value = A.done
+        if value is A.done:
+            self.server._sys.installed.pop(key, None)
+            _rewire(self.server)
+        else:
+            self.server._sys.installed[key] = (function, value)
+
+
+def _rewire(server: Behaviour) -> None:
+    state: SysState = server._sys
+    handler: Any = Suspended(server) if state.suspended else Debugged(server) if state.debugged else server
+    if server.process.handler is not None:
+        server.process.handler = handler
+
+
+def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
+    """Carry out one ``{system, From, Request}`` for a behaviour."""
     if from_ is None and isinstance(request, Continue):  # our own: what init asked to run before any message
-        server.continue_(request.value)
+        server.continue_(request)
         return
-    system = server.process.system
+    if type(from_) is not tuple or len(from_) != 2:
+        log.warning("%s got a system message without a caller", server.process.pid)
+        return
+    if server._sys is None:
+        server._sys = SysState()
     match request:
-        case A.get_state:
-            gen.reply(system, from_, (A.ok, {Atom(key): value for key, value in vars(server).items()}))
         case (A.terminate, reason):
-            gen.reply(system, from_, A.ok)
-            server._stop(reason)
+            _answer(server, from_, A.ok)
+            server.system_terminate(reason)
+        case A.resume:
+            _resume(server, from_)
         case _:
-            gen.reply(system, from_, (A.error, (A.unknown_system_msg, request)))
+            _answer(server, from_, _carry_out(server, request))
+
+
+def _resume(server: Behaviour, from_: Any) -> None:
+    state: SysState = server._sys
+    was, state.suspended = state.suspended, False
+    _rewire(server)
+    queue = server.process.queue
+    if queue is not None and state.waiting:
+        queue.extendleft(reversed(state.waiting))
+        state.waiting.clear()
+    _answer(server, from_, A.ok)
+    if was:
+        server.system_resumed()
+
+
+def _carry_out(server: Behaviour, request: Any) -> Any:
+    state: SysState = server._sys
+    match request:
+        case A.suspend:
+            state.suspended = True
+            _rewire(server)
+            return A.ok
+        case A.get_state:
+            return _guarded(A.system_get_state, server, server.system_get_state)
+        case (A.replace_state, fun):
+            return _guarded(A.system_replace_state, server, lambda: server.system_replace_state(_callable(fun)))
+        case A.get_status:
+            return status(server)
+        case (A.change_code, _, old_vsn, extra) if state.suspended:
+            try:
+                server.system_code_change(old_vsn, extra)
+            except Exception as error:  # the process goes on with the code it has
+                return A.error, exit_reason(error)
+            return A.ok
+        case (A.debug, what):
+            return _debug(server, what)
+    return A.error, (A.unknown_system_msg, request)
+
+
+def _callable(fun: Any) -> Callable[..., Any]:
+    if not callable(fun):
+        raise Exit((A.badfun, fun), "a function of another node can not be called here")
+    called: Callable[..., Any] = fun
+    return called
+
+
+def _guarded(what: Atom, server: Behaviour, callback: Callable[[], Any]) -> Any:
+    try:
+        return A.ok, callback()
+    except Exception as error:  # the caller's error: OTP's sys exits it, the process goes on
+        return A.error, (A.callback_failed, (module_atom(type(server)), what), (A.error, exit_reason(error)))
+
+
+def status(server: Behaviour) -> Any:
+    """The answer to `get_status`."""
+    state: SysState = server._sys
+    process = server.process
+    events = list(state.events or ())
+    running = A.suspended if state.suspended else A.running
+    debug = [(A.log, events)] if state.events is not None else []
+    # get_status is called while observer looks at everything: one broken callback must not end the process.
+    misc = _guarded(A.format_status, server, lambda: server.system_misc(events))[1]
+    parent = server._parent or process.pid
+    return A.status, process.pid, (A.module, server.otp_module), [dictionary(process), running, parent, debug, misc]
+
+
+def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of requests, one line each
+    state: SysState = server._sys
+    match what:
+        case (A.statistics, A.get):
+            return A.ok, _statistics(state)
+        case (A.log, A.get):
+            return A.ok, list(state.events or ())
+        case (A.log, A.print):
+            for event in state.events or ():
+                log.info("*DBG* %s %r", server.process.name or server.process.pid, event)
+            return A.ok
+        case A.no_debug:
+            suspended, waiting = state.suspended, state.waiting
+            server._sys = SysState()
+            server._sys.suspended, server._sys.waiting = suspended, waiting
+        case (A.trace, bool(flag)):
+            state.trace = flag
+        case (A.log, (True, int(size))):
+            state.events = deque(state.events or (), maxlen=max(1, size))
+        case (A.log, True):
+            state.events = deque(state.events or (), maxlen=LOG_SIZE)
+        case (A.log, False):
+            state.events = None
+        case (A.statistics, bool(flag)):
+            state.counts, state.started = ([0, 0], datetime.now()) if flag else (None, None)
+        case (A.log_to_file, False):
+            state.file = None
+        case (A.log_to_file, name):
+            path = Path(bytes(name).decode() if isinstance(name, (bytes, list)) else str(name))
+            try:
+                path.open("a", encoding="utf-8").close()
+            except OSError:
+                return A.error, A.open_file
+            state.file = path
+        case (A.install, function):
+            return _install(server, function)
+        case (A.remove, key):
+            state.installed.pop(key, None)
+        case _:
+            return A.unknown_debug
+    _rewire(server)
+    return A.ok
+
+
+def _install(server: Behaviour, what: Any) -> Any:
+    key, function, value = what if len(what) == 3 else (what[0], *what)
+    if not callable(function):
+        return A.error, (A.badfun, function)
+    server._sys.installed.setdefault(key, (function, value))
+    _rewire(server)
+    return A.ok
+
+
+def _statistics(state: SysState) -> Any:
+    if state.counts is None or state.started is None:
+        return A.no_statistics
+    times = [(A.start_time, _date_time(state.started)), (A.current_time, _date_time(datetime.now()))]
+    messages_in, messages_out = state.counts
+    return [*times, (A.reductions, messages_in), (A.messages_in, messages_in), (A.messages_out, messages_out)]
+
+
+def _date_time(moment: datetime) -> tuple[Any, Any]:
+    return (moment.year, moment.month, moment.day), (moment.hour, moment.minute, moment.second)
+
+
+def _answer(server: Behaviour, from_: Any, answer: Any) -> None:
+    system = server.process.system
+    try:
+        gen.reply(system, from_, answer)
+    except EncodeError:
+        gen.reply(system, from_, encodable(answer))
+
+
+def encodable(term: Any) -> Any:
+    """`term` with a text in place of each part that has no form on the wire."""
+    try:
+        encode(term)
+    except EncodeError:
+        if type(term) is tuple:
+            return tuple(encodable(part) for part in term)
+        if type(term) is list:
+            return [encodable(part) for part in term]
+        if type(term) is dict:
+            return {encodable(key): encodable(value) for key, value in term.items()}
+        return repr(term)[:1000]
+    return term
+
+
+# --- OTP's `sys`, for Python callers -------------------------------------------------------------
+def _ask(system: System, dest: Any, request: Any, timeout: float | None) -> Any:
+    answer = gen.call(system, dest, request, timeout, SYSTEM)
+    match answer:
+        case (A.ok, value):
+            return value
+        case (A.error, reason):
+            raise Exit(reason, f"{dest!r} refused: {gen.brief(reason)}")
+    return answer
+
+
+def get_state(system: System, dest: Any, timeout: float | None = 5.0) -> Any:
+    """The state of a process: of a Python server its attributes, of a BEAM's whatever it is."""
+    return _ask(system, dest, A.get_state, timeout)
+
+
+def replace_state(system: System, dest: Any, fun: Callable[[Any], Any], timeout: float | None = 5.0) -> Any:
+    """Put ``fun(state)`` in place of the state of a process of this node; gives the new one."""
+    return _ask(system, dest, (A.replace_state, fun), timeout)
+
+
+def get_status(system: System, dest: Any, timeout: float | None = 5.0) -> Any:
+    return _ask(system, dest, A.get_status, timeout)
+
+
+def suspend(system: System, dest: Any, timeout: float | None = 5.0) -> None:
+    _ask(system, dest, A.suspend, timeout)
+
+
+def resume(system: System, dest: Any, timeout: float | None = 5.0) -> None:
+    _ask(system, dest, A.resume, timeout)
+
+
+def change_code(system: System, dest: Any, module: Atom, old_vsn: Any, extra: Any, timeout: float | None = 5.0) -> None:
+    """Let a suspended process convert its state. Raises `Exit` when it could not."""
+    _ask(system, dest, (A.change_code, module, old_vsn, extra), timeout)
+
+
+def statistics(system: System, dest: Any, flag: bool | Atom, timeout: float | None = 5.0) -> Any:
+    """Switch statistics on or off; with ``A.get`` what was counted."""
+    return _ask(system, dest, (A.debug, (A.statistics, flag)), timeout)
+
+
+def trace(system: System, dest: Any, flag: bool, timeout: float | None = 5.0) -> Any:
+    """Tell the logger ``pyerlnode.sys`` of every event, at level INFO."""
+    return _ask(system, dest, (A.debug, (A.trace, flag)), timeout)
+
+
+def log_events(system: System, dest: Any, flag: Any, timeout: float | None = 5.0) -> Any:
+    """``sys:log``: True, ``(True, n)``, False, or ``A.get`` for the last events."""
+    return _ask(system, dest, (A.debug, (A.log, flag)), timeout)
+
+
+def install(
+    system: System, dest: Any, function: Callable[[Any, Any, Any], Any], state: Any, timeout: float | None = 5.0
+) -> None:
+    """Call ``function(state, event, process)`` with every event; it gives the next state, ``A.done`` ends it."""
+    _ask(system, dest, (A.debug, (A.install, (function, state))), timeout)
+
+
+def remove(system: System, dest: Any, function: Callable[..., Any], timeout: float | None = 5.0) -> None:
+    _ask(system, dest, (A.debug, (A.remove, function)), timeout)
+
+
+def no_debug(system: System, dest: Any, timeout: float | None = 5.0) -> None:
+    _ask(system, dest, (A.debug, A.no_debug), timeout)
+
+
+def terminate(system: System, dest: Any, reason: Any, timeout: float | None = 5.0) -> None:
+    """Order a process to end; see `gen.stop` to wait for it."""
+    _ask(system, dest, (A.terminate, reason), timeout)

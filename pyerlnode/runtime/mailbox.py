@@ -42,6 +42,10 @@ class Waiter:
             if self.resumable:
                 self.scheduler.wake(self)
 
+    def down(self, reason: Any) -> None:
+        """What it monitors has ended."""
+        self.settle(DOWN, reason)
+
     def reply(self, message: Any) -> None:
         """A message to the alias: ``{Tag, Reply}``; anything else is no answer, and is dropped."""
         if type(message) is tuple and len(message) == 2:

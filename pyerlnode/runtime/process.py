@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, Final
 
 from gevent import getcurrent
@@ -28,6 +28,8 @@ from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
 ALIVE: Final = object()
+FLOODED: Final = 10_000
+"""Messages in a mailbox from which on system messages overtake the others."""
 
 
 class Body(greenlet):  # type: ignore[misc]  # greenlet has no types
@@ -35,6 +37,7 @@ class Body(greenlet):  # type: ignore[misc]  # greenlet has no types
 
     erl_process: Process
     call: tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]] | None
+    function: Callable[..., object]
 
 
 class Process:
@@ -43,6 +46,9 @@ class Process:
     __slots__ = (
         "adopted",
         "aliases",
+        "ancestors",
+        "children_ancestors",
+        "context",
         "dictionary",
         "exit_reason",
         "greenlet",
@@ -81,6 +87,11 @@ class Process:
         self.aliases: set[tuple[int, ...]] | None = None
         self.name: Atom | None = None
         self.dictionary: dict[Any, Any] | None = None
+        self.ancestors: list[Pid | Atom] | None = None
+        """`$ancestors`: who started it, and who started that one, each by name or pid; shared by siblings."""
+        self.context: Context | None = None
+        """The context variables of a handler body, as they were where it was started; None when there were none."""
+        self.children_ancestors: list[Pid | Atom] | None = None
 
     def __repr__(self) -> str:
         state = "alive" if self.alive else f"exited {self.exit_reason!r}"
@@ -89,6 +100,13 @@ class Process:
     @property
     def alive(self) -> bool:
         return self.exit_reason is ALIVE
+
+    def family(self) -> list[Pid | Atom]:
+        """What its children have as `ancestors`."""
+        family, me = self.children_ancestors, self.name or self.pid
+        if family is None or family[0] is not me:
+            family = self.children_ancestors = [me, *(self.ancestors or ())]
+        return family
 
     # --- mail ----------------------------------------------------------------------------------
     def deliver(self, message: Any) -> None:
@@ -100,6 +118,18 @@ class Process:
         if self.parked:
             self.parked = False
             self.system.scheduler.wake(self)
+
+    def deliver_urgent(self, message: Any) -> None:
+        """A system message, or the exit of the parent: in a flooded mailbox it stands before everything else.
+
+        Up to `FLOODED` messages it keeps its place, so who sends something and then asks `sys` for the state sees
+        what it did.
+        """
+        self.deliver(message)
+        queue = self.queue
+        if queue is not None and len(queue) > FLOODED:
+            queue.pop()
+            queue.insert(_urgent_at_front(queue), message)
 
     def deliver_first(self, message: Any) -> None:
         """Put `message` before all others: a behaviour's note to itself, never a peer's message."""
@@ -160,6 +190,7 @@ class Process:
         self.greenlet = body
         self.resumable = True
         body.call = (fn, args, kwargs)
+        body.function = fn
         self.system.scheduler.wake(self)
 
     def _run_function(self) -> None:
@@ -185,6 +216,14 @@ class Process:
             if not isinstance(error, Exit):
                 self.system.report_crash(self, error)
             self.exit(exit_reason(error))
+
+    def initial_call(self) -> tuple[Atom, Atom, int]:
+        """``{Module, Function, Arity}`` of a function body."""
+        fn: Any = getattr(self.greenlet, "function", None)
+        fn = getattr(fn, "func", fn)  # of a partial
+        code = getattr(fn, "__code__", None)
+        module, name = getattr(fn, "__module__", None) or "?", getattr(fn, "__qualname__", "?")
+        return Atom(str(module)[-255:]), Atom(name[-255:]), 0 if code is None else code.co_argcount
 
     # --- the end -------------------------------------------------------------------------------
     def exit(self, reason: Any) -> None:
@@ -213,7 +252,22 @@ class Process:
         if what == DIE:
             self.exit(reason)
         elif what == MESSAGE:
-            self.deliver((A.EXIT, from_, reason))
+            parent = getattr(self.handler, "_parent", None)
+            deliver = self.deliver_urgent if parent is not None and parent == from_ else self.deliver
+            deliver((A.EXIT, from_, reason))
+
+
+def _urgent_at_front(queue: deque[Any]) -> int:
+    for index, message in enumerate(queue):
+        if type(message) is not tuple or len(message) != 3 or message[0] not in (A.system, A.EXIT):
+            return index
+    return len(queue)
+
+
+def context_now() -> Context | None:
+    """A copy of the current context variables; None when there are none, which costs nothing to keep."""
+    context = copy_context()
+    return context if len(context) else None
 
 
 def current() -> Process | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pyerlnode.runtime.mailbox import DOWN, Waiter
+from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.process_core import LinkEnd
 from pyerlnode.signal import (
@@ -30,7 +30,10 @@ from pyerlnode.signal import (
     UnlinkAck,
 )
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.pid import Pid, Reference
+
+_ALIAS = (A.alias,)
 
 
 class Route(Protocol):
@@ -103,9 +106,22 @@ class RemoteNode:
                 self.system.to_alias(to, signal.message)
                 return
             if process is not None:
-                process.deliver(signal.message)
+                message = signal.message
+                # Some servers (OTP's net_kernel) answer ``{[alias|Ref], Reply}`` to the pid and not to the alias.
+                if type(message) is tuple and len(message) == 2 and type(message[0]) is ImproperList:
+                    self._answered(process, message)
+                else:
+                    process.deliver(message)
         else:
             self._on[type(signal)](signal)
+
+    def _answered(self, process: Process, message: tuple[Any, Any]) -> None:
+        """A message that looks like an answer: to a call of ours it goes as to its alias, a late one nowhere."""
+        alias = message[0].tail
+        if message[0].items == _ALIAS and type(alias) is Reference and alias.node is self.system.node:
+            self.system.to_alias(alias, message)
+        else:
+            process.deliver(message)
 
     # --- links ---------------------------------------------------------------------------------
     def _link(self, signal: Link) -> None:
@@ -183,8 +199,8 @@ class RemoteNode:
         if known is None:
             return  # removed meanwhile: the DOWN that was under way is dropped
         watcher, ref, target = known
-        if type(watcher) is Waiter:
-            watcher.settle(DOWN, reason)
+        if isinstance(watcher, Waiter):
+            watcher.down(reason)
         else:
             watcher.monitors.pop(words, None)  # type: ignore[union-attr]  # a Process, whose monitor this is
             watcher.deliver((A.DOWN, ref, A.process, target, reason))  # type: ignore[union-attr]

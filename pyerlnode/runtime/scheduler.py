@@ -18,7 +18,7 @@ from collections import deque
 from time import monotonic
 from typing import Any, Protocol
 
-from gevent import GreenletExit, get_hub
+from gevent import GreenletExit, get_hub, getcurrent
 from greenlet import greenlet
 
 SLICE = 200
@@ -47,6 +47,7 @@ class Runnable(Protocol):
     parked: bool
     queue: deque[Any] | None
     handler: Any
+    context: Any
 
     @property
     def alive(self) -> bool: ...
@@ -83,12 +84,13 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
             return
         process.greenlet = self
         self.erl_process = process
-        handle = process.handler.handle
+        if process.context is not None:
+            self.gr_context = process.context
         left = SLICE
         try:
             while queue and left:
                 left -= 1
-                handle(queue.popleft())
+                process.handler.handle(queue.popleft())  # looked up each time: `sys` may put another one in front
                 if not process.alive:
                     return
         except ProcessKilled:
@@ -101,6 +103,8 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
         finally:
             process.greenlet = None
             self.erl_process = None
+            if process.context is not None:
+                self.gr_context = None
         if queue:
             self.scheduler.wake(process)
         else:
@@ -126,6 +130,10 @@ class Scheduler:
         self.ready.append(item)
         if self._scheduled is None:
             self._scheduled = self.loop.run_callback(self.drain)
+
+    def in_hub(self) -> bool:
+        """Whether the hub itself runs just now; it must not wait."""
+        return getcurrent() is self.hub
 
     def switch(self) -> None:
         """Park the current greenlet until something switches back to it."""

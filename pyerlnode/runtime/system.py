@@ -10,17 +10,19 @@ first below 2**18, as peers of every release accept.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from pyerlnode.errors import ConnectError, EncodeError, UsageError
+from pyerlnode.runtime.bounded import BoundedProcess, MailboxLimit
+from pyerlnode.runtime.info import report_crash
 from pyerlnode.runtime.mailbox import DOWN, Waiter
-from pyerlnode.runtime.process import ALIVE, Process, adopt, current
+from pyerlnode.runtime.names import Global, LocalNames, NameService, Via, whereis_name
+from pyerlnode.runtime.process import ALIVE, Process, adopt, context_now, current
 from pyerlnode.runtime.process_core import LinkEnd
 from pyerlnode.runtime.registry import Registry, as_name
-from pyerlnode.runtime.router import RemoteNode, RemoteWatcher, Route
+from pyerlnode.runtime.router import RemoteNode, Route
 from pyerlnode.runtime.scheduler import Scheduler
 from pyerlnode.runtime.timer import Timers
 from pyerlnode.runtime.timer_core import Timer
@@ -38,8 +40,6 @@ from pyerlnode.signal import (
 )
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
-
-log = logging.getLogger("pyerlnode.process")
 
 PID_BITS = 28
 PID_MASK = (1 << PID_BITS) - 1
@@ -59,6 +59,10 @@ def no_network(node: Atom) -> Route:
     raise ConnectError(f"{node} can not be reached: this system is not a node of a network", str(node), "stopped")
 
 
+def nothing_exported(module: Any, name: Any, count: int) -> None:  # noqa: ARG001  # the shape of `Exports.find`
+    """A system without a kernel has nothing that others may call."""
+
+
 class System:
     """Processes, names, aliases, timers and the tables of peers of one node."""
 
@@ -68,11 +72,17 @@ class System:
         self.scheduler = Scheduler()
         self.timers = Timers(self.scheduler.loop)
         self.registry = Registry()
+        self.global_names: NameService = LocalNames(self)
+        """Where `Global` names live; a kernel that joins a cluster puts its own here."""
+        self.name_services: dict[Atom, NameService] = {}
+        """Services that ``Via(atom, name)`` means."""
         self.processes: dict[int, Process] = {}
         self.aliases: dict[tuple[int, ...], Waiter | Alias] = {}
         self.peers: dict[Atom, RemoteNode] = {}
         self.connector: Callable[[Atom], Route] = no_network
         self.on_spawn_request: Callable[[RemoteNode, SpawnRequest], None] = _no_spawn
+        self.exported: Callable[[Any, Any, int], Callable[..., Any] | None] = nothing_exported
+        """The function that others may call as module:name/arity; a node puts its table of exports here."""
         self.stopped = False
         self._pids = 0
         self._refs = 0
@@ -90,10 +100,13 @@ class System:
         self._refs = count = self._refs + 1
         return Reference(self.node, self.creation, (count & 0x3FFFF, count >> 18 & 0xFFFFFFFF, count >> 50))
 
-    def new_process(self, group_leader: Pid | None) -> Process:
+    def new_process(self, group_leader: Pid | None, mailbox: MailboxLimit | None = None) -> Process:
         self._pids = count = self._pids + 1
         pid = Pid(self.node, count & PID_MASK, count >> PID_BITS, self.creation)
-        process = Process(self, pid, group_leader)
+        if mailbox is None:
+            process = Process(self, pid, group_leader)
+        else:
+            process = BoundedProcess(self, pid, group_leader, mailbox)
         self.processes[count] = process
         return process
 
@@ -115,6 +128,9 @@ class System:
         return target.process if type(target) is Alias else None
 
     def whereis(self, name: Any) -> Pid | None:
+        """The pid behind a name: a local one, `Global` or `Via`."""
+        if type(name) is Global or type(name) is Via:
+            return whereis_name(self, name)
         process = self.registry.whereis(name)
         return None if process is None else process.pid
 
@@ -141,20 +157,33 @@ class System:
         return self.spawn_function(fn, args, kwargs).pid
 
     def spawn_function(
-        self, fn: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any], *, link: Process | None = None
+        self,
+        fn: Callable[..., object],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        link: Process | None = None,
+        mailbox: MailboxLimit | None = None,
     ) -> Process:
         """A process with a function body; linked to `link` before it runs."""
         if not callable(fn):
             raise UsageError(f"spawn wants a function, not {type(fn).__name__}")
-        process = self.new_process(self.myself().group_leader)
+        parent = self.myself()
+        process = self.new_process(parent.group_leader, mailbox)
+        process.ancestors = parent.family()
         if link is not None:
             _link_local(process, link)
         process.start_function(fn, args, kwargs)
         return process
 
-    def spawn_handler(self, handler: Any, *, link: Process | None = None) -> Process:
+    def spawn_handler(
+        self, handler: Any, *, link: Process | None = None, mailbox: MailboxLimit | None = None
+    ) -> Process:
         """A process with a handler body, idle until a message arrives."""
-        process = self.new_process(self.myself().group_leader)
+        parent = self.myself()
+        process = self.new_process(parent.group_leader, mailbox)
+        process.ancestors = parent.family()
+        process.context = context_now()
         process.handler = handler
         process.parked = True
         if link is not None:
@@ -185,6 +214,11 @@ class System:
             else:
                 self.route(dest.node).send(Message(self.myself().pid, dest, message))
             return
+        if type(dest) is Global or type(dest) is Via:
+            pid = whereis_name(self, dest)
+            if pid is not None:
+                self.send(pid, message)
+            return
         name, node = self.split_name(dest)
         if node is self.node:
             named = self.registry.names.get(name)
@@ -201,12 +235,15 @@ class System:
                 return as_name(name), Atom(node) if isinstance(node, str) else node
         elif isinstance(dest, (str, Atom)):
             return as_name(dest), self.node
-        raise UsageError(f"a destination is a pid, a name, (name, node) or an alias, not {dest!r}")
+        raise UsageError(f"a destination is a pid, a name, (name, node), Global, Via or an alias, not {dest!r}")
 
     def resolve(self, dest: Any) -> tuple[Atom, Process | None, Pid | Atom]:
         """(node, the process if it is here and alive, how its own node calls it) of a pid or a name."""
         if type(dest) is Pid:
             return dest.node, self.process(dest), dest
+        if type(dest) is Global or type(dest) is Via:
+            pid = whereis_name(self, dest)
+            return (self.node, None, dest.name) if pid is None else (pid.node, self.process(pid), pid)
         name, node = self.split_name(dest)
         return node, self.registry.names.get(name), name
 
@@ -289,10 +326,10 @@ class System:
         for words in process.aliases or ():
             del self.aliases[words]
         for other, end in (links or {}).items():
-            if type(other) is Process:
+            if isinstance(other, Process):
                 if other.links is not None and other.links.pop(process, self) is None:
                     other.link_broken(pid, reason)
-            elif isinstance(other, Pid) and end is not None:
+            elif end is not None:
                 peer = self.peer(other.node)
                 peer.linked.pop((process, other), None)
                 if end.active:
@@ -303,19 +340,16 @@ class System:
             self._down(watcher, reason)
 
     def _down(self, watcher: Any, reason: Any) -> None:
-        if type(watcher) is Waiter:
-            watcher.settle(DOWN, reason)
-        elif type(watcher) is RemoteWatcher:
+        if type(watcher) is not tuple:
             watcher.down(reason)
-        else:
-            process, ref, named = watcher
-            if process.monitors is not None and process.monitors.pop(ref.words, None) is not None:
-                process.deliver((A.DOWN, ref, A.process, named, reason))
+            return
+        process, ref, named = watcher
+        if process.monitors is not None and process.monitors.pop(ref.words, None) is not None:
+            process.deliver((A.DOWN, ref, A.process, named, reason))
 
     def report_crash(self, process: Process, error: BaseException) -> None:
-        """The line that OTP's error logger prints for a process that ended by an error."""
-        name = process.name or type(process.handler).__name__ if process.handler is not None else process.name
-        log.error("process %s%s ended by an exception", process.pid, f" ({name})" if name else "", exc_info=error)
+        """Tell the log of a process that ends by an error."""
+        report_crash(process, error)
 
     # --- links ---------------------------------------------------------------------------------
     def link(self, process: Process, pid: Pid) -> None:
@@ -399,7 +433,7 @@ class System:
         return known is not None
 
     def _drop_monitor(self, process: Process, ref: Reference, target: Any) -> None:
-        if type(target) is Process:
+        if isinstance(target, Process):
             if target.monitored_by is not None:
                 target.monitored_by.pop(ref.words, None)
             return
@@ -436,7 +470,7 @@ class System:
     def unwatch(self, ref: Reference, handle: Any) -> None:
         """End what `waiter` and `watch` began: nothing of the call is left, whatever its outcome was."""
         self.aliases.pop(ref.words, None)
-        if type(handle) is Process:
+        if isinstance(handle, Process):
             if handle.monitored_by is not None:
                 handle.monitored_by.pop(ref.words, None)
         elif handle is not None:

@@ -317,7 +317,7 @@ class Range:
         return self.first, self.last, self.step
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is Range and self._key() == other._key()
+        return isinstance(other, Range) and self._key() == other._key()
 
     def __hash__(self) -> int:
         return hash((Range, *self._key()))

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pyerlnode.testing import waiting
@@ -57,7 +58,9 @@ class Program:
         self._process.returncode = 0  # so that it is not missed when this object goes
 
     def suspend(self) -> None:
+        """SIGSTOP, and wait until every thread of it has stopped."""
         self._process.send_signal(signal.SIGSTOP)
+        waiting.wait_for(lambda: _thread_states(self.pid) <= {"T"}, 5, "the program to stop")
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -70,6 +73,14 @@ class Program:
             return False
         REAPER.remove(self._key)
         return True
+
+
+def _thread_states(pid: int) -> set[str]:
+    """The kernel's letter for each thread's state: R runs, S sleeps, T is stopped."""
+    states = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        states.add((task / "stat").read_text().rpartition(")")[2].split()[0])
+    return states
 
 
 class Launcher:
