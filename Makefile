@@ -7,7 +7,7 @@ PYTHON  ?= python3
 ARGS    ?=
 PY       = $(VENV)/bin/python
 PIP      = $(PY) -m pip --disable-pip-version-check --quiet
-SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxd)
+SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi)
 
 .PHONY: help demo test lint format interop bench docs changelog clean
 .DELETE_ON_ERROR:

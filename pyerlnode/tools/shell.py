@@ -47,8 +47,8 @@ def _prompt(banner: str, names: dict[str, Any]) -> None:
         return
     config = Config()
     config.TerminalInteractiveShell.confirm_exit = False
-    embedded = InteractiveShellEmbed(config=config, banner1=banner + "\n", user_ns=names)
-    embedded()
+    prompt: Any = InteractiveShellEmbed  # its own signature has no types
+    prompt(config=config, banner1=banner + "\n", user_ns=names)()
 
 
 def _plain(banner: str, names: dict[str, Any]) -> None:

@@ -117,7 +117,8 @@ def _in_process(node: Node, body: Callable[[], None]) -> None:
 
     def process() -> None:
         try:
-            done.set(body())
+            body()
+            done.set()
         except PyerlnodeError as error:
             done.set_exception(error)
 
