@@ -1,0 +1,105 @@
+"""The two codecs are one: the same value, or the same class of error at the same byte.
+
+The long profile is a run of this file with ``HYPOTHESIS_PROFILE=long`` (1,000,000 inputs in all).
+"""
+
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pyerlnode.errors import DecodeError
+from pyerlnode.limits import Limits
+from pyerlnode.term import A, Atom
+
+VECTORS = json.loads((Path(__file__).parents[1] / "data" / "vectors.json").read_text(encoding="utf-8"))
+SEEDS = [
+    bytes.fromhex(text)
+    for row in [*VECTORS["terms"], *VECTORS["native_records_otp29"], *VECTORS["decode"]["cases"]]
+    for key, text in row.items()
+    if key.startswith("hex") and isinstance(text, str) and 0 < len(text) < 1_500
+]
+TAGS = [67, 70, 77, 80, 82, *range(88, 91), *range(97, 122)]
+ATOMS = [A.ok, True, None, A["a@b"], Atom("nil")]
+TIGHT = Limits(nesting=3, integer_digits=8, inflated_size=60)
+EXAMPLES = 250_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 300
+thoroughly = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+
+
+@pytest.fixture(scope="module")
+def other(request: pytest.FixtureRequest) -> ModuleType:
+    """The specification."""
+    from pyerlnode.etf import _codec_py
+
+    return _codec_py
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """What was a term, with bytes and tags replaced, cut out, repeated, or taken from another term."""
+    data = bytearray(draw(st.sampled_from(SEEDS)))
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(data)))
+        action = draw(st.integers(0, 4))
+        if action == 0:
+            data[at : at + 1] = bytes([draw(st.integers(0, 255))])
+        elif action == 1:
+            data[at : at + 1] = bytes([draw(st.sampled_from(TAGS))])
+        elif action == 2:
+            del data[at : at + draw(st.integers(1, 8))]
+        elif action == 3:
+            data[at:at] = data[at : at + draw(st.integers(1, 12))]
+        else:
+            donor = draw(st.sampled_from(SEEDS))
+            start = draw(st.integers(0, len(donor)))
+            data[at:at] = donor[start : start + draw(st.integers(1, 30))]
+    return bytes(data)
+
+
+def outcome(decode: Any, data: bytes, **options: Any) -> tuple[Any, Any]:
+    try:
+        return decode(data, **options)  # type: ignore[no-any-return]
+    except DecodeError as error:
+        return type(error), error.offset
+
+
+def assert_same(etf: ModuleType, other: ModuleType, one: tuple[Any, Any], two: tuple[Any, Any]) -> None:
+    assert one[1] == two[1], (one, two)
+    if isinstance(one[0], type) or isinstance(two[0], type):
+        assert one[0] is two[0]
+    else:
+        assert repr(one[0]) == repr(two[0])
+        assert etf.encode(one[0]) == other.encode(one[0]) == etf.encode(two[0])
+
+
+@thoroughly
+@given(damaged())
+def test_twins_agree_on_damaged_terms(etf: ModuleType, other: ModuleType, data: bytes) -> None:
+    assert_same(etf, other, outcome(etf.decode_prefix, data), outcome(other.decode_prefix, data))
+
+
+@thoroughly
+@given(damaged())
+def test_twins_agree_where_a_packet_names_atoms(etf: ModuleType, other: ModuleType, data: bytes) -> None:
+    options = {"offset": 1, "atoms": ATOMS, "profile": "erlang"}
+    assert_same(etf, other, outcome(etf.decode_term, data, **options), outcome(other.decode_term, data, **options))
+
+
+@thoroughly
+@given(damaged())
+def test_twins_agree_under_tight_limits(etf: ModuleType, other: ModuleType, data: bytes) -> None:
+    options = {"limits": TIGHT, "atoms": "existing"}
+    one, two = (outcome(twin.decode_prefix, data, **options) for twin in (etf, other))
+    assert_same(etf, other, one, two)
+
+
+@thoroughly
+@given(st.binary(max_size=80).map(lambda tail: b"\x83" + tail), st.binary(max_size=80))
+def test_twins_agree_on_any_bytes(etf: ModuleType, other: ModuleType, data: bytes, raw: bytes) -> None:
+    for given_bytes in (data, raw):
+        assert_same(etf, other, outcome(etf.decode_prefix, given_bytes), outcome(other.decode_prefix, given_bytes))
