@@ -67,8 +67,9 @@ def test_genserver_multi_call_to_a_name_that_is_not_there_lists_the_node_as_bad(
 @ELIXIR
 def test_send_request_from_elixir_is_answered(helper: Helper, node: Any, server: Pid) -> None:
     beam = helper("counter.ex")
-    answer = beam.elixir("Interop.Python.send_request({:desk, n}, {:echo, 7})", n=A[node.name])
-    assert answer == (A.reply, 7)
+    by_name = beam.elixir("Interop.Python.send_request({:desk, n}, {:echo, 7})", n=A[node.name])
+    by_pid = beam.elixir("Interop.Python.send_request(pid, {:echo, nil})", pid=server)
+    assert (by_name, by_pid) == ((A.reply, 7), (A.reply, None))
 
 
 def test_send_request_from_erlang_is_answered_and_says_when_nobody_is_there(beam: Beam, node: Any, server: Pid) -> None:
@@ -127,9 +128,11 @@ def test_call_by_pid_and_by_name_on_a_node(helper: Helper, node: Any) -> None:
     assert node.call(("desk", beam.name), (A.echo, None)) is None
 
 
-def test_call_by_name_on_this_node(node: Any) -> None:
+def test_call_cast_and_send_by_name_on_this_node(node: Any) -> None:
     node.start(Desk, name="desk")
-    assert node.call("desk", (A.echo, 7)) == 7
+    node.cast("desk", 1)
+    node.send("desk", 2)
+    assert node.call("desk", A.kept) == [(A.cast, 1), (A.info, 2)]
 
 
 @ELIXIR

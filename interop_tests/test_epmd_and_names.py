@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,15 @@ def test_a_visible_node_is_in_nodes(beam: Beam, python: Factory) -> None:
     node = python(hidden=False)
     assert node.ping(beam.name)
     assert beam.eval("{nodes(), nodes(hidden)}") == ([A[node.name]], [])
+
+
+@pytest.mark.parametrize(("hidden", "kind"), [(True, 72), (False, 77)], ids=["hidden", "visible"])
+def test_epmd_has_the_kind_of_node_that_it_is(beam: Beam, python: Factory, hidden: bool, kind: int) -> None:
+    alive = short(python(hidden=hidden).name).encode()
+    with socket.create_connection(("127.0.0.1", beam.epmd_port), timeout=5) as sock:
+        sock.sendall((1 + len(alive)).to_bytes(2, "big") + b"z" + alive)  # PORT_PLEASE2_REQ
+        answer = sock.recv(1024)
+    assert (answer[0], answer[1], answer[4]) == (ord("w"), 0, kind)
 
 
 def test_a_hidden_node_does_not_mesh_the_cluster(beam: Beam, beam_factory: Factory, node: Any) -> None:
@@ -129,9 +139,8 @@ def test_nodes_and_disconnect(beam: Beam, node: Any) -> None:
 
 
 def test_a_node_listens_on_loopback_when_its_host_is_loopback(node: Any) -> None:
-    import psutil
-
-    listening = [
-        c for c in psutil.Process().net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == node.port
-    ]
-    assert [c.laddr.ip for c in listening] == ["127.0.0.1"]
+    table = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    entries = [line.split()[1:4] for line in table]
+    port = f"{node.port:04X}"
+    listening = [local.partition(":")[0] for local, _, state in entries if state == "0A" and local.endswith(f":{port}")]
+    assert listening == ["0100007F"]

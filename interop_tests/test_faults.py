@@ -179,6 +179,10 @@ def test_a_wrong_cookie_is_a_clear_error_at_the_caller_and_the_cookie_is_not_tol
     with deadline(2.0, "the refusal"), pytest.raises(ConnectError) as caught:
         node.connect(beam.name)
     assert caught.value.reason in ("bad_cookie", "not_allowed", "closed")
+    with deadline(2.0, "the refusal of a send"), pytest.raises(ConnectError):
+        node.send(("desk", beam.name), A.hello)
+    with deadline(2.0, "the refusal of a call"), pytest.raises(NodeDown):
+        node.call(("desk", beam.name), A.hello)
     for text in (str(caught.value), caplog.text):
         assert "not_this_one" not in text
         assert beam.cookie not in text
