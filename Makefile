@@ -6,7 +6,7 @@ VENV    ?= .venv
 PYTHON  ?= python3
 ARGS    ?=
 PY       = $(VENV)/bin/python
-PIP      = $(PY) -m pip --disable-pip-version-check --quiet
+PIP      = $(PY) -m pip --disable-pip-version-check -qq
 SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi)
 
 .PHONY: help demo test lint format interop bench docs changelog clean
@@ -36,6 +36,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml $(SOURCES)
 $(VENV)/.test: $(VENV)/.installed pyproject.toml
 	@echo "installing what the tests need"
 	@$(PIP) install --group test
+	@.ci/codec "$(PY)"
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test pyproject.toml
