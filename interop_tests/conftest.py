@@ -75,8 +75,7 @@ def helper(beam: Beam) -> Callable[[str], Beam]:
 @pytest.fixture
 def python_peer(beam_session: Beam) -> Iterator[Callable[..., Any]]:
     """Makes Python nodes in OS processes of their own, with the BEAM's cookie at its EPMD unless told otherwise."""
-    from python_peer import PythonPeer
-
+    from interop_tests.python_peer import PythonPeer
     from pyerlnode.testing.plugin import python_name
 
     made = []

@@ -6,8 +6,8 @@ from typing import Any
 
 import gevent
 import pytest
-from servers import Desk, mailbox
 
+from interop_tests.servers import Desk, mailbox
 from pyerlnode import A
 from pyerlnode.errors import CallTimeout, EncodeError, NodeDown, NoProc, ServerExit
 from pyerlnode.term.pid import Pid

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Desk
 
+from interop_tests.servers import Desk
 from pyerlnode import A, Node
 from pyerlnode.errors import EpmdError, NameTaken, UsageError
 from pyerlnode.testing.beam import Beam

@@ -8,8 +8,8 @@ from typing import Any
 
 import gevent
 import pytest
-from servers import Desk, mailbox, next_message
 
+from interop_tests.servers import Desk, mailbox, next_message
 from pyerlnode import A, GenServer, Reply
 from pyerlnode.errors import ConnectError, Exit, NodeDown
 from pyerlnode.testing.beam import Beam

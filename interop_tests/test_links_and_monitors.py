@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from servers import Desk, mailbox, next_message
 
+from interop_tests.servers import Desk, mailbox, next_message
 from pyerlnode import A
 from pyerlnode.errors import Exit, NoProc
 from pyerlnode.term.pid import Pid
@@ -101,7 +101,7 @@ def test_a_handler_that_raises_gives_exit_and_down_with_the_python_stack_and_nop
         kind, error, text, stack = message[-1]
         assert (kind, error, text) == (A.python_error, b"ValueError", b"not today")
         module, function, _arity, where = stack[0]
-        assert (module, function) == (A.servers, A.handle_cast)
+        assert (module, function) == (A["interop_tests.servers"], A.handle_cast)
         assert dict(where)[A.line] > 0
         assert bytes(dict(where)[A.file]).endswith(b"servers.py")
     assert watch.run("catch gen_server:call(Pid, kept)", Pid=desk)[1][0] is A.noproc

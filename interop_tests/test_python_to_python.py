@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from servers import Desk, mailbox, next_message
 
+from interop_tests.servers import Desk, mailbox, next_message
 from pyerlnode import A, Node
 from pyerlnode.errors import NodeDown, NoProc, RemoteError
 from pyerlnode.testing.plugin import python_name

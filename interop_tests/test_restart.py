@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from servers import Desk
 
+from interop_tests.servers import Desk
 from pyerlnode import A
 from pyerlnode.errors import NoProc
 from pyerlnode.testing.beam import Beam

@@ -7,14 +7,10 @@ False.
 """
 
 import sys
-from pathlib import Path
 
 from gevent.fileobject import FileObject
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from servers import Desk
-
+from interop_tests.servers import Desk
 from pyerlnode import Node
 
 
