@@ -10,8 +10,8 @@ containers at their final size; the encoder writes into one growing bytes object
 - nesting is kept in frames on the heap, never on the C stack;
 - whatever is rare (closures, unusual keys and types, compressed terms) goes through `common`, where both twins meet.
 
-Three parts: this one with the ground and the door, `_decode_c.pxi` and `_encode_c.pxi`. Objects of the classes in
-`pyerlnode.term` are made and read through their slots, whose offsets are asked once, when the module is loaded.
+This file is the ground; the decoder (`_decode_c*.pxi`) and the encoder (`_encode_c*.pxi`) are included. Objects of the
+classes in `pyerlnode.term` are made and read through their slots, whose offsets are asked once, on loading.
 """
 
 from cpython.object cimport PyObject, PyTypeObject
@@ -365,5 +365,8 @@ cdef int is_erlang(object profile) except -1:
     raise KeyError(profile)
 
 
+include "_decode_c_frames.pxi"
+include "_decode_c_parts.pxi"
 include "_decode_c.pxi"
+include "_encode_c_leaves.pxi"
 include "_encode_c.pxi"

@@ -283,3 +283,23 @@ def test_an_offset_outside_of_the_bytes_is_a_decode_error(etf: ModuleType, offse
     assert 0 <= caught.value.offset <= 3
     with pytest.raises(DecodeError):
         etf.decode_term(b"\x83a\1", offset)
+
+
+def test_decoding_takes_the_memory_of_what_it_gives(etf: ModuleType) -> None:
+    row = {
+        A.id: 1 << 33,
+        A.name: b"name of the item",
+        A.price: 1.25,
+        A.tags: [A.new, A.sale],
+        A.stock: {A.berlin: (1, 2)},
+    }
+    data = etf.encode([row] * 1_000)
+    etf.decode(data)
+    tracemalloc.start()
+    try:
+        value = etf.decode(data)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(value) == 1_000
+    assert peak <= 1.1 * held
