@@ -81,7 +81,8 @@ def _failure(state: int, value: Any, dest: Any, request: Any, timeout: float | N
     if value is A.noproc:
         return NoProc((A.noproc, where), f"there is no process {dest!r}")
     if value is A.noconnection:
-        node = dest.node if type(dest) is Pid else Atom(str(dest[1]))
+        # Of a Global or Via name the node is not known any more: the name went with the connection.
+        node = dest.node if isinstance(dest, Pid) else Atom(str(dest[1])) if isinstance(dest, tuple) else A.undefined
         return NodeDown(((A.nodedown, node), where), f"the connection to {node} was lost during a call to {dest!r}")
     return ServerExit((value, where), f"{dest!r} ended before it answered: {brief(value)}")
 
@@ -121,6 +122,32 @@ def reply(system: System, from_: tuple[Any, Any], value: Any) -> None:
 def cast(system: System, dest: Any, message: Any) -> None:
     """Send ``{'$gen_cast', Message}``."""
     system.send(dest, (CAST, message))
+
+
+def stop(system: System, dest: Any, reason: Any = A.normal, timeout: float | None = None) -> None:
+    """Order the process `dest` to end with `reason`, and wait until it has (``gen_server:stop``).
+
+    Raises `NoProc` when there is none, `ServerExit` when it ended with another reason, `CallTimeout`, `NodeDown`.
+    """
+    ref = system.new_ref()
+    waiter = Waiter(
+        system.scheduler, system.timers
+    )  # behind no alias: only the end counts, the `ok` before it does not
+    handle = None
+    try:
+        handle = system.watch(waiter, ref, dest)
+        caller = system.myself()
+        if handle is caller:
+            raise Exit((A.calling_self, (A.sys, A.terminate, [dest, reason])), "a process can not stop itself so")
+        if waiter.state == PENDING:
+            system.send(dest, (A.system, (caller.pid, ImproperList(_ALIAS, ref)), (A.terminate, reason)))
+        state = waiter.wait(timeout)
+    except ConnectError as error:
+        raise NodeDown((A.nodedown, Atom(error.node)), str(error)) from error
+    finally:
+        system.unwatch(ref, handle)
+    if state != DOWN or waiter.value != reason:
+        raise _failure(state, waiter.value, dest, (A.terminate, reason), timeout)
 
 
 def start(
@@ -254,4 +281,17 @@ def _register(system: System, name: Any, process: Process) -> None:
         raise AlreadyStarted((A.already_started, holder), f"the name {name} is taken by {holder}", holder)
 
 
-__all__ = ["CALL", "CAST", "DEFAULT_TIMEOUT", "Waiter", "alias_of", "begun", "brief", "call", "cast", "reply", "start"]
+__all__ = [
+    "CALL",
+    "CAST",
+    "DEFAULT_TIMEOUT",
+    "Waiter",
+    "alias_of",
+    "begun",
+    "brief",
+    "call",
+    "cast",
+    "reply",
+    "start",
+    "stop",
+]

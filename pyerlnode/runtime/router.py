@@ -34,6 +34,7 @@ from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.pid import Pid, Reference
 
 _ALIAS = (A.alias,)
+_SYSTEM = A.system
 
 
 class Route(Protocol):
@@ -110,6 +111,8 @@ class RemoteNode:
                 # Some servers (OTP's net_kernel) answer ``{[alias|Ref], Reply}`` to the pid and not to the alias.
                 if type(message) is tuple and len(message) == 2 and type(message[0]) is ImproperList:
                     self._answered(process, message)
+                elif type(message) is tuple and len(message) == 3 and message[0] is _SYSTEM:
+                    process.deliver_urgent(message)
                 else:
                     process.deliver(message)
         else:
@@ -202,8 +205,9 @@ class RemoteNode:
         if isinstance(watcher, Waiter):
             watcher.down(reason)
         else:
-            watcher.monitors.pop(words, None)  # type: ignore[union-attr]  # a Process, whose monitor this is
-            watcher.deliver((A.DOWN, ref, A.process, target, reason))  # type: ignore[union-attr]
+            if watcher.monitors is not None:
+                watcher.monitors.pop(words, None)
+            watcher.deliver((A.DOWN, ref, A.process, target, reason))
 
     # --- the rest ------------------------------------------------------------------------------
     def _group_leader(self, signal: GroupLeader) -> None:

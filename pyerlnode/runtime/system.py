@@ -59,7 +59,7 @@ def no_network(node: Atom) -> Route:
     raise ConnectError(f"{node} can not be reached: this system is not a node of a network", str(node), "stopped")
 
 
-def nothing_exported(module: Any, name: Any, count: int) -> None:  # noqa: ARG001  # the shape of `Exports.find`
+def nothing_exported(module: Any, name: Any, count: int) -> None:  # the shape of `Exports.find`
     """A system without a kernel has nothing that others may call."""
 
 

@@ -1,0 +1,122 @@
+"""What every OTP behaviour is to its process: a handler body that answers system messages.
+
+`GenServer`, `GenStatem`, `GenEvent` and whatever else an OTP program would find in a supervision tree derive from
+`Behaviour`. A derived class has ``handle(message)``, which gives ``{system, From, Request}`` to
+`sys.handle_system_message` and ends, by `system_terminate`, on the exit signal of its parent. What `sys` asks of it:
+
+    method                          for
+    system_get_state()              sys:get_state, and the state in a status
+    system_replace_state(fun)       sys:replace_state; gives the new state
+    system_code_change(vsn, extra)  sys:change_code; raises when it can not
+    system_misc(debug)              the last element of sys:get_status
+    system_terminate(reason)        sys:terminate, and the end of the parent
+    system_resumed()                the process takes messages again
+    handle_debugged(message, note)  `handle`, telling `note(event)` what came in and went out
+"""
+
+from __future__ import annotations
+
+import sys as python
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyerlnode.runtime.process import Process
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.containers import Charlist
+from pyerlnode.term.pid import Pid
+
+if TYPE_CHECKING:
+    from pyerlnode.otp.results import Continue
+
+IN = A["in"]
+
+
+class Behaviour:
+    """Base class of the behaviours. `gen.start` sets `process`, `_parent` and `_sys` before `init` runs."""
+
+    __slots__ = ("__weakref__", "_parent", "_sys", "process")
+    process: Process
+    _parent: Pid | None
+    _sys: Any
+    """The `sys.SysState`, once `sys` has switched something on."""
+    otp_module: ClassVar[Atom] = A.gen_server
+    """The behaviour's module, as OTP's `sys:get_status/1` names it."""
+
+    @property
+    def pid(self) -> Pid:
+        return self.process.pid
+
+    def handle(self, message: Any) -> None:
+        """One message, on a worker greenlet."""
+        raise NotImplementedError
+
+    def handle_debugged(self, message: Any, note: Callable[[Any], None]) -> None:
+        """As `handle`, while `sys` traces, logs or counts."""
+        note((IN, message))
+        self.handle(message)
+
+    def initialised(self, result: Any) -> None:
+        """What `init` gave, when it neither stopped nor ignored. Raises for what `init` must not give."""
+
+    def continue_(self, then: Continue) -> None:
+        """What `init` asked to run before the first message."""
+
+    # --- asked by sys ----------------------------------------------------------------------------
+    def system_get_state(self) -> Any:
+        """The attributes, by name."""
+        return {Atom(key): value for key, value in vars(self).items()} if hasattr(self, "__dict__") else {}
+
+    def system_replace_state(self, fun: Callable[[Any], Any]) -> Any:
+        state = fun(self.system_get_state())
+        attributes = vars(self)
+        attributes.clear()
+        attributes.update({str(key): value for key, value in state.items()})
+        return state
+
+    def system_code_change(self, old_vsn: Any, extra: Any) -> None:
+        """Take the class that its module has now, so after `importlib.reload` the new code, and let it convert."""
+        newer: Any = python.modules.get(type(self).__module__)
+        for part in type(self).__qualname__.split("."):
+            newer = getattr(newer, part, None)
+        if isinstance(newer, type) and newer is not type(self) and issubclass(newer, Behaviour):
+            self.__class__ = newer
+        self.code_change(old_vsn, extra)
+
+    def code_change(self, old_vsn: Any, extra: Any) -> None:
+        """Convert the state to what this version of the class expects. For subclasses."""
+
+    def format_status(self, status: dict[Atom, Any]) -> dict[Atom, Any]:
+        """What others may see of the state: gives `status` (``A.state`` and, in a crash, ``A.reason``) changed."""
+        return status
+
+    def formatted(self, **status: Any) -> dict[Atom, Any]:
+        """`format_status` of `status`; what that leaves behind when it raises, as OTP."""
+        given = {Atom(key): value for key, value in status.items()}
+        try:
+            return self.format_status(given)
+        except Exception as error:  # it must not take the process down with it
+            text = f"{type(self).__name__}.format_status raised {type(error).__name__}"
+            return {**given, A.state: text}
+
+    def system_misc(self, events: list[Any]) -> list[Any]:
+        name = self.process.name or self.process.pid
+        header = f"Status for {self.otp_module.name.replace('_', ' ').replace('gen ', 'generic ')} {name}"
+        shown = self.formatted(state=self.system_get_state(), log=events)
+        about = [
+            (Charlist("Status"), A.suspended if self._sys is not None and self._sys.suspended else A.running),
+            (Charlist("Parent"), self._parent or self.process.pid),
+            (Charlist("Logged events"), shown.get(A.log, events)),
+        ]
+        return [(A.header, Charlist(header)), (A.data, about), (A.data, [(Charlist("State"), shown.get(A.state))])]
+
+    def system_terminate(self, reason: Any) -> None:
+        self.process.exit(reason)
+
+    def system_resumed(self) -> None:
+        """A time-out that ran when it was suspended starts anew."""
+
+
+def behaviour_of(process: Process) -> Any:
+    """The handler of `process`, also while `sys` stands in front of it."""
+    handler = process.handler
+    return getattr(handler, "server", handler)

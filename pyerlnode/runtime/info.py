@@ -1,0 +1,171 @@
+"""What can be asked of a process from outside: `process_info` and the fields of OTP's crash reports (proc_lib).
+
+Memory is what its own objects take, without what a state refers to; reductions are not counted and are 0.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from pyerlnode.errors import UsageError
+from pyerlnode.runtime.bounded import BoundedProcess
+from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid
+
+log = logging.getLogger("pyerlnode.process")
+
+
+def initial_call(process: Process) -> tuple[Atom, Atom, int]:
+    """``{Module, Function, Arity}`` with which `process` began."""
+    handler = getattr(process.handler, "server", process.handler)
+    if handler is None:
+        return process.initial_call()
+    return module_atom(type(handler)), A.init, 1
+
+
+def module_atom(cls: type) -> Atom:
+    """The Erlang name of a class that is a callback module: its `__erlang_module__`, else ``module.Class``."""
+    given = cls.__dict__.get("__erlang_module__")
+    return Atom(str(given) if given is not None else f"{cls.__module__}.{cls.__qualname__}"[-255:])
+
+
+def dictionary(process: Process) -> list[tuple[Any, Any]]:
+    """The process dictionary as OTP shows it, with what `proc_lib` keeps there."""
+    kept = [(A["$initial_call"], initial_call(process)), (A["$ancestors"], list(process.ancestors or ()))]
+    return [*kept, *(process.dictionary or {}).items()]
+
+
+def message_queue(process: Process) -> list[Any]:
+    """The messages that wait, those held back while `sys` has suspended it first."""
+    server = getattr(process.handler, "server", None)
+    held = () if server is None or server._sys is None else server._sys.waiting
+    return [*held, *(process.queue or ())]
+
+
+def status(process: Process) -> Atom:
+    if process.greenlet is None:
+        return A.runnable if process.queue else A.waiting
+    return A.waiting if process.parked else A.running
+
+
+def _links(process: Process) -> list[Pid]:
+    return [end.pid if isinstance(end, Process) else end for end in process.links or ()]
+
+
+def _monitors(process: Process) -> list[tuple[Atom, Any]]:
+    targets = (target for _, target in (process.monitors or {}).values())
+    return [(A.process, target.pid if isinstance(target, Process) else target) for target in targets]
+
+
+def _monitored_by(process: Process) -> list[Pid]:
+    found = []
+    for watcher in (process.monitored_by or {}).values():
+        if type(watcher) is tuple:
+            found.append(watcher[0].pid)
+        elif isinstance(getattr(watcher, "pid", None), Pid):
+            found.append(watcher.pid)
+    return found
+
+
+def _mailbox(process: Process) -> Any:
+    if not isinstance(process, BoundedProcess):
+        return A.unbounded
+    counts = {A.dropped: process.dropped, A.suspended: process.suspended, A.over: process.over}
+    return {A.size: process.limit.size, A.policy: Atom(process.limit.policy), **counts}
+
+
+def _memory(process: Process) -> int:
+    parts = (process, process.pid, process.handler, getattr(process.handler, "__dict__", None), process.links)
+    return sum(sys.getsizeof(part) for part in parts if part is not None)
+
+
+def _current_function(process: Process) -> tuple[Atom, Atom, int]:
+    frame = getattr(process.greenlet, "gr_frame", None)
+    if frame is None:
+        return A.gen_server, A.loop, 7
+    code = frame.f_code
+    return Atom(str(frame.f_globals.get("__name__", "?"))[-255:]), Atom(code.co_name[-255:]), code.co_argcount
+
+
+_ITEMS = {
+    "registered_name": lambda p: p.name if p.name is not None else [],
+    "current_function": _current_function,
+    "initial_call": initial_call,
+    "status": status,
+    "message_queue_len": lambda p: len(message_queue(p)),
+    "messages": message_queue,
+    "links": _links,
+    "monitors": _monitors,
+    "monitored_by": _monitored_by,
+    "dictionary": dictionary,
+    "label": lambda p: (p.dictionary or {}).get(A["$process_label"], A.undefined),
+    "trap_exit": lambda p: p.trap_exit,
+    "group_leader": lambda p: p.group_leader or p.pid,
+    "priority": lambda _: A.normal,
+    "reductions": lambda _: 0,
+    "memory": _memory,
+    "total_heap_size": lambda _: 0,
+    "heap_size": lambda _: 0,
+    "stack_size": lambda _: 0,
+    "parent": lambda p: (p.ancestors or [A.undefined])[0],
+    "mailbox": _mailbox,
+}
+_DEFAULT = (
+    "registered_name", "current_function", "initial_call", "status", "message_queue_len", "links", "dictionary",
+    "trap_exit", "group_leader", "priority", "total_heap_size", "heap_size", "stack_size", "reductions",
+)  # fmt: skip
+
+
+def process_info(system: Any, pid: Pid, items: Any = None) -> Any:
+    """``erlang:process_info``: a dict of the usual items, or of those in a list; one item gives its value.
+
+    None for a process that is not alive. Raises `UsageError` for a pid of another node or an item that there is not.
+    """
+    if not system.is_local(pid):
+        raise UsageError(f"{pid} is a process of {pid.node}: ask there, by rpc erlang:process_info")
+    process = system.process(pid)
+    if process is None:
+        return None
+    if items is None:
+        return {Atom(name): _item(process, name) for name in _DEFAULT if name != "registered_name" or process.name}
+    if isinstance(items, (str, Atom)):
+        return _item(process, str(items))
+    return {Atom(str(name)): _item(process, str(name)) for name in items}
+
+
+def _item(process: Process, name: str) -> Any:
+    if name not in _ITEMS:
+        raise UsageError(f"process_info has no item {name}; it has {', '.join(_ITEMS)}")
+    return _ITEMS[name](process)
+
+
+def crash_fields(process: Process, error: BaseException) -> dict[str, Any]:
+    """OTP's fields of a crash report. No message body and no value of the dictionary is among them."""
+    return {
+        "initial_call": initial_call(process),
+        "pid": process.pid,
+        "registered_name": process.name if process.name is not None else [],
+        "process_label": _ITEMS["label"](process),
+        "error_info": (A.exit if not isinstance(error, Exception) else A.error, exit_reason(error)),
+        "ancestors": list(process.ancestors or ()),
+        "message_queue_len": len(message_queue(process)),
+        "links": _links(process),
+        "monitors": _monitors(process),
+        "dictionary": [key for key, _ in dictionary(process)],
+        "trap_exit": process.trap_exit,
+        "status": status(process),
+    }
+
+
+def report_crash(process: Process, error: BaseException) -> None:
+    """``crash_report`` of proc_lib: one record; its ``erlang`` attribute has the fields, as `crash_fields`."""
+    name = process.name or _ITEMS["label"](process)
+    shown = f" ({name})" if name is not A.undefined else ""
+    module, function, arity = initial_call(process)
+    report = {"label": (A.proc_lib, A.crash), "report": crash_fields(process, error)}
+    text = "process %s%s, started as %s:%s/%s, ended by an exception"
+    log.error(text, process.pid, shown, module, function, arity, exc_info=error, extra={"erlang": report})
