@@ -1,14 +1,14 @@
-"""Terms as text and text as terms, in Erlang's and in Elixir's notation.
+r"""Terms as text and text as terms, in Erlang's and in Elixir's notation.
 
     >>> from pyerlnode.term import A
     >>> from pyerlnode.term.text import consult, format_term, parse_term
     >>> print(format_term((A.ok, [1, 2.5, b"text"], {A.key: "é"})))
     {ok,[1,2.5,<<"text">>],#{key => <<"é"/utf8>>}}
-    >>> parse_term("{ok, [1, 2.5, <<\"text\">>]}")
+    >>> parse_term('{ok, [1, 2.5, <<"text">>]}')
     (A.ok, [1, 2.5, b'text'])
     >>> print(format_term({A.key: [(A.a, 1)]}, style="elixir"))
     %{key: [a: 1]}
-    >>> consult("{port, 8080}. {host, \"localhost\"}.")
+    >>> consult('{port, 8080}. {host, "localhost"}.')
     [(A.port, 8080), (A.host, [108, 111, 99, 97, 108, 104, 111, 115, 116])]
 
 Printing takes any value that has a form as a term and terms of any nesting; parsing refuses more than

@@ -1,10 +1,10 @@
 """Elixir term text read as terms: literals, no code.
 
-Read are atoms (``:ok``, ``:"a b"``, ``MyApp.User``), numbers (``0xFF``, ``?a``, ``1_000``), strings
-(binaries), charlists (``~c"abc"``, ``'abc'``), ``<<1, 2::4, "x"::utf8>>``, lists and keyword lists, tuples, maps, structs
-(``%User{name: "Ann"}`` becomes a `Struct` with the fields that are written), captures (``&Mod.fun/1``), ranges and
-comments. Interpolation, operators and calls are refused with their position. The reader is that of
-`text_parse`, with other tokens.
+Read are atoms (``:ok``, ``:"a b"``, ``MyApp.User``), numbers (``0xFF``, ``?a``, ``1_000``), strings (as binaries),
+charlists (``~c"abc"``, ``'abc'``), ``<<1, 2::4, "x"::utf8>>``, lists and keyword lists, tuples, maps, structs, captures
+(``&Mod.fun/1``), ranges and comments. ``%User{name: "Ann"}`` becomes a `Struct` with the fields that are written.
+Interpolation, operators and calls are refused with their position. The reader is that of `text_parse`, with
+other tokens.
 """
 
 from __future__ import annotations
