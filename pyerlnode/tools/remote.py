@@ -65,10 +65,19 @@ def _style(args: argparse.Namespace) -> Style:
     return "elixir" if args.elixir else "erlang"
 
 
-def _brief(term: Any) -> str:
-    """A reason on one line, without the stack that would fill the screen."""
-    text = format_term(term, width=0)
-    return text if len(text) <= 400 else text[:397] + "…"
+def _brief(reason: Any) -> str:
+    """A reason on one line, without its stack and the call that it ended: neither helps at a prompt."""
+    where = ""
+    match reason:
+        case (inner, (A.gen_server, A.call, _)):
+            return _brief(inner)
+        case (A.python_error, bytes(kind), bytes(message), _):
+            return f"{kind.decode()}: {message.decode('utf-8', 'replace')}"
+        case (inner, [(Atom() as module, Atom() as function, arity, list()), *_]):
+            reason = inner
+            where = f" in {module}:{function}/{arity if isinstance(arity, int) else len(arity)}"
+    text = format_term(reason, width=0)
+    return (text if len(text) <= 300 else text[:297] + "…") + where
 
 
 def _shown(text: str) -> str:
@@ -99,10 +108,11 @@ def connected(args: argparse.Namespace) -> Cluster:
 def asked(ask: Callable[[], Any], what: str, timeout: float) -> tuple[Any, float]:
     """What `ask` answers and the milliseconds that it took; a failure in words that name `what`."""
     began = time.perf_counter()
+    late = f"{what} gave no answer within {timeout:g} s; --timeout gives it longer"
     try:
         answer = ask()
     except CallTimeout:
-        raise Failed(f"{what} gave no answer within {timeout:g} s; --timeout gives it longer") from None
+        raise Failed(late) from None
     except NoProc:
         raise Failed(f"{what}: no process is registered under that name there") from None
     except NodeDown:
@@ -114,6 +124,8 @@ def asked(ask: Callable[[], Any], what: str, timeout: float) -> tuple[Any, float
     except RemoteThrow as error:
         raise Failed(f"{what} threw {_brief(error.value)}") from None
     except RpcFailed as error:
+        if error.reason is A.timeout:
+            raise Failed(late) from None
         raise Failed(f"{what} could not be made: {_brief(error.reason)}") from None
     except Exit as error:
         raise Failed(f"{what}: the server ended before it answered: {_brief(error.reason)}") from None

@@ -8,7 +8,7 @@ from place import PYERLNODE, Place
 
 from pyerlnode.errors import UsageError
 from pyerlnode.term import A
-from pyerlnode.tools.remote import read_name
+from pyerlnode.tools.remote import _brief, read_name
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,20 @@ def test_a_name_is_read_as_an_operator_types_it(text: str, name: str) -> None:
 def test_what_is_no_name_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match=r"is not a (name|term)"):
         read_name(text)
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (A.killed, "killed"),
+        ((A.burnt, (A.gen_server, A.call, [A.stock, A.get, 5000])), "burnt"),
+        ((A.function_clause, [(A.stock, A.handle_call, [1, 2, 3], [])]), "function_clause in stock:handle_call/3"),
+        ((A.badarith, [(A.erlang, A.div, 2, []), (A.m, A.f, 0, [])]), "badarith in erlang:div/2"),
+        ((A.python_error, b"ValueError", b"no", [(A.m, A.f, 0, [])]), "ValueError: no"),
+    ],
+)
+def test_a_reason_is_told_without_its_stack_and_the_call_that_it_ended(reason: object, text: str) -> None:
+    assert _brief(reason) == text
 
 
 def test_ping_says_pong_and_the_time(here: Place, app: str) -> None:
