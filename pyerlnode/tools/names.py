@@ -7,6 +7,7 @@ cbreak mode by the package `term` and the keys are awaited through the hub, so n
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -65,21 +66,22 @@ class View:
             self.gone.pop(name, None)
         self.present, self.trouble, self.looked = fresh, "", True
 
-    def lines(self, host: str, now: float, output: Output) -> list[str]:
-        """The screen, top to bottom."""
+    def lines(self, host: str, now: float, output: Output, columns: int = 80) -> list[str]:
+        """The screen, top to bottom; no line is wider than `columns`."""
         state = "held" if self.held else f"every {INTERVAL:g} s"
-        lines = [output.paint(f"nodes at EPMD on {host}", "bold") + f"  {len(self.present)}  ({state})", ""]
+        shown = [(f"nodes at EPMD on {host}  {len(self.present)}  ({state})", "bold"), ("", "")]
         width = max((len(name) for name in (*self.present, *self.gone)), default=0)
         for name in sorted({*self.present, *(n for n, at in self.gone.items() if now - at < GONE_FOR)}):
             if name in self.present:
                 new = now - self.since[name] < GONE_FOR
                 line = f"{'+' if new else ' '} {name:<{width}}  port {self.present[name]}"
-                lines.append(output.paint(line, "green") if new else line)
+                shown.append((line, "green" if new else ""))
             else:
-                lines.append(output.paint(f"- {name:<{width}}  gone", "red"))
+                shown.append((f"- {name:<{width}}  gone", "red"))
         if self.trouble:
-            lines.append(output.paint(self.trouble, "yellow"))
-        return [*lines, "", output.paint("q end   space hold   r ask now", "dim")]
+            shown.append((self.trouble, "yellow"))
+        shown += [("", ""), ("q end   space hold   r ask now", "dim")]
+        return [output.paint(line[:columns], style) if style else line[:columns] for line, style in shown]
 
 
 def _watch(args: argparse.Namespace, output: Output) -> int:
@@ -111,7 +113,7 @@ def _live(args: argparse.Namespace, output: Output) -> None:
             except NetworkError as error:
                 view.update([], time.monotonic())
                 view.trouble = str(error)
-        _draw(view.lines(args.host, time.monotonic(), output))
+        _draw(view.lines(args.host, time.monotonic(), output, shutil.get_terminal_size().columns))
         key = _key(INTERVAL)
         if key in ("q", "Q", "\x04"):
             return

@@ -60,6 +60,13 @@ def test_a_name_that_comes_back_is_present_again() -> None:
     assert "gone" not in screen(view, 3.0)
 
 
+def test_no_line_is_wider_than_the_terminal() -> None:
+    view = View()
+    view.update([("n" * 200, 1)], 100.0)
+    view.trouble = "t" * 200
+    assert {len(line) for line in view.lines("h", 100.0, OUTPUT, 40)} <= set(range(41))
+
+
 def test_the_live_view_reads_single_keys_and_gives_the_terminal_back(here: Place, app: str) -> None:
     environment = {**here.environment, "TERM": "xterm"}
     terminal = pexpect.spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=20)
