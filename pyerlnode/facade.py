@@ -32,11 +32,43 @@ T = TypeVar("T")
 STOP_TIMEOUT = 10.0
 
 
+class _Job:
+    """A function on its way into the hub, and back."""
+
+    __slots__ = ("function", "future", "greenlet")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.future: Future[Any] = Future()
+        self.greenlet: Any = None
+
+    def start(self) -> None:
+        """In the hub."""
+        self.greenlet = gevent.spawn(self._perform)
+
+    def end(self) -> None:
+        """In the hub: nobody waits for it any more."""
+        if self.greenlet is not None:
+            self.greenlet.kill(block=False)
+
+    def _perform(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.function()
+        except gevent.GreenletExit:
+            self.future.set_exception(CancelledError())
+        except BaseException as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
 class HubThread:
     """A gevent hub in a native thread, and the way to run functions in it."""
 
     def __init__(self) -> None:
-        self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._todo: deque[Callable[[], object]] = deque()
         self._ready: Future[None] = Future()
         self._watcher: Any = None
         self._stopping = False
@@ -47,17 +79,26 @@ class HubThread:
 
     def run(self, job: Callable[[], T]) -> T:
         """Run `job` in a greenlet of the hub and wait for it; an interrupt of the caller ends it."""
-        future: Future[T] = Future()
+        if threading.current_thread() is self._thread:
+            return job()
+        work = _Job(job)
+        self._tell(work.start)
+        try:
+            result: T = work.future.result()
+        except BaseException:
+            if not work.future.done():  # the caller was interrupted while it waited
+                work.future.cancel()
+                self._tell(work.end)
+            raise
+        return result
+
+    def _tell(self, action: Callable[[], object]) -> None:
+        """Have `action` called in the hub."""
         with self._lock:
             if self._stopping:
                 raise UsageError("this connection to the cluster is closed")
-            self._jobs.append((future, job))
+            self._todo.append(action)
             self._watcher.send()
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            raise
 
     def stop(self) -> None:
         with self._lock:
@@ -72,30 +113,17 @@ class HubThread:
         hub = gevent.get_hub()
         stopped = Event()
         self._watcher = hub.loop.async_()
-        self._watcher.start(self._take_jobs, stopped)
+        self._watcher.start(self._act, stopped)
         self._ready.set_result(None)
         stopped.wait()
         self._watcher.close()
         hub.destroy(destroy_loop=True)
 
-    def _take_jobs(self, stopped: Event) -> None:
-        while self._jobs:
-            gevent.spawn(_perform, *self._jobs.popleft())
+    def _act(self, stopped: Event) -> None:
+        while self._todo:
+            self._todo.popleft()()
         if self._stopping:
             stopped.set()
-
-
-def _perform(future: Future[Any], job: Callable[[], Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = job()
-    except gevent.GreenletExit:
-        future.set_exception(CancelledError())
-    except BaseException as error:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 class _SameHub:

@@ -1,0 +1,108 @@
+"""A node behind a thread: any thread may call, nothing is patched, and closing leaves nothing."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import pyerlnode
+from pyerlnode import A, Cluster, ConnectError, GenServer, Reply, UsageError
+from pyerlnode.facade import HubThread, own_name
+
+
+class Echo(GenServer):
+    def handle_call(self, request, from_):
+        return Reply(request)
+
+
+def hub_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "pyerlnode-hub"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    yield
+    assert hub_threads() == []
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with pyerlnode.connect(cookie="c", epmd="none", addresses={}) as cluster:
+        yield cluster
+
+
+def test_every_thread_may_call(cluster):
+    cluster.start(Echo, name="echo")
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda n: cluster.call("echo", n), range(200))) == list(range(200))
+
+
+def test_the_node_runs_while_the_program_waits(cluster):
+    done = threading.Event()
+    cluster.spawn(done.set)
+    assert done.wait(10)
+
+
+def test_an_error_of_a_call_is_raised_in_the_caller(cluster):
+    with pytest.raises(pyerlnode.NoProc):
+        cluster.call("nobody", A.x)
+
+
+def test_a_node_that_can_not_be_reached_is_a_clear_error_and_leaves_nothing():
+    with pytest.raises(ConnectError, match=r"not in the map of addresses"):
+        pyerlnode.connect("app@127.0.0.1", cookie="c", epmd="none", addresses={})
+
+
+def test_run_gives_the_node_to_a_function_in_the_hub(cluster):
+    assert cluster.run(lambda node, x: (node.name, x), 5) == (cluster.name, 5)
+
+
+def test_a_call_from_inside_the_hub_does_not_wait_for_itself(cluster):
+    assert cluster.run(lambda node: cluster.nodes()) == []
+
+
+def test_closed_twice_and_used_afterwards(cluster):
+    cluster.close()
+    cluster.close()
+    with pytest.raises(UsageError, match="closed"):
+        cluster.nodes()
+
+
+def test_an_interrupted_caller_ends_its_job(monkeypatch):
+    hub = HubThread()
+    try:
+        began, ended = threading.Event(), threading.Event()
+
+        def job() -> None:
+            import gevent
+
+            began.set()
+            try:
+                gevent.sleep(60)
+            finally:
+                ended.set()
+
+        def interrupted(self, timeout=None):
+            began.wait(10)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("pyerlnode.facade.Future.result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            hub.run(job)
+        assert ended.wait(10)
+    finally:
+        hub.stop()
+
+
+@pytest.mark.parametrize(("peer", "host"), [("app@127.0.0.1", "127.0.0.1"), ("app@localhost", "localhost")])
+def test_an_own_name_is_on_loopback_like_the_peers(peer, host):
+    name = own_name(peer)
+    assert name is not None
+    assert name.partition("@")[2] == host
+
+
+def test_an_own_name_is_short_for_a_short_peer():
+    name = own_name("app@somewhere")
+    assert name is not None
+    assert "." not in name.partition("@")[2]
