@@ -384,27 +384,27 @@ class Supervisor(Overseer):
         if not isinstance(child, list):
             spec = child_of(child)
             request = spec if system.resolve(supervisor)[0] is system.node else spec.to_wire()
-        return _pid(where.call(supervisor, (A.start_child, request), None, on))
+        return child_pid(where.call(supervisor, (A.start_child, request), None, on))
 
     @staticmethod
     def restart_child(supervisor: Any, id: Any, *, on: Any = None) -> Pid | None:
         """Start a child that has been terminated. Raises `StartFailed`: its own reason, `running`, `not_found`, …"""
-        return _pid(where.call(supervisor, (A.restart_child, _id(id)), None, on))
+        return child_pid(where.call(supervisor, (A.restart_child, _id(id)), None, on))
 
     @staticmethod
     def terminate_child(supervisor: Any, id: Any, *, on: Any = None) -> None:
         """Stop a child; its specification stays, unless it is temporary. Raises `SupervisorError`."""
-        _ok(where.call(supervisor, (A.terminate_child, _id(id)), None, on))
+        unwrap(where.call(supervisor, (A.terminate_child, _id(id)), None, on))
 
     @staticmethod
     def delete_child(supervisor: Any, id: Any, *, on: Any = None) -> None:
         """Forget a child that does not run. Raises `SupervisorError`."""
-        _ok(where.call(supervisor, (A.delete_child, _id(id)), None, on))
+        unwrap(where.call(supervisor, (A.delete_child, _id(id)), None, on))
 
     @staticmethod
     def get_childspec(supervisor: Any, id: Any, *, on: Any = None) -> dict[Atom, Any]:
         """OTP's map, with milliseconds. Raises `SupervisorError`."""
-        spec: dict[Atom, Any] = _ok(where.call(supervisor, (A.get_childspec, _id(id)), None, on))
+        spec: dict[Atom, Any] = unwrap(where.call(supervisor, (A.get_childspec, _id(id)), None, on))
         return spec
 
 
@@ -414,7 +414,7 @@ def _id(id: Any) -> Any:
     return Atom(id) if isinstance(id, str) else id
 
 
-def _ok(answer: Any) -> Any:
+def unwrap(answer: Any) -> Any:
     if answer is A.ok:
         return None
     if answer[0] is A.ok:
@@ -422,7 +422,7 @@ def _ok(answer: Any) -> Any:
     raise SupervisorError(answer[1])
 
 
-def _pid(answer: Any) -> Pid | None:
+def child_pid(answer: Any) -> Pid | None:
     if answer is A.ignore:
         return None
     if answer[0] is A.ok:

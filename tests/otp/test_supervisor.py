@@ -32,6 +32,7 @@ class Worker(GenServer):
         if end == "ignore":
             return Ignore()
         log.append(("start", name))
+        return None
 
     def handle_call(self, request, from_):
         match request:
@@ -175,7 +176,7 @@ def test_a_start_function_of_the_beam_is_one_that_was_exported(system):
     answer = gen.call(system, sup, (A.start_child, spec))
     assert answer[0] is A.ok
     assert answer[2] is A.info
-    ok, told = gen.call(system, sup, (A.get_childspec, 1))
+    _, told = gen.call(system, sup, (A.get_childspec, 1))
     assert told == {
         A.id: 1, A.start: (A.m, A.f, [A.x]), A.restart: A.permanent, A.significant: False, A.shutdown: 100,
         A.type: A.worker, A.modules: [A.m],
