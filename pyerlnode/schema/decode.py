@@ -156,7 +156,7 @@ def _union(members: tuple[Any, ...], strict: bool) -> Decoder:
         for attempt in tries:
             try:
                 return attempt(term)
-            except Mismatch as error:
+            except Mismatch as error:  # noqa: PERF203  # each member is tried on its own
                 if error.path:
                     if deepest is None or len(error.path) > len(deepest.path):
                         deepest = error
@@ -264,8 +264,8 @@ def _dict(args: tuple[Any, ...], strict: bool) -> Decoder:
                 made[made_key] = value_of(value)
         except Mismatch as error:
             raise error.within(f"[{_shown(key)}]" if step == "[]" else f".key({_shown(key)})") from None
-        if strict and len(made) != len(term):
-            raise Mismatch("dict of distinct keys", term)
+        if len(made) != len(term) and isinstance(term, Mapping):
+            raise Mismatch("dict of distinct keys", got="a map with keys that Python holds equal")
         return made
 
     return decode

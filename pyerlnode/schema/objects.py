@@ -73,12 +73,12 @@ class _Class:
         tag = self.form.tag
         if not isinstance(term, tuple) or len(term) != len(fields) + 1 or term[0] is not tag:
             raise Mismatch(f"{self.cls.__name__} (a record {{{tag}, …}} of {len(fields) + 1})", term)
-        values = {}
-        for at, (spec, decode) in enumerate(fields, 1):
-            try:
-                values[spec.name] = decode(term[at])
-            except Mismatch as error:
-                raise error.within(f"[{at}]") from None
+        values: dict[str, Any] = {}
+        try:
+            for spec, decode in fields:
+                values[spec.name] = decode(term[len(values) + 1])
+        except Mismatch as error:
+            raise error.within(f"[{len(values) + 1}]") from None
         return self.build(values)
 
     def values(self, term: Mapping[Any, Any], fields: list[tuple[FieldSpec, Decoder]]) -> dict[str, Any]:
