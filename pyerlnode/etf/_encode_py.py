@@ -20,6 +20,7 @@ from pyerlnode.etf.common import (
     MAX_ARITY,
     MAX_DEPTH,
     NONE_WIRE,
+    PLAIN_KEYS,
     STRUCT_KEY,
     Buffer,
     Profile,
@@ -77,13 +78,20 @@ class _Output(list[Buffer]):
 def _pieces(term: Any, profile: Profile) -> _Output:
     out = _Output()
     try:
-        _write(out, term, profile)
+        _write_whole(out, term, profile)
     except EncodeError as error:
-        path = "" if type(error) is TooDeep else locate(term, lambda part: _write(_Output(), part, profile))
+        path = "" if type(error) is TooDeep else locate(term, lambda part: _write_whole(_Output(), part, profile))
         raise EncodeError(str(error), path) from error.__cause__
     if out.funs:
         _fill_sizes(out)
     return out
+
+
+def _write_whole(out: _Output, term: Any, profile: Profile) -> None:
+    try:
+        _write(out, term, profile)
+    except struct.error:
+        raise EncodeError("a value of more than 4 GiB") from None
 
 
 _pack_u32 = struct.Struct(">BI").pack
@@ -102,7 +110,7 @@ _ONLY_INT: Final = {int}
 
 
 def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # one branch a type, as in `run`
-    append = out.append
+    append, distinct = out.append, PLAIN_KEYS.issuperset
     none = NONE_WIRE[profile]
     waiting: list[Iterator[Any]] = []
     terms: Iterator[Any] = iter((root,))
@@ -124,11 +132,11 @@ def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # 
                 inner = term
                 append(_SMALL_TUPLES[len(term)] if len(term) < 256 else _large_tuple(term))
             elif kind is bytes:
-                append(_head(tags.BINARY, len(term)))
+                append(_pack_u32(tags.BINARY, len(term)))
                 append(term)
             elif kind is str:
                 utf8 = _utf8(term)
-                append(_head(tags.BINARY, len(utf8)))
+                append(_pack_u32(tags.BINARY, len(utf8)))
                 append(utf8)
             elif kind is list or kind is FrozenList:
                 if not term:
@@ -137,11 +145,12 @@ def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # 
                     append(_pack_u16(tags.STRING, len(text)))
                     append(text)
                 else:
-                    append(_head(tags.LIST, len(term)))
+                    append(_pack_u32(tags.LIST, len(term)))
                     inner = chain(term, _NIL_TAIL)
             elif kind is dict or kind is FrozenMap:
-                check_keys(term, encode_term, profile)
-                append(_head(tags.MAP, len(term)))
+                if not distinct(map(type, term)):
+                    check_keys(term, encode_term, profile)
+                append(_pack_u32(tags.MAP, len(term)))
                 inner = chain.from_iterable(term.items())
             elif term is None:
                 append(none)
@@ -176,12 +185,6 @@ def _write_rare(out: _Output, term: Any, profile: Profile) -> Iterable[Any] | No
         if isinstance(error, EncodeError):
             raise
         raise EncodeError(f"a {type(term).__name__} that is made of wrong parts") from error
-
-
-def _head(tag: int, length: int) -> bytes:
-    if length > 0xFFFFFFFF:
-        raise EncodeError("a value of more than 4 GiB")
-    return _pack_u32(tag, length)
 
 
 def _large_tuple(term: tuple[Any, ...]) -> bytes:
@@ -220,14 +223,14 @@ def _byte_list(term: list[Any]) -> bytes | None:
 def _write_bytes(out: _Output, term: bytearray | memoryview, _profile: Profile) -> None:
     """Bytes that may change before they are sent are copied; a read-only view is not."""
     body: Buffer = term.cast("B") if type(term) is memoryview and term.readonly and term.c_contiguous else bytes(term)
-    out += (_head(tags.BINARY, len(body)), body)
+    out += (_pack_u32(tags.BINARY, len(body)), body)
 
 
 def _write_bitstring(out: _Output, term: Bitstring, _profile: Profile) -> None:
     if term.bits == 8:
-        out += (_head(tags.BINARY, len(term.data)), bytes(term.data))
+        out += (_pack_u32(tags.BINARY, len(term.data)), bytes(term.data))
     else:
-        out += (_head(tags.BIT_BINARY, len(term.data)), bytes((term.bits,)), bytes(term.data))
+        out += (_pack_u32(tags.BIT_BINARY, len(term.data)), bytes((term.bits,)), bytes(term.data))
 
 
 def _write_charlist(_out: _Output, term: Charlist, _profile: Profile) -> Iterable[Any]:
@@ -237,7 +240,7 @@ def _write_charlist(_out: _Output, term: Charlist, _profile: Profile) -> Iterabl
 def _write_improper(out: _Output, term: ImproperList, _profile: Profile) -> Iterable[Any]:
     if not term.items:
         return (term.tail,)
-    out.append(_head(tags.LIST, len(term.items)))
+    out.append(_pack_u32(tags.LIST, len(term.items)))
     return chain(term.items, (term.tail,))
 
 
@@ -259,7 +262,7 @@ def _write_reference(out: _Output, term: Reference, _profile: Profile) -> None:
 
 def _write_termmap(out: _Output, term: TermMap, profile: Profile) -> Iterable[Any]:
     check_keys([key for key, _ in term.pairs], encode_term, profile)
-    out.append(_head(tags.MAP, len(term.pairs)))
+    out.append(_pack_u32(tags.MAP, len(term.pairs)))
     return chain.from_iterable(term.pairs)
 
 
@@ -268,7 +271,7 @@ def _write_struct(out: _Output, term: Struct, profile: Profile) -> Iterable[Any]
     if STRUCT_KEY in fields or type(term.module) is not Atom:
         raise EncodeError("a Struct is a module, an Atom, and fields without __struct__")
     check_keys(fields, encode_term, profile)
-    out.append(_head(tags.MAP, len(fields) + 1))
+    out.append(_pack_u32(tags.MAP, len(fields) + 1))
     pairs = list(fields.items())
     pairs.insert(term.at, (STRUCT_KEY, term.module))
     return chain.from_iterable(pairs)
@@ -300,7 +303,7 @@ def _fill_sizes(out: _Output) -> None:
 def _write_record(out: _Output, term: NativeRecord, _profile: Profile) -> Iterable[Any]:
     if len(term.names) != len(term.values) or len(set(term.names)) != len(term.names):
         raise EncodeError("a NativeRecord has one value for each name, and each name once")
-    out.append(_head(tags.RECORD, len(term.names)) + bytes((1 if term.exported else 0,)))
+    out.append(_pack_u32(tags.RECORD, len(term.names)) + bytes((1 if term.exported else 0,)))
     out += (term.module.wire, term.name.wire, *[name.wire for name in term.names])
     return term.values
 

@@ -263,7 +263,8 @@ def _hint(kind: type) -> str:
     return "give a term, or register one with pyerlnode.term.register_encoder"
 
 
-_DISTINCT: Final = frozenset({Atom, bytes, int, float, Pid, Port, Reference})
+PLAIN_KEYS: Final = frozenset({Atom, bytes, int, float, Pid, Port, Reference})
+"""Types of which values that differ in Python differ on the wire."""
 _ONLY_STR: Final = {str}
 
 
@@ -273,7 +274,7 @@ def check_keys(keys: Iterable[Any], encode: Callable[[Any, Profile], bytes], pro
     A BEAM drops the connection over such a map. Keys of one plain type can not collide: they are not looked at.
     """
     kinds = set(map(type, keys))
-    if kinds <= _DISTINCT or kinds == _ONLY_STR:
+    if kinds <= PLAIN_KEYS or kinds == _ONLY_STR:
         return
     written = [encode(key, profile) for key in keys]
     if len(set(written)) != len(written):
