@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from pyerlnode import __version__
@@ -208,16 +209,26 @@ def _main(arguments: list[str]) -> int:
     if not hasattr(args, "run"):
         top.print_help()
         return USAGE
-    _log(args.verbose)
     run: Run = args.run
-    return run(args)
+    with _log(args.verbose):
+        return run(args)
 
 
-def _log(verbose: bool) -> None:
+@contextmanager
+def _log(verbose: bool) -> Iterator[None]:
+    """The library's log on standard error, or silence; as it was afterwards."""
     import logging
 
-    logging.basicConfig(format="pyerlnode: %(message)s", level=logging.CRITICAL)
-    logging.getLogger("pyerlnode").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
+    logger, handler = logging.getLogger("pyerlnode"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("pyerlnode: %(message)s"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
 
 
 def _complain(error: PyerlnodeError, json_: bool) -> None:

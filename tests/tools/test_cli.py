@@ -1,5 +1,6 @@
 """The command line: one line and a status for whatever is wrong, and nothing imported that is not needed."""
 
+import logging
 import subprocess
 import sys
 
@@ -93,3 +94,10 @@ def test_an_interrupt_is_status_130_without_a_word(
     monkeypatch.setattr("pyerlnode.tools.names.names", interrupted)
     assert cli.main(["names"]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_command_leaves_the_programs_logging_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("pyerlnode")
+    before = logger.level, list(logger.handlers)
+    assert cli.main(["ping", "app"]) == 2
+    assert (logger.level, logger.handlers) == before

@@ -10,7 +10,6 @@ peer's HOME is a temporary directory, everything listens on loopback, and all is
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 from types import FrameType
 from typing import NoReturn
@@ -26,9 +25,6 @@ def run(args: argparse.Namespace) -> int:
 
     kind = find_peer(args.peer)
     report = Report(Output(json_=args.json))
-    if not args.verbose:
-        # The crashes that the demo makes on purpose are its steps; their reports would only hide them.
-        logging.getLogger("pyerlnode").setLevel(logging.CRITICAL)
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
         play(kind, report)
