@@ -5,7 +5,7 @@
 %% process of its own, so that one that waits does not hold up the others; all of them, and whatever
 %% they spawn, have the group leader `leader`, by which clean/1 knows what a test has left behind.
 -module(pyerlnode_beam_agent).
--export([start/1]).
+-export([start/1, request/1]).
 
 start(Port) ->
     register(pyerlnode_beam_agent, self()),
@@ -54,8 +54,10 @@ request({reload, Module, Code}) ->
     {module, Module} = code:load_binary(Module, atom_to_list(Module), Code),
     Module;
 request(facts) -> facts();
+request({there, Node, Request}) -> erpc:call(Node, pyerlnode_beam_agent, request, [Request], infinity);
 request(foreign) -> [describe(P) || P <- processes(), is_foreign(P)];
 request(keep) -> persistent_term:put(pyerlnode_beam_keep, true);
+request(clean_own) -> kill([P || P <- processes(), P =/= self(), leader_is(P, fun(L) -> L =:= group_leader() end)]);
 request(clean) -> clean().
 
 facts() ->
@@ -172,12 +174,16 @@ describe(P) -> text({P, process_info(P, [registered_name, initial_call, current_
 clean() ->
     Own = group_leader(),
     Left = [P || P <- processes(), P =/= self(), leader_is(P, fun(L) -> L =:= Own orelse node(L) =/= node() end)],
-    Monitors = [{P, monitor(process, P)} || P <- Left],
-    [exit(P, kill) || P <- Left],
-    [receive {'DOWN', Ref, process, P, _} -> ok end || {P, Ref} <- Monitors],
+    Count = kill(Left),
     [erlang:disconnect_node(Node) || Node <- nodes(connected)],
     settled(100),
-    length(Left).
+    Count.
+
+kill(Processes) ->
+    Monitors = [{P, monitor(process, P)} || P <- Processes],
+    [exit(P, kill) || P <- Processes],
+    [receive {'DOWN', Ref, process, P, _} -> ok end || {P, Ref} <- Monitors],
+    length(Processes).
 
 settled(0) -> error({still_connected, nodes(connected)});
 settled(N) ->

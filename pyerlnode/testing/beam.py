@@ -30,6 +30,7 @@ from pyerlnode.testing.channel import Channel
 from pyerlnode.testing.epmd import ADDRESS, Epmd
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
 from pyerlnode.testing.launch import Launcher, Program
+from pyerlnode.testing.tls import Tls
 
 BOOT_S = 30.0
 """What a boot may take on a crowded machine; it takes 0.2 s."""
@@ -76,6 +77,7 @@ class Beam:
         otp: its OTP release, `25`; 0 before the boot.
         elixir_version: `"1.14.0"`; empty where there is no Elixir.
         epmd: its `Epmd`.
+        tls: the certificates of its distribution, None when it talks TCP.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Beam:
         hidden: bool = False,
         args: Sequence[str] = (),
         env: dict[str, str] | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.launcher = launcher
         self.epmd = epmd
@@ -95,7 +98,8 @@ class Beam:
         self.cookie = cookie or uuid.uuid4().hex
         self.otp = 0
         self.elixir_version = ""
-        self._args = (*(("-hidden",) if hidden else ()), *args)
+        self.tls = tls
+        self._args = (*(("-hidden",) if hidden else ()), *(tls.args if tls is not None else ()), *args)
         self._env = dict(env or {})
         self._program: Program | None = None
         self._channel: Channel | None = None

@@ -52,7 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return supply_of(config).describe()
+    from pyerlnode.testing.choice import describe
+
+    return describe(settings.read(config))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -178,7 +180,7 @@ def beam_factory(
         *, otp: int | None = None, elixir: bool = False, tls: bool = False, files: Any = (), **options: Any
     ) -> Beam:
         release = otp if otp is not None and supply.settings.matrix else beam_release
-        fresh: Beam = _or_skip(pytestconfig, lambda: supply.fresh(release, **options))
+        fresh: Beam = _or_skip(pytestconfig, lambda: supply.fresh(release, tls=tls, **options))
         made.append(fresh)
         missing = unmet(fresh, {"otp": otp, "elixir": elixir, "tls": tls})
         if missing is not None:

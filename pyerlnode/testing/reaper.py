@@ -95,8 +95,15 @@ def main() -> None:
             except ProcessLookupError:
                 pass  # it has ended by itself
         else:
-            quiet = subprocess.DEVNULL
-            subprocess.run(command, stdout=quiet, stderr=quiet, check=False, timeout=60)  # noqa: S603 - the run's own
+            _run(command)
+
+
+def _run(command: list[str]) -> None:
+    quiet = subprocess.DEVNULL
+    try:
+        subprocess.run(command, stdout=quiet, stderr=quiet, check=False, timeout=60)  # noqa: S603 - the run's own
+    except (OSError, subprocess.TimeoutExpired):
+        pass  # nobody is left to be told, and the rest of the list waits
 
 
 REAPER = Reaper()

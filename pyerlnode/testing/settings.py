@@ -14,7 +14,7 @@ _TEXTS = (
         "auto (erl on PATH, else Docker), local, docker, a directory with bin/erl, a command put before each "
         "program ('{otp}' in it becomes the release), or name@host of a running node",
     ),
-    ("beam-image", "erlang:{otp}", "the Docker image with erl (and elixir); '{otp}' in it becomes the release"),
+    ("beam-image", "elixir:1.18", "the Docker image with erl (and elixir); '{otp}' in it becomes the release"),
     ("beam-matrix", "", "run every test that uses a BEAM on each of these OTP releases: 25,27,29"),
 )
 _SWITCHES = (
@@ -27,7 +27,7 @@ _TRUE = ("1", "true", "yes", "on")
 @dataclass(frozen=True)
 class Settings:
     beam: str = "auto"
-    image: str = "erlang:{otp}"
+    image: str = "elixir:1.18"
     matrix: tuple[int, ...] = ()
     required: bool = False
     keep: bool = False

@@ -9,20 +9,19 @@ from __future__ import annotations
 import operator
 import os
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyerlnode.testing import launch
+from pyerlnode.testing.attach import AttachedBeam
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.choice import Release, choose, is_a_node_name
 from pyerlnode.testing.epmd import Epmd
 from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.launch import Launcher
 from pyerlnode.testing.settings import Settings
+from pyerlnode.testing.tls import TlsFiles
 
-Release = int | None
-"""An OTP release of the matrix, or None: the one that there is."""
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
@@ -38,6 +37,7 @@ class Supply:
         self._epmds: dict[Release, Epmd] = {}
         self._own_epmds: dict[Beam, Epmd] = {}
         self._shared: dict[Release, Beam] = {}
+        self._tls = TlsFiles()
 
     def launcher(self, release: Release = None) -> Launcher:
         """Where BEAMs of `release` come from.
@@ -65,15 +65,23 @@ class Supply:
         """The BEAM that tests share: running, and not suspended."""
         beam = self._shared.get(release)
         if beam is None:
-            beam = self._shared[release] = Beam(self.launcher(release), self.epmd(release))
+            beam = self._shared[release] = self._first(release)
             self.alive.append(beam)
-        self.epmd(release)
+        if not isinstance(beam, AttachedBeam):
+            self.epmd(release)
         if beam.suspended:
             beam.resume()
         return beam.start()
 
-    def fresh(self, release: Release = None, *, own_epmd: bool = False, **options: Any) -> Beam:
+    def _first(self, release: Release) -> Beam:
+        if is_a_node_name(self.settings.beam):
+            return AttachedBeam(self.settings.beam)
+        return Beam(self.launcher(release), self.epmd(release))
+
+    def fresh(self, release: Release = None, *, own_epmd: bool = False, tls: bool = False, **options: Any) -> Beam:
         """A BEAM of its own, running; `options` are those of `Beam`."""
+        if tls:
+            options["tls"] = self._tls.get()
         epmd = Epmd(self.launcher(release)).start() if own_epmd else self.epmd(release)
         beam = Beam(self.launcher(release), epmd, **options)
         if own_epmd:
@@ -94,6 +102,7 @@ class Supply:
             self.end(beam)
         for epmd in self._epmds.values():
             epmd.stop()
+        self._tls.close()
 
     def keep(self) -> None:
         """Let them all run on after this process."""
@@ -101,36 +110,6 @@ class Supply:
             beam.keep()
         for epmd in (*self._epmds.values(), *self._own_epmds.values()):
             epmd.keep()
-
-    def describe(self) -> str:
-        """What the header of the report says."""
-        releases: tuple[Release, ...] = self.settings.matrix or (None,)
-        return "beam: " + "; ".join(map(self._describe, releases))
-
-    def _describe(self, release: Release) -> str:
-        try:
-            launcher = self.launcher(release)
-        except BeamUnavailable as error:
-            return f"none: {error}"
-        return f"{launcher.label}, OTP {launcher.release() or release or '?'}"
-
-
-def choose(settings: Settings, release: Release) -> Launcher:
-    """The launcher that `--beam` asks for.
-
-    Raises:
-        BeamUnavailable: there is none such; one line says what was looked for.
-    """
-    wanted = settings.beam
-    if "{otp}" in wanted:
-        wanted = wanted.replace("{otp}", str(release or ""))
-    elif release is not None and wanted not in ("auto", "docker"):
-        raise BeamUnavailable(f"--beam {wanted} is one release; with --beam-matrix write {{otp}} in it")
-    if wanted == "local" or (wanted == "auto" and release is None and shutil.which("erl")):
-        return launch.local()
-    if wanted == "auto":
-        raise BeamUnavailable("no `erl` on PATH (Debian: apt install erlang-nox elixir)")
-    return launch.from_prefix(wanted)
 
 
 def unmet(beam: Beam, requirements: dict[str, Any]) -> tuple[str, bool] | None:

@@ -1,0 +1,115 @@
+"""The plugin in a run of its own, on a machine without a BEAM: options, skips and failures."""
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = any(entry.name == "pyerlnode" for entry in metadata.entry_points(group="pytest11"))
+LOAD = [] if INSTALLED else ["-p", "pyerlnode.testing.plugin"]
+
+
+class Run:
+    """pytest in a process of its own, in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.env = {"PYTHONPATH": str(ROOT), "PATH": str(directory / "empty"), "HOME": str(directory)}
+
+    def __call__(self, source: str, *options: str, ini: str = "", **env: str) -> tuple[int, str]:
+        (self.directory / "test_it.py").write_text(source)
+        (self.directory / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *LOAD, "-p", "no:cacheprovider", "-p", "no:randomly", "-ra", *options],
+            cwd=self.directory, env={**self.env, **env}, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+USES_BEAM = "def test_it(beam):\n    assert beam.eval('1') == 1\n"
+USES_NONE = (
+    "def test_it():\n    import sys\n    assert 'gevent' not in sys.modules\n    assert 'erlang' not in sys.modules\n"
+)
+
+
+def test_a_test_that_needs_no_beam_does_not_load_gevent(run: Run) -> None:
+    status, output = run(USES_NONE)
+    assert (status, "1 passed" in output) == (0, True)
+
+
+def test_without_a_beam_a_test_is_skipped_with_the_reason(run: Run) -> None:
+    status, output = run(USES_BEAM)
+    assert status == 0
+    assert "SKIPPED" in output
+    assert "no BEAM: no `erl` on PATH" in output
+    assert "beam: none: no `erl` and no `docker` on PATH" in output
+
+
+@pytest.mark.parametrize("how", ["option", "ini", "environment"])
+def test_without_a_beam_a_test_fails_when_one_is_required(run: Run, how: str) -> None:
+    status, output = run(
+        USES_BEAM,
+        *(["--beam-required"] if how == "option" else []),
+        ini="beam_required = true" if how == "ini" else "",
+        **({"PYERLNODE_BEAM_REQUIRED": "1"} if how == "environment" else {}),
+    )
+    assert status == 1
+    assert "no BEAM, and --beam-required: no `erl` on PATH" in output
+
+
+def test_a_marker_alone_asks_for_a_beam_too(run: Run) -> None:
+    _, output = run("import pytest\n@pytest.mark.beam(otp='>=27')\ndef test_it(): pass\n", "--strict-markers")
+    assert "1 skipped" in output
+
+
+def test_a_matrix_makes_one_test_of_each_release(run: Run) -> None:
+    _, output = run(USES_BEAM, "--beam", f"{sys.executable} {{otp}}", "--beam-matrix", "25,27", "--collect-only", "-q")
+    assert {"test_it.py::test_it[otp25]", "test_it.py::test_it[otp27]"} <= set(output.split())
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_ini(run: Run) -> None:
+    header = "beam: none: --beam /from/{}: neither"
+    assert header.format("ini") in run(USES_NONE, ini="beam = /from/ini")[1]
+    assert header.format("env") in run(USES_NONE, ini="beam = /from/ini", PYERLNODE_BEAM="/from/env")[1]
+    assert header.format("line") in run(USES_NONE, "--beam", "/from/line", PYERLNODE_BEAM="/from/env")[1]
+
+
+def test_a_matrix_that_is_no_list_of_releases_is_one_line(run: Run) -> None:
+    status, output = run(USES_NONE, "--beam-matrix", "new")
+    assert status == 4
+    assert "--beam-matrix: 'new' is not an OTP release; write 25,27,29" in output
+
+
+def test_a_beam_that_ends_while_it_boots_is_a_failure_with_its_last_words(run: Run, tmp_path: Path) -> None:
+    bin = tmp_path / "prefix" / "bin"
+    bin.mkdir(parents=True)
+    for name, text in (("erl", "echo 'this erl is broken' >&2; exit 3"), ("epmd", "exec sleep 60")):
+        (bin / name).write_text(f"#!/bin/sh\n{text}\n")
+        (bin / name).chmod(0o755)
+    # An `epmd` that listens: the port is all that is looked at before the BEAM boots.
+    (bin / "epmd").write_text(f"#!{sys.executable}\n{EPMD}")
+    status, output = run(USES_BEAM, "--beam", str(bin.parent), PATH=os.environ["PATH"])
+    assert status == 1
+    assert "did not boot" in output
+    assert "exited with status 3" in output
+    assert "this erl is broken" in output
+
+
+EPMD = """
+import socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[2]))) as server:
+    while True:
+        sock, _ = server.accept()
+        with sock:
+            sock.recv(100)
+            sock.sendall(b"\\0\\0\\0\\0")
+"""

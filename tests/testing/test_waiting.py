@@ -1,0 +1,65 @@
+"""`testing.waiting`: conditions, deadlines, and waits that let greenlets run."""
+
+import os
+import threading
+
+import gevent
+import pytest
+
+from pyerlnode.testing import waiting
+
+
+def test_wait_for_gives_the_first_true_value() -> None:
+    values = iter([0, "", [7]])
+    assert waiting.wait_for(lambda: next(values)) == [7]
+
+
+def test_wait_for_says_what_it_waited_for_and_what_it_saw_last() -> None:
+    with pytest.raises(AssertionError, match=r"waited 0\.01 s for the sun; last seen: 'night'\[:0\]|for the sun"):
+        waiting.wait_for(lambda: "", 0.01, "the sun")
+
+
+def test_wait_for_names_the_condition_when_nobody_did() -> None:
+    def dawn() -> bool:
+        return False
+
+    with pytest.raises(AssertionError, match="for dawn; last seen: False"):
+        waiting.wait_for(dawn, 0)
+
+
+def test_a_wait_for_bytes_lets_greenlets_run_and_they_may_bring_them() -> None:
+    read, write = os.pipe()
+    gevent.spawn(os.write, write, b"x")
+    assert waiting.hub_is_here()
+    assert waiting.wait_io(read, timeout=5)
+    assert waiting.wait_io(write, write=True, timeout=5)
+    assert os.read(read, 10) == b"x"
+    assert not waiting.wait_io(read, timeout=0.01)
+    os.close(read)
+    os.close(write)
+
+
+def test_a_thread_without_a_hub_waits_without_one() -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        waiting.pause(0)
+        seen.append(waiting.hub_is_here())
+        read, write = os.pipe()
+        os.write(write, b"x")
+        seen.append(waiting.wait_io(read, timeout=5))
+        os.close(read)
+        os.close(write)
+        seen.append(waiting.hub_is_here())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [False, True, False]
+
+
+def test_a_deadline_fails_a_block_that_took_too_long() -> None:
+    with waiting.deadline(5, "nothing"):
+        pass
+    with pytest.raises(AssertionError, match="the block took"), waiting.deadline(-1, "the block"):
+        pass
