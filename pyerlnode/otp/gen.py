@@ -62,7 +62,7 @@ def call(system: System, dest: Any, request: Any, timeout: float | None = DEFAUL
         system.unwatch(ref, handle)
     if state == REPLY:
         return waiter.value
-    raise _failure(state, waiter.value, dest, request, timeout)
+    raise failure(state, waiter.value, dest, request, timeout)
 
 
 def _mfa(dest: Any, request: Any, timeout: float | None) -> tuple[Any, ...]:
@@ -74,7 +74,7 @@ def _mfa(dest: Any, request: Any, timeout: float | None) -> tuple[Any, ...]:
     return A.gen_server, A.call, [dest, request, A.infinity if timeout is None else round(timeout * 1000)]
 
 
-def _failure(state: int, value: Any, dest: Any, request: Any, timeout: float | None) -> Exit:
+def failure(state: int, value: Any, dest: Any, request: Any, timeout: float | None) -> Exit:
     where = _mfa(dest, request, timeout)
     if state != DOWN:
         return CallTimeout((A.timeout, where), f"{dest!r} did not answer within {timeout} s")
@@ -147,7 +147,7 @@ def stop(system: System, dest: Any, reason: Any = A.normal, timeout: float | Non
     finally:
         system.unwatch(ref, handle)
     if state != DOWN or waiter.value != reason:
-        raise _failure(state, waiter.value, dest, (A.terminate, reason), timeout)
+        raise failure(state, waiter.value, dest, (A.terminate, reason), timeout)
 
 
 def start(

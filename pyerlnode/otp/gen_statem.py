@@ -1,0 +1,274 @@
+"""GenStatem: a state machine as a process (OTP's `gen_statem`; the decisions are in `gen_statem_core`).
+
+    class Door(GenStatem):
+        callback_mode = A.state_functions
+        def init(self, code):
+            self.code = code
+            return A.locked
+        def locked(self, kind, content):
+            match kind, content:
+                case (A.call, from_), code if code == self.code:
+                    return NextState(A.open, ReplyTo(from_, A.ok), state_timeout(10.0))
+                case (A.call, from_), _:
+                    return KeepState(ReplyTo(from_, A.wrong))
+        def open(self, kind, content):
+            match kind:
+                case A.state_timeout:
+                    return NextState(A.locked)
+                case (A.call, _):
+                    return KeepState(Postpone())
+
+The instance is the data. `init` gives the first state, or ``Started(state, *actions)``, `Ignore` or `Stop`. With
+`callback_mode` ``state_functions`` the state is an atom that names a method ``(kind, content)``; with
+``handle_event_function`` it is any term and `handle_event(kind, content, state)` handles everything.
+`state_enter = True` adds calls with the kind ``enter`` and the state that was left.
+
+    kind                          event
+    (A.call, from_)               a call; answer by `ReplyTo` or `reply`
+    A.cast, A.info                a cast, any other message
+    A.internal                    by `NextEvent`
+    A.timeout, A.state_timeout, (A.timeout, name)     time-outs
+    A.enter                       a state enter call
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar
+
+from pyerlnode.errors import Exit, UsageError
+from pyerlnode.otp import gen, sys
+from pyerlnode.otp.behaviour import Behaviour
+from pyerlnode.otp.gen_server import is_quiet, shape
+from pyerlnode.otp.gen_statem_core import (
+    Answer,
+    CancelTimer,
+    Core,
+    End,
+    Hibernate,
+    Invoke,
+    KeepState,
+    NextEvent,
+    NextState,
+    Postpone,
+    RepeatState,
+    ReplyTo,
+    StartTimer,
+    StopAndReply,
+    UpdateTimeout,
+    event_timeout,
+    state_timeout,
+    timeout,
+)
+from pyerlnode.otp.results import Continue, Ignore, Stop
+from pyerlnode.runtime.bounded import MailboxLimit
+from pyerlnode.runtime.info import crash_fields
+from pyerlnode.runtime.process import ALIVE, Process
+from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.runtime.system import System
+from pyerlnode.runtime.timer_core import Timer
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid
+
+log = logging.getLogger("pyerlnode.gen_statem")
+
+_FIRED = object()
+"""Tag of a timer's own message; nobody else can send it."""
+_BEGIN = object()
+
+
+class Started:
+    """From `init`: the first state, with actions."""
+
+    __slots__ = ("actions", "state")
+
+    def __init__(self, state: Any, *actions: Any) -> None:
+        self.state = state
+        self.actions = actions
+
+
+class GenStatem(Behaviour):
+    """Base class of state machines."""
+
+    __slots__ = ("__dict__", "_core", "_timers")
+    otp_module: ClassVar[Atom] = A.gen_statem
+    callback_mode: ClassVar[Atom] = A.state_functions
+    state_enter: ClassVar[bool] = False
+    _core: Core | None
+    _timers: dict[Any, Timer]
+
+    # --- callbacks -------------------------------------------------------------------------------
+    def init(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        """Gives the first state, `Started`, `Ignore` or `Stop`."""
+        raise UsageError(f"{type(self).__name__} has no init, so it has no first state")
+
+    def handle_event(self, kind: Any, content: Any, state: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        raise Exit((A.undef, type(self).__name__), f"{type(self).__name__} has no handle_event")
+
+    def terminate(self, reason: Any) -> Any:
+        """Clean up; `state` is the last one."""
+
+    # --- for use in callbacks ----------------------------------------------------------------------
+    @property
+    def state(self) -> Any:
+        """The current state."""
+        return None if self._core is None else self._core.state
+
+    def reply(self, from_: tuple[Any, Any], value: Any) -> None:
+        """Answer a call; `ReplyTo` does the same as an action."""
+        gen.reply(self.process.system, from_, value)
+
+    # --- the handler body --------------------------------------------------------------------------
+    def initialised(self, result: Any) -> None:
+        started = result if isinstance(result, Started) else Started(result)
+        self._core = Core(started.state, enter_calls=self.state_enter)
+        # As a message: the one who starts it does not wait for the first state enter call's successors.
+        self.process.deliver_first((A.system, None, Continue((_BEGIN, started.actions))))
+
+    def continue_(self, then: Continue) -> None:
+        assert self._core is not None
+        self._guarded(None, self._core.started, then.value[1])
+
+    def handle(self, message: Any) -> None:
+        if type(message) is tuple and message:
+            tag = message[0]
+            if tag is A.system and len(message) == 3:
+                sys.handle_system_message(self, message[1], message[2])
+                return
+            if tag is _FIRED:
+                assert self._core is not None
+                self._guarded(message, self._core.fired, message[1], message[2])
+                return
+            if tag is A.EXIT and len(message) == 3 and message[1] == self._parent:
+                self.system_terminate(message[2])
+                return
+        kind, content = self.event_of(message)
+        assert self._core is not None
+        self._guarded(message, self._core.arrived, kind, content)
+
+    def event_of(self, message: Any) -> tuple[Any, Any]:
+        """The kind and content of the event that a message is."""
+        if type(message) is tuple and message:
+            if message[0] is gen.CALL and len(message) == 3:
+                return (A.call, message[1]), message[2]
+            if message[0] is gen.CAST and len(message) == 2:
+                return A.cast, message[1]
+        return A.info, message
+
+    def _guarded(self, message: Any, step: Any, *args: Any) -> None:
+        try:
+            effects, invoke = step(*args)
+            while self._perform(effects) and invoke is not None:
+                effects, invoke = self._core.returned(self._call(invoke))  # type: ignore[union-attr]  # set by now
+        except Exception as error:
+            self._crashed(error, message)
+
+    def _call(self, invoke: Invoke) -> Any:
+        if self.callback_mode is not A.state_functions:
+            return self.handle_event(invoke.kind, invoke.content, invoke.state)
+        function = getattr(self, invoke.state.name, None) if type(invoke.state) is Atom else None
+        if function is None:
+            raise Exit((A.undef, invoke.state), f"{type(self).__name__} has no method for the state {invoke.state!r}")
+        return function(invoke.kind, invoke.content)
+
+    def _perform(self, effects: list[Any]) -> bool:
+        """Carry out; False when the machine has ended."""
+        for effect in effects:
+            kind = type(effect)
+            if kind is Answer:
+                gen.reply(self.process.system, effect.from_, effect.value)
+            elif kind is StartTimer:
+                self._stop_timer(effect.name)
+                start = self.process.system.timers.start
+                message = (_FIRED, effect.name, effect.turn)
+                self._timers[effect.name] = start(effect.seconds, self.process.deliver, message)
+            elif kind is CancelTimer:
+                self._stop_timer(effect.name)
+            elif kind is End:
+                self.system_terminate(effect.reason)
+        return self.process.exit_reason is ALIVE
+
+    def _stop_timer(self, name: Any) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    # --- asked by sys --------------------------------------------------------------------------------
+    def system_get_state(self) -> Any:
+        """``{State, Data}``."""
+        return self.state, super().system_get_state()
+
+    def system_replace_state(self, fun: Any) -> Any:
+        state, data = fun(self.system_get_state())
+        super().system_replace_state(lambda _: data)
+        assert self._core is not None
+        self._core.state = state
+        return state, data
+
+    def system_terminate(self, reason: Any) -> None:
+        self._end(reason, None, None)
+
+    # --- the end ---------------------------------------------------------------------------------------
+    def _crashed(self, error: Exception, message: Any) -> None:
+        if self.process.alive:
+            self._end(exit_reason(error), error, message)
+
+    def _end(self, reason: Any, error: Exception | None, message: Any) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if not is_quiet(reason):
+            self._report(reason, error, message)
+        try:
+            self.terminate(reason)
+        except Exception as second:
+            reason = exit_reason(second)
+            self._report(reason, second, message)
+        self.process.exit(reason)
+
+    def _report(self, reason: Any, error: Exception | None, message: Any) -> None:
+        process = self.process
+        report = {
+            "label": (self.otp_module, A.terminate),
+            "name": process.name or process.pid,
+            "queue": shape(message),
+            "postponed": 0 if self._core is None else len(self._core.postponed),
+            "reason": reason,
+            "report": {"error_info": (A.exit, reason)} if error is None else crash_fields(process, error),
+        }
+        why = "" if error is not None else f": {gen.brief(reason)}"
+        who = type(self).__name__
+        log.error("%s %s terminates%s", who, process.name or process.pid, why, exc_info=error, extra={"erlang": report})
+
+
+def start(
+    system: System,
+    cls: type[GenStatem],
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    name: Any = None,
+    link: Process | None = None,
+    timeout: float | None = None,
+    mailbox: MailboxLimit | None = None,
+) -> Pid | None:
+    """Start a state machine and wait for its `init`; as `gen_server.start`."""
+    if not (isinstance(cls, type) and issubclass(cls, GenStatem)):
+        raise UsageError(f"start wants a subclass of GenStatem, not {cls!r}")
+    machine = cls()
+    machine._core = None
+    machine._timers = {}
+    options = kwargs or {}
+
+    def init() -> Any:
+        result = machine.init(*args, **options)
+        return Started(result) if result is None else result
+
+    process = gen.start(system, machine, init, name=name, link=link, timeout=timeout, mailbox=mailbox)
+    return None if process is None else process.pid
+
+
+__all__ = [
+    "GenStatem", "Hibernate", "Ignore", "KeepState", "NextEvent", "NextState", "Postpone", "RepeatState", "ReplyTo",
+    "Started", "Stop", "StopAndReply", "UpdateTimeout", "event_timeout", "start", "state_timeout", "timeout",
+]  # fmt: skip

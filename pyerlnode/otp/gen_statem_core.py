@@ -1,0 +1,325 @@
+"""gen_statem's decisions, as a machine over plain values: events and what callbacks return, in; effects, out.
+
+    effects, invoke = core.arrived(kind, content)      # an event from outside
+    while invoke is not None:                          # a callback to call: kind, content, state
+        effects, invoke = core.returned(result)        # what it gave
+
+The law is that of OTP's `gen_statem`:
+
+- Events wait in one queue. One is taken, its callback called, its actions carried out; only then comes the next.
+- A postponed event is kept aside and comes back, before what waits in the queue, when the state changes.
+- `NextEvent` puts events before everything that waits, also before postponed ones that come back.
+- A change of state (not `RepeatState`) cancels the state time-out; any event cancels the event time-out; a generic
+  time-out runs until it fires or is set anew. A time-out of 0 is an event behind those in the queue, and before any
+  from outside; as event time-out only when the queue is empty.
+- With state enter calls, the callback is called with ``enter`` and the old state before the next event, in the state
+  that was entered; it may set time-outs and answer, not change the state, postpone or insert events.
+
+The name of a time-out is the kind of its event: ``timeout``, ``state_timeout`` or ``{timeout, Name}``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyerlnode.errors import Exit
+from pyerlnode.otp.results import UNSET, Stop
+from pyerlnode.term.atom import A
+
+EVENT: Final = A.timeout
+STATE: Final = A.state_timeout
+ENTER: Final = A.enter
+
+
+# --- what callbacks give: results, each with actions ---------------------------------------------
+class Result:
+    __slots__ = ("actions",)
+
+    def __init__(self, *actions: Any) -> None:
+        self.actions = actions
+
+
+class KeepState(Result):
+    """``keep_state``: the same as None when there are no actions."""
+
+    __slots__ = ()
+
+
+class RepeatState(Result):
+    """``repeat_state``: as `KeepState`, and the state enter call is made again."""
+
+    __slots__ = ()
+
+
+class NextState(Result):
+    """``next_state``."""
+
+    __slots__ = ("state",)
+    __match_args__ = ("state",)
+
+    def __init__(self, state: Any, *actions: Any) -> None:
+        super().__init__(*actions)
+        self.state = state
+
+
+class StopAndReply(Result):
+    """``stop_and_reply``: the actions are `ReplyTo` only."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: Any, *actions: Any) -> None:
+        super().__init__(*actions)
+        self.reason = reason
+
+
+# --- actions ---------------------------------------------------------------------------------------
+class Postpone:
+    """Keep the event until the state changes."""
+
+    __slots__ = ()
+
+
+class Hibernate:
+    """Accepted, as OTP has it."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NextEvent:
+    """``{next_event, Kind, Content}``: the next event to handle; its kind is ``A.internal`` or any other."""
+
+    kind: Any
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """``{reply, From, Value}``."""
+
+    from_: Any
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimeout:
+    """Start the time-out `name`; `seconds` None cancels it. Made by the functions below."""
+
+    name: Any
+    seconds: float | None
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTimeout:
+    """``{…, update, Content}``: another content for a running time-out; one that does not run fires at once."""
+
+    name: Any
+    content: Any
+
+
+def event_timeout(seconds: float | None, content: Any = A.timeout) -> SetTimeout:
+    """An event ``timeout`` when no other event comes within `seconds`."""
+    return SetTimeout(EVENT, seconds, content)
+
+
+def state_timeout(seconds: float | None, content: Any = A.state_timeout) -> SetTimeout:
+    """An event ``state_timeout`` when the state has not changed within `seconds`."""
+    return SetTimeout(STATE, seconds, content)
+
+
+def timeout(name: Any, seconds: float | None, content: Any = None) -> SetTimeout:
+    """An event ``{timeout, Name}`` after `seconds`, whatever happens."""
+    return SetTimeout((A.timeout, name), seconds, content)
+
+
+# --- effects ---------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Call the callback."""
+
+    kind: Any
+    content: Any
+    state: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    from_: Any
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """After `seconds` call `fired(name, turn)`; a running timer of this name is cancelled."""
+
+    name: Any
+    seconds: float
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    name: Any
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The machine stops with `reason`, behind the answers before it."""
+
+    reason: Any
+
+
+Step = tuple[list[Any], Invoke | None]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Erlang's ``=:=`` for states: 1 is not 1.0, and not True."""
+    return one is other or (type(one) is type(other) and one == other)
+
+
+class Core:
+    """One state machine. `enter_calls` as ``state_enter`` of callback_mode."""
+
+    __slots__ = ("_entering", "_event", "_inserted", "_old", "_postpone", "_timeouts", "_turn", "enter_calls",
+                 "postponed", "queue", "state", "timers")  # fmt: skip
+
+    def __init__(self, state: Any, *, enter_calls: bool = False) -> None:
+        self.state = state
+        self.enter_calls = enter_calls
+        self.queue: deque[tuple[Any, Any]] = deque()
+        self.postponed: list[tuple[Any, Any]] = []
+        self.timers: dict[Any, tuple[int, Any]] = {}
+        """Running time-outs by name: the turn by which a late one is known, and the content."""
+        self._turn = 0
+        self._begin(None)
+
+    def _begin(self, event: tuple[Any, Any] | None) -> None:
+        self._event = event
+        self._old = self.state
+        self._entering = False
+        self._postpone = False
+        self._inserted: list[tuple[Any, Any]] = []
+        self._timeouts: dict[Any, Any] = {}
+
+    # --- inputs ------------------------------------------------------------------------------------
+    def started(self, actions: tuple[Any, ...] = ()) -> Step:
+        """The machine begins: the actions of `init`, then the first state enter call."""
+        effects: list[Any] = []
+        self._act(actions, effects)
+        return self._transition(effects, enter=True)
+
+    def arrived(self, kind: Any, content: Any) -> Step:
+        """An event from outside."""
+        self.queue.append((kind, content))
+        return self._next([])
+
+    def fired(self, name: Any, turn: int) -> Step:
+        """A timer has come to its end; one that was cancelled or set anew meanwhile counts for nothing."""
+        known = self.timers.get(name)
+        if known is None or known[0] != turn:
+            return [], None
+        del self.timers[name]
+        return self.arrived(name, known[1])
+
+    def returned(self, result: Any) -> Step:
+        """What the callback that was last invoked gave."""
+        effects: list[Any] = []
+        if result is None:
+            return self._transition(effects, enter=False)
+        if isinstance(result, Stop):
+            if result.reply is not UNSET and self._event is not None and type(self._event[0]) is tuple:
+                effects.append(Answer(self._event[0][1], result.reply))
+            return [*effects, End(result.reason)], None
+        if isinstance(result, NextState):
+            if self._entering and not same(result.state, self.state):
+                raise bad_return(result, "a state enter call can not change the state")
+            enter = not same(result.state, self.state)
+            self.state = result.state
+        elif isinstance(result, (KeepState, RepeatState)):
+            enter = isinstance(result, RepeatState)
+        elif isinstance(result, StopAndReply):
+            self._act(result.actions, effects)
+            return [*effects, End(result.reason)], None
+        else:
+            raise bad_return(result, "a state callback gives None, KeepState, NextState, RepeatState or Stop")
+        self._act(result.actions, effects)
+        return self._transition(effects, enter=enter)
+
+    # --- decisions -----------------------------------------------------------------------------------
+    def _act(self, actions: tuple[Any, ...], effects: list[Any]) -> None:
+        for action in actions:
+            kind = type(action)
+            if kind is ReplyTo:
+                effects.append(Answer(action.from_, action.value))
+            elif kind is SetTimeout or kind is UpdateTimeout:
+                self._timeouts.pop(action.name, None)  # the last one counts, at its own place
+                self._timeouts[action.name] = action
+            elif kind is Hibernate:
+                continue
+            elif self._entering:
+                raise bad_action(action, "a state enter call can not postpone or insert events")
+            elif kind is Postpone and self._event is not None:
+                self._postpone = True
+            elif kind is NextEvent:
+                self._inserted.append((action.kind, action.content))
+            else:
+                raise bad_action(action, "that is no action")
+
+    def _transition(self, effects: list[Any], *, enter: bool) -> Step:
+        if enter and self.enter_calls:
+            old = self.state if self._entering else self._old
+            self._entering = True
+            return effects, Invoke(ENTER, old, self.state)
+        if self._postpone and self._event is not None:
+            self.postponed.append(self._event)
+        if not same(self._old, self.state):
+            self.queue.extendleft(reversed(self.postponed))
+            self.postponed.clear()
+            self._cancel(STATE, effects)
+        self.queue.extendleft(reversed(self._inserted))
+        if self._timeouts:
+            self._set_timeouts(effects)
+        return self._next(effects)
+
+    def _set_timeouts(self, effects: list[Any]) -> None:
+        at_once: list[tuple[Any, Any]] = []
+        for name, action in self._timeouts.items():
+            if type(action) is UpdateTimeout:
+                if name in self.timers:
+                    self.timers[name] = (self.timers[name][0], action.content)
+                else:
+                    at_once.append((name, action.content))
+            elif action.seconds is None:
+                self._cancel(name, effects)
+            elif action.seconds <= 0:
+                self._cancel(name, effects)
+                at_once.append((name, action.content))
+            else:
+                self._turn += 1
+                self.timers[name] = (self._turn, action.content)
+                effects.append(StartTimer(name, action.seconds, self._turn))
+        self.queue.extend(event for event in at_once if event[0] is not EVENT)
+        self.queue.extend(event for event in at_once if event[0] is EVENT and not self.queue)
+
+    def _cancel(self, name: Any, effects: list[Any]) -> None:
+        if self.timers.pop(name, None) is not None:
+            effects.append(CancelTimer(name))
+
+    def _next(self, effects: list[Any]) -> Step:
+        if not self.queue:
+            return effects, None
+        event = self.queue.popleft()
+        self._begin(event)
+        self._cancel(EVENT, effects)
+        return effects, Invoke(event[0], event[1], self.state)
+
+
+def bad_return(result: Any, why: str) -> Exit:
+    return Exit((A.bad_return_from_state_function, repr(result)), why)
+
+
+def bad_action(action: Any, why: str) -> Exit:
+    return Exit((A.bad_action_from_state_function, repr(action)), why)
