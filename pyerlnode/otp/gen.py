@@ -39,7 +39,7 @@ _ALIAS: Final = (A.alias,)
 DEFAULT_TIMEOUT: Final = 5.0
 
 
-def call(system: System, dest: Any, request: Any, timeout: float | None = DEFAULT_TIMEOUT, label: Atom = CALL) -> Any:
+def call(system: System, dest: Any, request: Any, timeout: float | None = DEFAULT_TIMEOUT, label: Any = CALL) -> Any:
     """Send `request` and wait for the answer, at most `timeout` seconds (None: for ever).
 
     Raises `NoProc`, `ServerExit`, `NodeDown`, `CallTimeout` (all of them `Exit`, with OTP's reason) and `EncodeError`.

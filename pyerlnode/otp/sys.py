@@ -153,12 +153,12 @@ def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
         server._sys = SysState()
     match request:
         case (A.terminate, reason):
-            _answer(server, from_, A.ok)
+            answer(server, from_, A.ok)
             server.system_terminate(reason)
         case A.resume:
             _resume(server, from_)
         case _:
-            _answer(server, from_, _carry_out(server, request))
+            answer(server, from_, _carry_out(server, request))
 
 
 def _resume(server: Behaviour, from_: Any) -> None:
@@ -169,7 +169,7 @@ def _resume(server: Behaviour, from_: Any) -> None:
     if queue is not None and state.waiting:
         queue.extendleft(reversed(state.waiting))
         state.waiting.clear()
-    _answer(server, from_, A.ok)
+    answer(server, from_, A.ok)
     if was:
         server.system_resumed()
 
@@ -290,12 +290,13 @@ def _date_time(moment: datetime) -> tuple[Any, Any]:
     return (moment.year, moment.month, moment.day), (moment.hour, moment.minute, moment.second)
 
 
-def _answer(server: Behaviour, from_: Any, answer: Any) -> None:
+def answer(server: Behaviour, from_: Any, value: Any) -> None:
+    """Answer `from_`; what has no form on the wire goes as text."""
     system = server.process.system
     try:
-        gen.reply(system, from_, answer)
+        gen.reply(system, from_, value)
     except EncodeError:
-        gen.reply(system, from_, encodable(answer))
+        gen.reply(system, from_, encodable(value))
 
 
 def encodable(term: Any) -> Any:

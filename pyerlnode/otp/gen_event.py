@@ -1,0 +1,407 @@
+"""GenEvent: a manager that hands every event to its handlers (OTP's `gen_event`; protocol.md E.1).
+
+    class Audit(EventHandler):
+        def init(self, path):
+            self.seen = []
+        def handle_event(self, event):
+            self.seen.append(event)
+        def handle_call(self, request):
+            return Reply(self.seen)
+
+    manager = gen_event.start(system, name="events")
+    gen_event.add_handler(system, manager, Audit, "audit.log")
+    gen_event.notify(system, manager, (A.order, 7))
+
+A handler is an instance of a class: the instance is its state. It is named by its class, or ``(class, id)`` to have
+several; on the wire by the atom that `module_atom` gives the class. A BEAM may add a handler whose class the
+manager was started with (``handlers=[Audit]``), and nothing else.
+
+    callback               gives
+    init(args)             None; Stop(reason) or an exception: not added
+    handle_event(event)    None, RemoveHandler(), SwapHandler(…)
+    handle_call(request)   Reply(value), RemoveHandler(reply=…), SwapHandler(…, reply=…)
+    handle_info(message)   as handle_event
+    terminate(why)         the answer to delete_handler, or what the successor's init gets as ``(args, value)``
+
+`why` is OTP's: the arguments of delete or swap, ``remove_handler``, ``stop``, ``{stop, Reason}`` when the supervising
+process has ended, ``{error, {'EXIT', Reason}}`` after an exception. A handler that raises is removed; the others and the
+manager go on. A supervised handler's process gets ``{gen_event_EXIT, Handler, Reason}`` when it is removed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from pyerlnode.errors import UsageError
+from pyerlnode.otp import gen, sys
+from pyerlnode.otp.behaviour import Behaviour
+from pyerlnode.otp.results import UNSET, Reply, Stop
+from pyerlnode.runtime.info import module_atom
+from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.runtime.system import System
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid
+
+log = logging.getLogger("pyerlnode.gen_event")
+
+EXITED = A["gen_event_EXIT"]
+
+
+class RemoveHandler:
+    """The handler is done; with `reply`, the caller is answered first."""
+
+    __slots__ = ("reply",)
+
+    def __init__(self, *, reply: Any = UNSET) -> None:
+        self.reply = reply
+
+
+class SwapHandler:
+    """Another handler takes its place: ``terminate(args)`` here, ``init((new_args, value))`` there."""
+
+    __slots__ = ("args", "handler", "new_args", "reply")
+
+    def __init__(self, args: Any, handler: Any, new_args: Any, *, reply: Any = UNSET) -> None:
+        self.args = args
+        self.handler = handler
+        self.new_args = new_args
+        self.reply = reply
+
+
+class EventHandler:
+    """Base class of handlers."""
+
+    manager: GenEvent
+
+    def init(self, args: Any) -> Any:
+        """Set up the state."""
+
+    def handle_event(self, event: Any) -> Any:
+        """One event."""
+
+    def handle_call(self, request: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        return Reply((A.error, A.bad_call))
+
+    def handle_info(self, message: Any) -> Any:
+        """Any other message to the manager."""
+
+    def terminate(self, why: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        return A.ok
+
+
+class _Entry:
+    """One installed handler."""
+
+    __slots__ = ("handler", "id", "module", "supervisor", "watch")
+
+    def __init__(self, handler: EventHandler, module: Atom, id: Any, supervisor: Pid | None) -> None:
+        self.handler = handler
+        self.module = module
+        self.id = id
+        self.supervisor = supervisor
+        self.watch: Any = None
+        """The monitor of a handler that Elixir's GenEvent added with a monitor."""
+
+    @property
+    def name(self) -> Any:
+        return self.module if self.id is False else (self.module, self.id)
+
+
+class GenEvent(Behaviour):
+    """The manager. It traps exits, as OTP's does."""
+
+    __slots__ = ("classes", "entries")
+    otp_module: ClassVar[Atom] = A.gen_event
+    entries: list[_Entry]
+    classes: dict[Atom, type[EventHandler]]
+
+    # --- the handler body ----------------------------------------------------------------------------
+    def handle(self, message: Any) -> None:
+        match message:
+            case (A.notify, event):
+                self._each("handle_event", event)
+            case (A.system, from_, request):
+                sys.handle_system_message(self, from_, request)
+            case (Pid(), (_, _) as from_, request):
+                self._request(from_, request)
+            case (A.EXIT, Pid() as pid, reason):
+                self._exited(pid, reason)
+            case (A.DOWN, ref, _, _, reason) if any(entry.watch == ref for entry in self.entries):
+                for entry in [entry for entry in self.entries if entry.watch == ref]:
+                    self._remove(entry, (A.stop, reason), A.normal)
+            case _:
+                self._each("handle_info", message)
+
+    def _request(self, from_: Any, request: Any) -> None:
+        if request is A.stop:
+            gen.reply(self.process.system, from_, A.ok)
+            self.system_terminate(A.normal)
+            return
+        sys.answer(self, from_, self._answer(request))
+
+    def _answer(self, request: Any) -> Any:  # noqa: C901  # gen_event's vocabulary, one line each
+        match request:
+            case (A.sync_notify, event):
+                self._each("handle_event", event)
+                return A.ok
+            case (A.call, name, query):
+                return self._call(name, query)
+            case (A.add_handler, name, args):
+                return self._add(name, args)
+            case (A.add_sup_handler, name, args, Pid() as pid):
+                return self._add_supervised(name, args, pid)
+            case (A.add_mon_handler, name, args, Pid() as pid):
+                return self._add_monitored(name, args, pid)
+            case (A.delete_handler, name, args):
+                entry = self._find(name)
+                return (A.error, A.module_not_found) if entry is None else self._remove(entry, args, A.normal)
+            case (A.swap_handler, old, args, new, new_args):
+                return self._swap(old, args, new, new_args, None)
+            case (A.swap_sup_handler, old, args, new, new_args, Pid() as pid):
+                return self._swap(old, args, new, new_args, pid)
+            case A.which_handlers:
+                return [entry.name for entry in self.entries]
+            case A.get_modules:
+                return list(dict.fromkeys(entry.module for entry in self.entries))
+        return A.error, A.bad_request
+
+    # --- events ----------------------------------------------------------------------------------------
+    def _each(self, callback: str, message: Any) -> None:
+        for entry in list(self.entries):
+            if entry in self.entries:
+                self._run(entry, callback, message)
+
+    def _run(self, entry: _Entry, callback: str, message: Any) -> Any:
+        """Call one callback; gives the answer of a call."""
+        try:
+            result = getattr(entry.handler, callback)(message)
+        except Exception as error:
+            return self._failed(entry, callback, error)
+        if isinstance(result, Reply):
+            return result.value
+        if isinstance(result, RemoveHandler):
+            self._remove(entry, A.remove_handler, A.normal)
+        elif isinstance(result, SwapHandler):
+            self._replace(entry, result.args, result.handler, result.new_args, entry.supervisor)
+        elif result is not None:
+            self._remove(entry, (A.error, result), result)
+            return A.error, result
+        return A.ok if getattr(result, "reply", UNSET) is UNSET else result.reply
+
+    def _call(self, name: Any, query: Any) -> Any:
+        entry = self._find(name)
+        return (A.error, A.bad_module) if entry is None else self._run(entry, "handle_call", query)
+
+    def _failed(self, entry: _Entry, callback: str, error: Exception) -> Any:
+        reason = exit_reason(error)
+        who = self.process.name or self.process.pid
+        report = {"label": (A.gen_event, A.terminate), "handler": entry.name, "name": who, "reason": reason}
+        text = "handler %s of %s was removed: %s raised"
+        log.error(text, entry.name, who, callback, exc_info=error, extra={"erlang": report})
+        self._remove(entry, (A.error, (A.EXIT, reason)), (A.EXIT, reason))
+        return A.error, (A.EXIT, reason)
+
+    def _exited(self, pid: Pid, reason: Any) -> None:
+        if pid == self._parent:
+            self.system_terminate(reason)
+            return
+        for entry in [entry for entry in self.entries if entry.supervisor == pid]:
+            self._remove(entry, (A.stop, reason), None)
+
+    # --- handlers --------------------------------------------------------------------------------------
+    def _find(self, name: Any) -> _Entry | None:
+        module, id = self._named(name)
+        return next((entry for entry in self.entries if entry.module is module and entry.id == id), None)
+
+    def _named(self, name: Any) -> tuple[Atom, Any]:
+        module, id = name if type(name) is tuple and len(name) == 2 else (name, False)
+        return (module_atom(module), id) if isinstance(module, type) else (Atom(str(module)), id)
+
+    def _made(self, name: Any, supervisor: Pid | None) -> _Entry | None:
+        given = name[0] if type(name) is tuple and len(name) == 2 else name
+        module, id = self._named(name)
+        cls = given if isinstance(given, type) else self.classes.get(module)
+        if cls is None or not issubclass(cls, EventHandler):
+            return None
+        handler = cls()
+        handler.manager = self
+        return _Entry(handler, module, id, supervisor)
+
+    def _add(self, name: Any, args: Any, supervisor: Pid | None = None) -> Any:
+        entry = self._made(name, supervisor)
+        if entry is None:
+            return A.EXIT, (A.undef, [(self._named(name)[0], A.init, [args], [])])
+        try:
+            result = entry.handler.init(args)
+        except Exception as error:
+            log.error("%s could not be added: init raised", entry.name, exc_info=error)
+            return A.EXIT, exit_reason(error)
+        if isinstance(result, Stop):
+            return A.error, result.reason
+        if result is not None:
+            return result
+        self.entries.insert(0, entry)
+        return A.ok
+
+    def _add_supervised(self, name: Any, args: Any, pid: Pid) -> Any:
+        self.process.system.link(self.process, pid)
+        answer = self._add(name, args, pid)
+        if answer is not A.ok:
+            self._unlink(pid)
+        return answer
+
+    def _add_monitored(self, name: Any, args: Any, pid: Pid) -> Any:
+        answer = self._add(name, args, pid)
+        if answer is A.ok:
+            self.entries[0].watch = self.process.system.monitor(self.process, pid)
+        return answer
+
+    def _remove(self, entry: _Entry, why: Any, told: Any) -> Any:
+        """Take a handler out; its answer to `why`. Its supervisor is told `told`, unless that is None."""
+        if entry in self.entries:
+            self.entries.remove(entry)
+        try:
+            answer = entry.handler.terminate(why)
+        except Exception as error:
+            log.error("terminate of handler %s raised", entry.name, exc_info=error)
+            answer = (A.EXIT, exit_reason(error))
+        if entry.watch is not None:
+            self.process.system.demonitor(self.process, entry.watch)
+        if entry.supervisor is not None and told is not None:
+            self.process.system.send(entry.supervisor, (EXITED, entry.name, told))
+        if entry.supervisor is not None and entry.watch is None:
+            self._unlink(entry.supervisor)
+        return answer
+
+    def _unlink(self, pid: Pid) -> None:
+        if pid != self._parent and all(entry.supervisor != pid for entry in self.entries):
+            self.process.system.unlink(self.process, pid)
+
+    def _swap(self, old: Any, args: Any, new: Any, new_args: Any, supervisor: Pid | None) -> Any:
+        entry = self._find(old)
+        if supervisor is not None:
+            self.process.system.link(self.process, supervisor)
+        if entry is not None:
+            return self._replace(entry, args, new, new_args, supervisor)
+        return _swapped(self._add(new, (new_args, A.error), supervisor))
+
+    def _replace(self, entry: _Entry, args: Any, new: Any, new_args: Any, supervisor: Pid | None) -> Any:
+        module, id = self._named(new)
+        told = (A.swapped, module if id is False else (module, id), supervisor or A.undefined)
+        value = self._remove(entry, args, None if entry.supervisor == supervisor else told)
+        if supervisor is not None:
+            self.process.system.link(self.process, supervisor)
+        return _swapped(self._add(new, (new_args, value), supervisor))
+
+    # --- asked by sys ----------------------------------------------------------------------------------
+    def system_get_state(self) -> Any:
+        """``[{Module, Id, State}]``."""
+        return [(entry.module, entry.id, _attributes(entry.handler)) for entry in self.entries]
+
+    def system_replace_state(self, fun: Any) -> Any:
+        states = []
+        for entry in self.entries:
+            module, id, state = fun((entry.module, entry.id, _attributes(entry.handler)))
+            vars(entry.handler).clear()
+            vars(entry.handler).update({str(key): value for key, value in state.items()}, manager=self)
+            states.append((module, id, state))
+        return states
+
+    def system_terminate(self, reason: Any) -> None:
+        for entry in list(self.entries):
+            self._remove(entry, A.stop, A.shutdown)
+        self.process.exit(reason)
+
+
+def _attributes(handler: EventHandler) -> dict[Atom, Any]:
+    return {Atom(key): value for key, value in vars(handler).items() if key != "manager"}
+
+
+def _swapped(answer: Any) -> Any:
+    return answer if answer is A.ok or (type(answer) is tuple and answer[0] is A.error) else (A.error, answer)
+
+
+# --- OTP's functions -------------------------------------------------------------------------------------
+def start(
+    system: System,
+    *,
+    name: Any = None,
+    link: Process | None = None,
+    handlers: Iterable[type[EventHandler]] = (),
+    timeout: float | None = None,
+) -> Pid:
+    """Start a manager. `handlers` are the classes that callers on other nodes may add, by their names."""
+    manager = GenEvent()
+    manager.entries = []
+    manager.classes = {module_atom(cls): cls for cls in handlers}
+    process = gen.start(system, manager, lambda: None, name=name, link=link, timeout=timeout)
+    assert process is not None
+    process.trap_exit = True
+    return process.pid
+
+
+def notify(system: System, manager: Any, event: Any) -> None:
+    """Send `event` to the handlers and do not wait."""
+    system.send(manager, (A.notify, event))
+
+
+def _ask(system: System, manager: Any, request: Any, timeout: float | None) -> Any:
+    return gen.call(system, manager, request, timeout, system.myself().pid)
+
+
+def sync_notify(system: System, manager: Any, event: Any, timeout: float | None = 5.0) -> Any:
+    """Send `event`, and wait until every handler has handled it."""
+    return _ask(system, manager, (A.sync_notify, event), timeout)
+
+
+def call(system: System, manager: Any, handler: Any, request: Any, timeout: float | None = 5.0) -> Any:
+    """Ask one handler; its answer, or ``(A.error, A.bad_module)`` when it is not installed."""
+    return _ask(system, manager, (A.call, handler, request), timeout)
+
+
+def add_handler(system: System, manager: Any, handler: Any, args: Any = None, timeout: float | None = 5.0) -> Any:
+    """Add a handler: a class (or ``(class, id)``) on this node, an atom (or ``(atom, id)``) anywhere. ok, or why not."""
+    _check(system, manager, handler)
+    return _ask(system, manager, (A.add_handler, handler, args), timeout)
+
+
+def add_sup_handler(system: System, manager: Any, handler: Any, args: Any = None, timeout: float | None = 5.0) -> Any:
+    """`add_handler`, linked with the current process: the handler goes when that ends."""
+    _check(system, manager, handler)
+    return _ask(system, manager, (A.add_sup_handler, handler, args, system.myself().pid), timeout)
+
+
+def delete_handler(system: System, manager: Any, handler: Any, args: Any = None, timeout: float | None = 5.0) -> Any:
+    """Remove a handler; what its `terminate` gave."""
+    return _ask(system, manager, (A.delete_handler, handler, args), timeout)
+
+
+def swap_handler(
+    system: System, manager: Any, old: tuple[Any, Any], new: tuple[Any, Any], timeout: float | None = 5.0
+) -> Any:
+    """Put ``new = (handler, args)`` in place of ``old = (handler, args)``."""
+    return _ask(system, manager, (A.swap_handler, *old, *new), timeout)
+
+
+def swap_sup_handler(
+    system: System, manager: Any, old: tuple[Any, Any], new: tuple[Any, Any], timeout: float | None = 5.0
+) -> Any:
+    return _ask(system, manager, (A.swap_sup_handler, *old, *new, system.myself().pid), timeout)
+
+
+def which_handlers(system: System, manager: Any, timeout: float | None = 5.0) -> Any:
+    """The names of the handlers, the one added last first."""
+    return _ask(system, manager, A.which_handlers, timeout)
+
+
+def stop(system: System, manager: Any, reason: Any = A.normal, timeout: float | None = None) -> None:
+    gen.stop(system, manager, reason, timeout)
+
+
+def _check(system: System, manager: Any, handler: Any) -> None:
+    cls = handler[0] if type(handler) is tuple else handler
+    if isinstance(cls, type) and type(manager) is Pid and not system.is_local(manager):
+        raise UsageError(f"a class can not be sent to {manager.node}: name a handler of that node by an atom")
