@@ -32,6 +32,7 @@ from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net.epmd_client import Epmd, EpmdService, Mode, Registration, find_or_start_epmd
 from pyerlnode.net.epmd_server import addresses_for
 from pyerlnode.net.listener import Listener
+from pyerlnode.net.tls_options import Tls
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime import api
@@ -64,6 +65,7 @@ class Node:
         ports: the port, or a range of ports, to listen at; any unless given.
         allow: names of the only nodes that may connect.
         setup_time: seconds for each step of a connection. `ticktime`: OTP's net_ticktime, in seconds.
+        tls: speak TLS with all peers: an `ssl_dist_optfile`, or its options as a mapping (`net.tls_options`).
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Node:
         allow: Collection[str] | None = None,
         setup_time: float = 7.0,
         ticktime: float = 60.0,
+        tls: Tls | str | os.PathLike[str] | Mapping[str, Any] | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if not setup_time > 0 or not ticktime > 0:
@@ -100,6 +103,7 @@ class Node:
         self._setup_time = setup_time
         self._ticks = TickSettings(ticktime)
         self._limits = limits
+        self._tls = None if tls is None else Tls.of(tls)
         self.exports = Exports()
         self._parts: tuple[System, NetKernel, Listener, EpmdService, Registration | None] | None = None
 
@@ -146,6 +150,7 @@ class Node:
             setup_time=self._setup_time,
             ticks=self._ticks,
             limits=self._limits,
+            tls=self._tls,
         )
         kernel = NetKernel(system, settings)
         server = erpc.SpawnServer(system, self.exports)

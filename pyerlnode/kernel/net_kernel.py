@@ -32,6 +32,8 @@ from pyerlnode.net.connection import Connection
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.listener import Reception
 from pyerlnode.net.ticker import Ticker
+from pyerlnode.net.tls import TlsTransport
+from pyerlnode.net.tls_options import Tls
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.runtime.mailbox import REPLY, Waiter
@@ -54,6 +56,7 @@ class Settings:
         where: the EPMD to ask, or a map of addresses.
         allow: names of the only nodes that may connect, None for all.
         setup_time: seconds for each step of a connection.
+        tls: speak TLS with every peer, and with no other.
     """
 
     flags: DistFlags
@@ -64,6 +67,7 @@ class Settings:
     setup_time: float = 7.0
     ticks: TickSettings = field(default_factory=TickSettings)
     limits: Limits = DEFAULT_LIMITS
+    tls: Tls | None = None
 
 
 class _Attempt:
@@ -104,6 +108,7 @@ class NetKernel:
             self._accepted,
             replace=self._replace,
             on_failure=self._not_accepted,
+            tls=None if self.settings.tls is None else self.settings.tls.server,
         )
 
     def cookie_for(self, name: str) -> str:
@@ -157,6 +162,7 @@ class NetKernel:
                 cookie=self.cookie_for(node.name),
                 epmd=self.settings.where,
                 setup_time=self.settings.setup_time,
+                tls=None if self.settings.tls is None else self.settings.tls.client,
             )
         except ConnectError as error:
             if error.reason == "nok" or attempt.yielded:
@@ -225,7 +231,7 @@ class NetKernel:
         if connection is not None:
             connection.close(A.connection_closed)
 
-    def _accepted(self, sock: socket.socket, peer: PeerInfo, leftover: bytes) -> None:
+    def _accepted(self, sock: socket.socket | TlsTransport, peer: PeerInfo, leftover: bytes) -> None:
         self._accepting.discard(peer.name)
         if self.stopped or Atom(peer.name) in self.connections:
             sock.close()
@@ -233,7 +239,7 @@ class NetKernel:
             self._up(sock, peer, leftover)
 
     # --- up and down ---------------------------------------------------------------------------
-    def _up(self, sock: socket.socket, info: PeerInfo, leftover: bytes) -> None:
+    def _up(self, sock: socket.socket | TlsTransport, info: PeerInfo, leftover: bytes) -> None:
         settings, system = self.settings, self.system
         node = Atom(info.name)
         channel = Channel(info, limits=settings.limits, ticks=settings.ticks, now=self.ticker.now())

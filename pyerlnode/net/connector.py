@@ -1,4 +1,4 @@
-"""Reaching a node: its port from EPMD (or from a map), a TCP connection, the handshake as initiator.
+"""Reaching a node: its port from EPMD (or from a map), a TCP connection, TLS if asked, the handshake as initiator.
 
 Reference: OTP's `inet_tcp_dist` (setup) and `dist_util` (handshake_we_started). Every step has `setup_time`
 seconds, as in OTP; `total_time` bounds them all. Whatever goes wrong is one `ConnectError` whose reason is
@@ -11,6 +11,7 @@ import secrets
 import socket as plain
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pyerlnode.dist.epmd import NodeEntry
 from pyerlnode.dist.flags import DistFlags
@@ -19,6 +20,8 @@ from pyerlnode.dist.node_name import NodeName, check_style, parse, parse_peer
 from pyerlnode.errors import ConnectError, EpmdError, HandshakeError
 from pyerlnode.net import handshaking, tcp
 from pyerlnode.net.epmd_client import Epmd
+from pyerlnode.net.tls import LENGTH_BYTES, TlsStream, TlsTransport
+from pyerlnode.net.tls_options import Side
 
 Addresses = Mapping[str, tuple[str, int]]
 """Host and port of nodes that are reached without EPMD, by their whole name."""
@@ -35,7 +38,8 @@ def connect(
     setup_time: float = SETUP_TIME,
     total_time: float | None = None,
     still_wanted: Callable[[], bool] = lambda: True,
-) -> tuple[plain.socket, PeerInfo, bytes]:
+    tls: Side | None = None,
+) -> tuple[plain.socket | TlsTransport, PeerInfo, bytes]:
     """Connect to the node `name`.
 
     Args:
@@ -45,9 +49,10 @@ def connect(
         setup_time: seconds for each step (looking up, connecting, each message of the handshake).
         total_time: seconds for all of them; three times `setup_time` unless given.
         still_wanted: asked when the peer says that it holds a connection to us already.
+        tls: the client side of TLS, for a peer that speaks it.
 
     Returns:
-        The non-blocking socket, what the handshake found out, and the bytes that came after it.
+        The non-blocking socket (or TLS session), what the handshake found out, and the bytes that came after it.
 
     Raises:
         BadName: `name` is none, or long where ours is short.
@@ -64,8 +69,11 @@ def connect(
     step = min(setup_time, end - time.monotonic())
     if step <= 0:
         raise ConnectError(f"{name}: EPMD took all of the time to connect", name, "timeout")
-    sock = tcp.dial(host, port, step, node=name)
+    sock: Any = tcp.dial(host, port, step, node=name)
     try:
+        if tls is not None:
+            sock = TlsStream(sock, tls, who=name, host=peer.host)
+            sock.handshake(step)
         machine = Initiator(
             own,
             name,
@@ -74,6 +82,7 @@ def connect(
             version=version,
             now=time.monotonic(),
             setup_time=setup_time,
+            length_bytes=2 if tls is None else LENGTH_BYTES,
             still_wanted=still_wanted,
         )
         found, leftover = handshaking.run(sock, machine, end=end)
@@ -83,7 +92,7 @@ def connect(
     except BaseException:
         sock.close()
         raise
-    return tcp.detach(sock), found, leftover
+    return (tcp.detach(sock) if tls is None else sock.transport()), found, leftover
 
 
 def _locate(peer: NodeName, epmd: Epmd | Addresses | tuple[str, int], timeout: float) -> tuple[str, int, int]:

@@ -23,10 +23,20 @@ import gevent
 from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
 
 from pyerlnode.dist.flags import DistFlags
-from pyerlnode.dist.handshake import SETUP_TIME, Acceptor, Decide, GiveName, OwnIdentity, PeerInfo, Status
+from pyerlnode.dist.handshake import (
+    SETUP_TIME,
+    Acceptor,
+    Decide,
+    GiveName,
+    OwnIdentity,
+    PeerInfo,
+    Status,
+)
 from pyerlnode.errors import HandshakeError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import handshaking, tcp
+from pyerlnode.net.tls import LENGTH_BYTES, TlsStream, TlsTransport
+from pyerlnode.net.tls_options import Side
 
 log = logging.getLogger("pyerlnode.net")
 
@@ -43,19 +53,21 @@ class Reception:
         own: who we are.
         decide: status for a peer's name and flags; called once.
         cookie_for: the cookie for a peer's name.
-        on_connection: takes the socket over: (socket, peer, leftover bytes).
+        on_connection: takes the socket or the TLS session over: (socket, peer, leftover bytes).
         give_name: full name and creation for a nameless peer of a host, or None to refuse it.
         replace: ends the old connection to a peer after the status `alive`; returns when it is gone.
+        tls: the server side of TLS; a peer that does not speak it is refused.
         on_failure: told when the handshake of a peer that `decide` let in failed after all; not after a refusal.
     """
 
     own: OwnIdentity
     decide: Decide
     cookie_for: Callable[[str], str]
-    on_connection: Callable[[plain.socket, PeerInfo, bytes], None]
+    on_connection: Callable[[plain.socket | TlsTransport, PeerInfo, bytes], None]
     give_name: GiveName = _nothing
     replace: Callable[[str], None] = _nothing
     on_failure: Callable[[str, HandshakeError], None] = _nothing
+    tls: Side | None = None
 
 
 class Listener:
@@ -135,37 +147,64 @@ class Listener:
     def _forget(self, greenlet: gevent.Greenlet[..., Any]) -> None:
         self._pending.pop(greenlet, None)
 
-    def _receive(self, reception: Reception, sock: Socket, address: str) -> None:
-        let_in: list[str] = []
+    def _receive(self, reception: Reception, sock: Any, address: str) -> None:
+        guest = _Guest(reception)
+        try:
+            peer, leftover = guest.shake_hands(sock, address, self._setup_time, self._limits)
+        except HandshakeError as error:
+            guest.stream.close()
+            log.warning("a connection from %s was refused: %s", address, guest.why or error)
+            if guest.name:
+                reception.on_failure(guest.name, error)
+            return
+        except BaseException:
+            guest.stream.close()
+            if guest.name:
+                reception.on_failure(guest.name, HandshakeError(f"{guest.name}: the listener was stopped", "stopped"))
+            raise
+        self._pending.pop(gevent.getcurrent(), None)
+        stream = guest.stream
+        transport = stream.transport() if isinstance(stream, TlsStream) else tcp.detach(stream)
+        reception.on_connection(transport, peer, leftover)
 
-        def decide(name: str, flags: DistFlags) -> Status:
-            status = reception.decide(name, flags)
-            if status in (Status.OK, Status.OK_SIMULTANEOUS, Status.ALIVE):
-                let_in.append(name)
-            return status
 
+class _Guest:
+    """One connection that comes in, until it is known who it is."""
+
+    def __init__(self, reception: Reception) -> None:
+        self.reception = reception
+        self.stream: Any = None
+        self.name = ""
+        """The peer's, once it was let in."""
+        self.why = ""
+        """Why it was not, where the handshake can not know."""
+
+    def shake_hands(self, sock: Any, address: str, setup_time: float, limits: Limits) -> tuple[PeerInfo, bytes]:
+        reception = self.reception
+        self.stream = sock
+        if reception.tls is not None:
+            self.stream = TlsStream(sock, reception.tls, who=f"the peer at {address}")
+            self.stream.handshake(setup_time)
         machine = Acceptor(
             reception.own,
-            decide,
+            self._decide,
             reception.cookie_for,
             secrets.randbits(32),
             give_name=reception.give_name,
             now=time.monotonic(),
-            setup_time=self._setup_time,
-            limit=self._limits.handshake_message,
+            setup_time=setup_time,
+            length_bytes=2 if reception.tls is None else LENGTH_BYTES,
+            limit=limits.handshake_message,
         )
-        try:
-            peer, leftover = handshaking.run(sock, machine, replace=reception.replace)
-        except HandshakeError as error:
-            sock.close()
-            log.warning("a connection from %s was refused: %s", address, error)
-            if let_in:
-                reception.on_failure(let_in[0], error)
-            return
-        except BaseException:
-            sock.close()
-            if let_in:
-                reception.on_failure(let_in[0], HandshakeError(f"{let_in[0]}: the listener was stopped", "stopped"))
-            raise
-        self._pending.pop(gevent.getcurrent(), None)
-        reception.on_connection(tcp.detach(sock), peer, leftover)
+        return handshaking.run(self.stream, machine, replace=reception.replace)
+
+    def _decide(self, name: str, flags: DistFlags) -> Status:
+        stream = self.stream
+        host = name.rpartition("@")[2]
+        if isinstance(stream, TlsStream) and stream.checks_host and not stream.is_for(host):
+            self.why = f"{name}: its certificate is not for the host {host}"
+            return Status.NOT_ALLOWED
+        status = self.reception.decide(name, flags)
+        if status in (Status.OK, Status.OK_SIMULTANEOUS, Status.ALIVE):
+            self.name = name
+        return status

@@ -62,7 +62,7 @@ class SocketTransport:
     __slots__ = ("_bulk", "_read", "_readable", "_sock", "_view", "_writable", "_write", "name", "threadsafe")
 
     def __init__(self, sock: Any, hub: Any = None) -> None:
-        self.name = _name(sock)
+        self.name = peer_name(sock)
         self.threadsafe = True
         # The C socket itself: never patched, never waiting, and its methods are the system calls.
         self._sock = _socket.socket(fileno=sock.detach())
@@ -118,7 +118,8 @@ class SocketTransport:
         self._sock.close()
 
 
-def _name(sock: Any) -> str:
+def peer_name(sock: Any) -> str:
+    """Where a socket leads, for logs."""
     try:
         address = sock.getpeername()
     except OSError:
