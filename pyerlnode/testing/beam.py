@@ -133,8 +133,8 @@ class Beam:
             ["sh", "-c", SCRIPT, "beam", *self._options()], self._environment(),
             stdin=below[0], stdout=above[1], stderr=self._output,
         )  # fmt: skip
-        os.close(below[0])
-        os.close(above[1])
+        waiting.close(below[0])
+        waiting.close(above[1])
         self._channel = Channel(above[0], below[1])
         try:
             version = self._channel.hello(BOOT_S)
@@ -147,11 +147,13 @@ class Beam:
         return self
 
     def _options(self) -> list[str]:
-        kind = "-name" if "." in self.name.partition("@")[2] else "-sname"
         return [
-            "+fnu", "-noinput", "-start_epmd", "false", kind, self.name, "-setcookie", self.cookie,
+            "+fnu", "-noinput", "-start_epmd", "false", self._kind_of_name(), self.name, "-setcookie", self.cookie,
             *self._args, "-eval", BOOT,
         ]  # fmt: skip
+
+    def _kind_of_name(self) -> str:
+        return "-name" if "." in self.host else "-sname"
 
     def _environment(self) -> dict[str, str]:
         return {"ERL_EPMD_PORT": str(self.epmd.port), "ERL_EPMD_ADDRESS": ADDRESS, **self._env}
@@ -215,11 +217,25 @@ class Beam:
         if self._channel is not None:
             self._channel.close()
 
+    def remote_shell(self) -> str:
+        """The command that opens a shell on it. Its cookie is put into a file that only this user can read."""
+        home = tempfile.mkdtemp(prefix="pyerlnode_beam_")
+        cookie = os.open(os.path.join(home, ".erlang.cookie"), os.O_WRONLY | os.O_CREAT, 0o400)
+        with os.fdopen(cookie, "w") as file:
+            file.write(self.cookie)
+        kind = self._kind_of_name()
+        return f"HOME={home} ERL_EPMD_PORT={self.epmd_port} erl {kind} shell@{self.host} -hidden -remsh {self.name}"
+
     # --- names ---------------------------------------------------------------------------------------
     @property
     def node(self) -> Atom:
         """Its name as an atom, as pids carry it."""
         return A[self.name]
+
+    @property
+    def host(self) -> str:
+        """What stands behind the @ of its name."""
+        return self.name.partition("@")[2]
 
     @property
     def epmd_port(self) -> int:

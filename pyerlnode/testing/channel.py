@@ -85,8 +85,8 @@ class Channel:
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            os.close(self._read)
-            os.close(self._write)
+            waiting.close(self._read)
+            waiting.close(self._write)
 
     # --- the pipes -----------------------------------------------------------------------------------
     def _flush(self, mine: int) -> bool:

@@ -101,9 +101,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     supply = config.stash.get(_supply, None)
     if supply is not None and supply.settings.keep:
         for beam in supply.alive:
-            terminalreporter.write_line(
-                f"kept: {beam!r} (process {beam.os_pid}) at EPMD port {beam.epmd_port}, cookie {beam.cookie}"
-            )
+            terminalreporter.write_line(f"kept: {beam!r}, process {beam.os_pid}; a shell there: {beam.remote_shell()}")
 
 
 # --- the supply ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ and ``- KEY`` (it is not needed any more). `kill -9 PID` is carried out without 
 from __future__ import annotations
 
 import atexit
+import io
 import itertools
 import os
 import shlex
@@ -25,7 +26,7 @@ class Reaper:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._pipe = -1
+        self._pipe: io.FileIO | None = None
         self._owner = 0
         self._keys = itertools.count(1)
         self._lock = threading.Lock()
@@ -57,22 +58,26 @@ class Reaper:
         """End it; whatever is still on its list is carried out."""
         with self._lock:
             if self._process is not None and self._owner == os.getpid():
-                os.close(self._pipe)
+                assert self._pipe is not None
+                self._pipe.close()
                 self._process.wait(10)
                 self._process, self._owner = None, 0
 
     def _say(self, line: str) -> None:
-        os.write(self._pipe, line.encode() + b"\n")
+        assert self._pipe is not None
+        self._pipe.write(line.encode() + b"\n")
 
     def _start(self) -> None:
-        read, self._pipe = os.pipe()
+        read, write = os.pipe()
+        # Files, not numbers: in a program that gevent has patched, `os.close` waits for the next turn of the hub.
+        self._pipe = io.FileIO(write, "w")
         self._process = subprocess.Popen(  # noqa: S603 - this very file
             [sys.executable, "-I", "-S", os.path.abspath(__file__)],
             stdin=read,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the test run
         )
-        os.close(read)
+        io.FileIO(read).close()
         atexit.register(self.stop)
         self._owner = os.getpid()
 

@@ -1,0 +1,237 @@
+"""The plugin in runs of its own, with a BEAM: its fixtures, its report, and that a killed run leaves nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from pyerlnode import A
+from pyerlnode.testing import waiting
+from pyerlnode.testing.attach import AttachedBeam
+from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.waiting import wait_for
+
+ROOT = Path(__file__).parents[1]
+INSTALLED = any(entry.name == "pyerlnode" for entry in metadata.entry_points(group="pytest11"))
+LOAD = [] if INSTALLED else ["-p", "pyerlnode.testing.plugin"]
+
+
+class Run:
+    """pytest in a process of its own, with the BEAM that this run uses."""
+
+    def __init__(self, directory: Path, beam: Beam) -> None:
+        self.directory = directory
+        where = beam.launcher
+        self.beam = where.label if where.prefix or where.path else where.kind
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(directory)}
+
+    def start(self, source: str, *options: str, python: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        (self.directory / "test_it.py").write_text(source)
+        (self.directory / "pytest.ini").write_text("[pytest]\n")
+        words = [*python, "-m", "pytest"] if not python else [*python, "pytest"]
+        return subprocess.Popen(
+            [sys.executable, *words, *LOAD, "-p", "no:cacheprovider", "-p", "no:randomly", "-ra",
+             "--beam", self.beam, "--beam-required", *options],
+            cwd=self.directory, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def __call__(self, source: str, *options: str, python: tuple[str, ...] = ()) -> tuple[int, str]:
+        process = self.start(source, *options, python=python)
+        output, _ = process.communicate(timeout=60)
+        return process.returncode, output.decode()
+
+
+@pytest.fixture
+def run(tmp_path: Path, beam_session: Beam) -> Run:
+    return Run(tmp_path, beam_session)
+
+
+def test_all_fixtures_work_in_a_users_test(run: Run) -> None:
+    status, output = run("""
+from pyerlnode import A, GenServer, Reply
+
+class Echo(GenServer):
+    def handle_call(self, request, from_):
+        return Reply(request)
+
+def test_beam(beam):
+    assert beam.eval("1 + 1") == 2
+
+def test_erl_node(beam, erl_node):
+    erl_node.start(Echo, name="echo")
+    assert beam.eval("gen_server:call({echo, N}, hello)", N=A[erl_node.name]) is A.hello
+
+def test_cluster(cluster):
+    made = cluster(beams=2, nodes=2)
+    one, other = made.beams
+    assert set(one.nodes()) == {other.name, *(node.name for node in made.nodes)}
+    assert set(made.nodes[0].nodes()) == {one.name, other.name}
+
+def test_factory(beam_factory, tmp_path):
+    (tmp_path / "m.erl").write_text("-module(m). -export([f/0]). f() -> 42.")
+    beam = beam_factory(files=[tmp_path / "m.erl"], env={"COLOUR": "red"}, args=["-kernel", "net_ticktime", "7"])
+    assert beam.rpc("m", "f") == 42
+    assert beam.eval('{os:getenv("COLOUR"), net_kernel:get_net_ticktime()}') == (list(b"red"), 7)
+
+def test_the_next_one_is_clean(beam):
+    assert beam.nodes() == []
+""")
+    assert "5 passed" in output, output
+    assert status == 0
+
+
+def test_a_failed_test_shows_what_the_beam_said(run: Run) -> None:
+    status, output = run("""
+def test_quiet(beam):
+    beam.eval('io:format("said by another test~n")')
+
+def test_it(beam):
+    beam.eval('io:format("these words~n")')
+    assert False
+""")
+    assert status == 1
+    assert "these words" in output.partition("Output of <Beam")[2]
+    assert "said by another test" not in output
+
+
+def test_it_works_in_several_processes_at_once(run: Run) -> None:
+    status, output = run(
+        """
+import pytest
+@pytest.mark.parametrize("n", range(8))
+def test_it(beam, n):
+    assert beam.eval("N", N=n) == n
+""",
+        "-n",
+        "2",
+    )
+    assert "8 passed" in output, output
+    assert status == 0
+
+
+def test_it_works_under_a_patched_pytest(run: Run) -> None:
+    status, output = run(
+        """
+import gevent.monkey
+def test_it(beam, erl_node):
+    assert gevent.monkey.is_module_patched("socket")
+    assert erl_node.ping(beam.name)
+    assert beam.eval("1") == 1
+""",
+        python=("-m", "gevent.monkey", "--module"),
+    )
+    assert "1 passed" in output, output
+    assert status == 0
+
+
+def test_a_marker_that_the_beam_does_not_meet_skips_with_the_reason(run: Run) -> None:
+    status, output = run("""
+import pytest
+@pytest.mark.beam(otp=">=99")
+def test_new(beam): pass
+@pytest.mark.beam(otp=">=25")
+def test_old(beam): pass
+""")
+    assert "needs OTP >=99, this BEAM is" in output
+    assert "1 passed, 1 skipped" in output
+    assert status == 0
+
+
+# --- what is left of a run ---------------------------------------------------------------------------
+def programs(directory: Path) -> dict[int, str]:
+    """The programs on this machine that a run in `directory` has started: its TMPDIR is in their environment."""
+    mark = f"TMPDIR={directory}\0".encode()
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return {pid: command(pid) for pid in pids if mark in read(pid, "environ") and command(pid)}
+
+
+def command(pid: int) -> str:
+    """Its command line; empty for one that has ended and was not waited for."""
+    return read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")[:60]
+
+
+def read(pid: int, what: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:
+        return b""  # it has just ended
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "suspended"])
+def test_a_run_that_is_killed_leaves_no_beam_and_no_epmd(run: Run, tmp_path: Path, stopped: bool) -> None:
+    suspend = "other.suspend()" if stopped else ""
+    process = run.start(f"""
+def test_it(beam, beam_factory, tmp_path):
+    other = beam_factory(own_epmd=True)
+    {suspend}
+    open({str(tmp_path / "ready")!r}, "w").close()
+    beam.eval("receive never -> ok end", 60)
+""")
+    wait_for((tmp_path / "ready").exists, 20, "the run to be in its test")
+    assert sum("beam" in line for line in programs(tmp_path).values()) >= 2
+    assert sum("epmd" in line for line in programs(tmp_path).values()) >= 2
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not programs(tmp_path), 10, "the end of everything that it had started")
+
+
+def test_a_run_that_ends_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    run("def test_it(beam, beam_factory):\n    beam_factory(own_epmd=True).kill9()\n")
+    wait_for(lambda: not programs(tmp_path), 10, "the end of everything that it had started")
+
+
+def test_a_beam_that_is_kept_runs_on_and_the_report_says_where(run: Run, tmp_path: Path) -> None:
+    status, output = run("def test_it(beam):\n    pass\n", "--beam-keep")
+    assert status == 0
+    line = next(line for line in output.splitlines() if line.startswith("kept: "))
+    assert "a shell there: HOME=" in line
+    left = programs(tmp_path)
+    assert int(line.partition("process ")[2].partition(";")[0]) in left
+    assert any("epmd" in line for line in left.values())
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not programs(tmp_path), 10)
+
+
+# --- a BEAM of somebody else ---------------------------------------------------------------------------
+@pytest.fixture
+def attached(beam: Beam, monkeypatch: pytest.MonkeyPatch) -> Iterator[AttachedBeam]:
+    if beam.launcher.prefix:
+        monkeypatch.setattr("pyerlnode.testing.attach.launch.local", lambda: beam.launcher)
+    monkeypatch.setenv("PYERLNODE_BEAM_COOKIE", beam.cookie)
+    monkeypatch.setenv("ERL_EPMD_PORT", str(beam.epmd_port))
+    with AttachedBeam(beam.name) as found:
+        yield found
+
+
+def test_a_beam_that_was_there_obeys_and_is_left_as_it_was(
+    beam: Beam, attached: AttachedBeam, beam_factory: Callable[..., Beam]
+) -> None:
+    other = beam_factory(cookie=beam.cookie)
+    assert beam.eval("net_adm:ping(N)", N=other.node) is A.pong
+    assert attached.eval("{node(), X}", X=7) == (beam.node, 7)
+    assert attached.text("#{1 => a, 1.0 => b}") == "#{1 => a,1.0 => b}"
+    assert (attached.otp, attached.name) == (beam.otp, beam.name)
+    pid = attached.eval("spawn(fun() -> receive never -> ok end end)")
+    kept = beam.eval("spawn(fun() -> receive never -> ok end end)")
+    assert attached.clean() >= 1
+    assert beam.eval("[is_process_alive(P) || P <- Ps]", Ps=[pid, kept]) == [False, True]
+    assert other.name in beam.nodes()
+    with pytest.raises(ValueError, match="start one of your own with beam_factory"):
+        attached.kill9()
+    waiting.pause(0)
+
+
+# --- TLS -----------------------------------------------------------------------------------------------
+@pytest.mark.beam(tls=True)
+def test_beams_with_tls_reach_each_other(beam: Beam, beam_factory: Callable[..., Beam]) -> None:
+    one = beam_factory(tls=True, cookie=beam.cookie)
+    other = beam_factory(tls=True, cookie=beam.cookie)
+    assert one.eval("net_adm:ping(N)", N=other.node) is A.pong
+    assert one.tls is not None
+    assert one.tls.certfile.exists()
