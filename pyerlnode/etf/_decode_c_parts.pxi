@@ -228,11 +228,11 @@ cdef PyObject* read_reference(Reader* r, Py_ssize_t* pos) except NULL:
     else:
         need(r, pos[0], 4)
         creation = old_creation(r, pos[0] + 4)
-    if count > 5:
+    if not 1 <= count <= 5:
         refuse(r, f"a reference of {count} words")
     need(r, pos[0], 4 * count)
     p = r.data + pos[0]
-    if tag == NEW_REFERENCE and count and load32(p) >= 1 << 18:
+    if tag == NEW_REFERENCE and load32(p) >= 1 << 18:
         refuse(r, "a reference of the old form with a first word above 18 bits")
     words = new_tuple(count)
     set_slot(reference, REF_WORDS, words)

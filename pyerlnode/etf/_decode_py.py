@@ -347,7 +347,7 @@ class _Decoder:
         return Reference(node, self.old_creation(at, offset + 4), words), offset + 5
 
     def words(self, at: int, offset: int, count: int) -> tuple[tuple[int, ...], int]:
-        if count > 5:
+        if not 1 <= count <= 5:  # a map with a key of no words kills the emulator
             raise DecodeError(f"a reference of {count} words", at)
         return struct.unpack_from(f">{count}I", self.data, offset), offset + 4 * count
 

@@ -307,8 +307,8 @@ cdef int put_reference(Writer* w, PyObject* term) except -1:
         wrong_parts(term)
     words = <PyObject*>fixed
     count = tuple_size(words)
-    if count > 5:
-        raise EncodeError(f"a Reference of {count} words; it has at most 5")
+    if not 1 <= count <= 5:
+        raise EncodeError(f"a Reference of {count} words; it has 1 to 5")
     reserve(w, 3)
     w.data[w.used] = NEWER_REFERENCE
     store16(w.data + w.used + 1, <uint16_t>count)

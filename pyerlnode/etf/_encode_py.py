@@ -254,8 +254,8 @@ def _write_port(out: _Output, term: Port, _profile: Profile) -> None:
 
 def _write_reference(out: _Output, term: Reference, _profile: Profile) -> None:
     words = term.words
-    if len(words) > 5:
-        raise EncodeError(f"a Reference of {len(words)} words; it has at most 5")
+    if not 1 <= len(words) <= 5:  # a map with a key of no words kills the emulator that decodes it
+        raise EncodeError(f"a Reference of {len(words)} words; it has 1 to 5")
     tail = struct.pack(f">{len(words) + 1}I", term.creation, *words)
     out += (_pack_u16(tags.NEWER_REFERENCE, len(words)), term.node.wire, tail)
 

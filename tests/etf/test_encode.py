@@ -176,6 +176,7 @@ def test_a_registered_type_encodes_through_its_encoder(etf: ModuleType, monkeypa
         ([Pid(NODE, 1.5, 2, 3)], "[0]", "Pid that is made of wrong parts"),  # type: ignore[arg-type]
         ([Port(NODE, 1 << 64, 3)], "[0]", "Port that is made of wrong parts"),
         ([Reference(NODE, 1, (1,) * 6)], "[0]", "6 words"),
+        ([Reference(NODE, 1, ())], "[0]", "0 words"),
         ([Reference(NODE, 1, (A.a,))], "[0]", "Reference that is made of wrong parts"),  # type: ignore[arg-type]
         ([ExternalFun(A.m, A.f, 256)], "[0]", "256 arguments"),
     ],

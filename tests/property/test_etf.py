@@ -53,7 +53,7 @@ scalars = st.one_of(
     st.binary(max_size=20),
     pids,
     st.builds(Port, names, st.integers(0, 2**64 - 1), u32),
-    st.builds(Reference, names, u32, st.lists(u32, max_size=5).map(tuple)),
+    st.builds(Reference, names, u32, st.lists(u32, min_size=1, max_size=5).map(tuple)),
     st.builds(ExternalFun, names, names, st.integers(0, 255)),
     st.builds(Bitstring, st.binary(min_size=1, max_size=4), st.integers(1, 7)),
 )
