@@ -2,7 +2,7 @@
 
 A call monitors the server and sends ``{'$gen_call', {Pid, [alias|Ref]}, Request}``; `Ref` is the monitor's. The
 answer comes to the alias and wakes the caller directly; whatever the outcome, alias and monitor are gone when `call`
-returns, so a late answer is dropped and no DOWN is left over.
+returns, so a late answer is dropped and no DOWN is left over. Between processes of one node the tag is the wait itself.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from pyerlnode.otp.results import Ignore, Stop
 from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
 from pyerlnode.runtime.names import Global, Via, name_service
-from pyerlnode.runtime.process import ALIVE, Process, current, run_as
+from pyerlnode.runtime.process import Process, current, run_as
+from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.scheduler import ProcessKilled
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Message
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import ImproperList
+from pyerlnode.term.hooks import register_encoder
 from pyerlnode.term.pid import Pid, Reference
 
 CALL: Final = A["$gen_call"]
@@ -39,19 +41,74 @@ _ALIAS: Final = (A.alias,)
 DEFAULT_TIMEOUT: Final = 5.0
 
 
+class LocalCall(Waiter):
+    """A call to a process of this node. It is its own tag: the answer needs no table to find who waits.
+
+    Only when a server hands `from_` on to another node does it get an alias, by which that node can answer.
+    """
+
+    __slots__ = ("ref", "system")
+
+    def __init__(self, system: System) -> None:  # not super().__init__: made for every call
+        self.system = system
+        self.scheduler = system.scheduler
+        self.timers = system.timers
+        self.state = PENDING
+        self.resumable = False
+        self.ref: Reference | None = None
+        self.value = self.greenlet = self.timer = self.timeout = None
+
+    def alias(self) -> ImproperList:
+        """``[alias|Ref]``, for the wire."""
+        if self.ref is None:
+            self.ref = self.system.new_ref()
+            if self.state == PENDING:
+                self.system.aliases[self.ref.words] = self
+        return ImproperList(_ALIAS, self.ref)
+
+
+register_encoder(LocalCall, LocalCall.alias)
+
+
 def call(system: System, dest: Any, request: Any, timeout: float | None = DEFAULT_TIMEOUT, label: Any = CALL) -> Any:
     """Send `request` and wait for the answer, at most `timeout` seconds (None: for ever).
 
     Raises `NoProc`, `ServerExit`, `NodeDown`, `CallTimeout` (all of them `Exit`, with OTP's reason) and `EncodeError`.
     """
+    if type(dest) is Pid:
+        server = system.process(dest) if dest.node is system.node else None
+    else:
+        server = system.resolve(dest)[1]
+    if server is None:
+        return _call_away(system, dest, request, timeout, label)
+    caller = system.myself()
+    if server is caller:
+        raise Exit((A.calling_self, _mfa(dest, request, timeout)), "a process can not call itself")
+    waiter = LocalCall(system)
+    watchers = server.monitored_by
+    if watchers is None:
+        watchers = server.monitored_by = {}
+    watchers[waiter] = waiter
+    try:
+        server.deliver((label, (caller.pid, waiter), request))
+        state = waiter.wait(timeout)
+    finally:
+        watchers.pop(waiter, None)
+        if waiter.ref is not None:
+            system.aliases.pop(waiter.ref.words, None)
+    if state == REPLY:
+        return waiter.value
+    raise failure(state, waiter.value, dest, request, timeout)
+
+
+def _call_away(system: System, dest: Any, request: Any, timeout: float | None, label: Any) -> Any:
+    """A call to another node, or to nobody."""
     ref = system.new_ref()
     waiter = system.waiter(ref)
     handle = None
     try:
         caller = system.myself()
         handle = system.watch(waiter, ref, dest)
-        if handle is caller:
-            raise Exit((A.calling_self, _mfa(dest, request, timeout)), "a process can not call itself")
         if waiter.state == PENDING:
             system.send(dest, (label, (caller.pid, ImproperList(_ALIAS, ref)), request))
         state = waiter.wait(timeout)
@@ -109,6 +166,9 @@ def alias_of(tag: Any) -> Reference | None:
 def reply(system: System, from_: tuple[Any, Any], value: Any) -> None:
     """Answer the caller `from_` with `value`. To a caller that is gone, or no longer waits, it is dropped."""
     pid, tag = from_
+    if type(tag) is LocalCall:
+        tag.settle(REPLY, value)
+        return
     alias = alias_of(tag)
     node = pid.node if alias is None else alias.node
     if node is system.node:

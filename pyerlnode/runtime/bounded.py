@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.mailbox import REPLY, Waiter
-from pyerlnode.runtime.process import ALIVE, Process, current
+from pyerlnode.runtime.process import Process, current
+from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gevent import getcurrent
+from greenlet import greenlet
 
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.scheduler import Scheduler
 from pyerlnode.runtime.timer import Timers
+from pyerlnode.runtime.timer_core import Timer
+
+_switch = greenlet.switch
 
 PENDING: Final = 0
 REPLY: Final = 1
@@ -24,7 +28,7 @@ TIMEOUT: Final = 3
 class Waiter:
     """One outcome that a greenlet waits for: a reply, the end of the server, or the time-out."""
 
-    __slots__ = ("greenlet", "resumable", "scheduler", "state", "timers", "value")
+    __slots__ = ("greenlet", "resumable", "scheduler", "state", "timeout", "timer", "timers", "value")
 
     def __init__(self, scheduler: Scheduler, timers: Timers) -> None:
         self.scheduler = scheduler
@@ -33,6 +37,8 @@ class Waiter:
         self.value: Any = None
         self.greenlet: Any = None
         self.resumable = False
+        self.timer: Timer | None = None
+        self.timeout: float | None = None
 
     def settle(self, state: int, value: Any) -> None:
         """The outcome; only the first counts."""
@@ -54,16 +60,26 @@ class Waiter:
     def wait(self, timeout: float | None) -> int:
         """Park until there is an outcome; give its kind. `timeout` in seconds, None for ever."""
         if self.state == PENDING:
-            timer = None if timeout is None else self.timers.start(timeout, self.settle, TIMEOUT, None)
-            self.greenlet = getcurrent()
-            if self.greenlet is self.scheduler.hub:
+            self.greenlet = me = getcurrent()
+            scheduler = self.scheduler
+            hub = scheduler.hub
+            if me is hub:
                 raise UsageError("the hub can not wait: call from a greenlet or a process")
             self.resumable = True
+            if timeout is not None:
+                self.timeout = timeout
+                scheduler.arm_later(self)
             try:
                 while self.state == PENDING:
-                    self.scheduler.switch()
+                    _switch(hub)
             finally:
                 self.resumable = False
-                if timer is not None:
-                    timer.cancel()
+                if self.timer is not None:
+                    self.timer.cancel()
+                    self.timer = None
         return self.state
+
+    def arm(self) -> None:
+        """The turn in which the wait began is over: from now on a timer runs."""
+        if self.timeout is not None and self.timer is None and self.state == PENDING:
+            self.timer = self.timers.start(self.timeout, self.settle, TIMEOUT, None)

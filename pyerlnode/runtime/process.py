@@ -21,13 +21,12 @@ from greenlet import greenlet
 
 from pyerlnode.errors import Exit, NotAProcess
 from pyerlnode.runtime.mailbox_core import NOTHING, take
-from pyerlnode.runtime.process_core import DIE, MESSAGE, LinkEnd, exit2, link_exit
+from pyerlnode.runtime.process_core import ALIVE, DIE, MESSAGE, LinkEnd, exit2, link_exit
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.scheduler import ProcessKilled
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
-ALIVE: Final = object()
 FLOODED: Final = 10_000
 """Messages in a mailbox from which on system messages overtake the others."""
 

@@ -20,6 +20,9 @@ from typing import Any, Final
 
 from pyerlnode.term.atom import A
 
+ALIVE: Final = object()
+"""The exit reason of a process that has none."""
+
 IGNORE: Final = 0
 DIE: Final = 1
 MESSAGE: Final = 2

@@ -21,6 +21,8 @@ from typing import Any, Protocol
 from gevent import GreenletExit, get_hub, getcurrent
 from greenlet import greenlet
 
+from pyerlnode.runtime.process_core import ALIVE
+
 SLICE = 200
 """Messages that one process handles before the next ready process has its turn."""
 TURN = 0.01
@@ -48,9 +50,8 @@ class Runnable(Protocol):
     queue: deque[Any] | None
     handler: Any
     context: Any
+    exit_reason: Any
 
-    @property
-    def alive(self) -> bool: ...
     def crashed(self, error: BaseException) -> None: ...
 
 
@@ -80,7 +81,7 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
     def _slice(self, process: Runnable) -> None:
         """Let `process` handle its messages, at most `SLICE` of them."""
         queue = process.queue
-        if queue is None or not process.alive:
+        if queue is None or process.exit_reason is not ALIVE:
             return
         process.greenlet = self
         self.erl_process = process
@@ -91,7 +92,7 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
             while queue and left:
                 left -= 1
                 process.handler.handle(queue.popleft())  # looked up each time: `sys` may put another one in front
-                if not process.alive:
+                if process.exit_reason is not ALIVE:
                     return
         except ProcessKilled:
             return
@@ -123,12 +124,15 @@ class Scheduler:
         self.current: Worker | None = None
         self.turn_ends = 0.0
         self.stopping = False
+        self.unarmed: list[Any] = []
+        """Waits with a time-out that began in this turn; most are over before a timer would have been made."""
         self._scheduled: Any = None
+        self._draining = False
 
     def wake(self, item: Any) -> None:
         """Queue a process or a waiting call; `drain` will run in this turn of the loop."""
         self.ready.append(item)
-        if self._scheduled is None:
+        if self._scheduled is None and not self._draining:
             self._scheduled = self.loop.run_callback(self.drain)
 
     def in_hub(self) -> bool:
@@ -156,6 +160,7 @@ class Scheduler:
             self._scheduled = None
         ready = self.ready
         self.turn_ends = monotonic() + TURN
+        self._draining = True
         try:
             while ready:
                 target = ready[0].greenlet
@@ -170,8 +175,23 @@ class Scheduler:
                     break
         finally:
             self.current = None
+            self._draining = False
             if ready and self._scheduled is None:
                 self._scheduled = self.loop.run_callback(self.drain)
+            if self.unarmed:
+                self._arm()
+
+    def arm_later(self, wait: Any) -> None:
+        """Call ``wait.arm()`` at the end of this turn, if it still waits then."""
+        self.unarmed.append(wait)
+        if self._scheduled is None and not self._draining:
+            self._scheduled = self.loop.run_callback(self.drain)
+
+    def _arm(self) -> None:
+        unarmed, self.unarmed = self.unarmed, []
+        for wait in unarmed:
+            if wait.resumable:
+                wait.arm()
 
     def close(self) -> None:
         """End the idle workers; one that is inside a callback ends when that returns."""

@@ -19,8 +19,8 @@ from pyerlnode.runtime.bounded import BoundedProcess, MailboxLimit
 from pyerlnode.runtime.info import report_crash
 from pyerlnode.runtime.mailbox import DOWN, Waiter
 from pyerlnode.runtime.names import Global, LocalNames, NameService, Via, whereis_name
-from pyerlnode.runtime.process import ALIVE, Process, adopt, context_now, current
-from pyerlnode.runtime.process_core import LinkEnd
+from pyerlnode.runtime.process import Process, adopt, context_now, current
+from pyerlnode.runtime.process_core import ALIVE, LinkEnd
 from pyerlnode.runtime.registry import Registry, as_name
 from pyerlnode.runtime.router import RemoteNode, Route
 from pyerlnode.runtime.scheduler import Scheduler
