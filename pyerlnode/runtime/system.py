@@ -245,7 +245,7 @@ class System:
             pid = whereis_name(self, dest)
             return (self.node, None, dest.name) if pid is None else (pid.node, self.process(pid), pid)
         name, node = self.split_name(dest)
-        return node, self.registry.names.get(name), name
+        return node, self.registry.names.get(name) if node is self.node else None, name
 
     def to_alias(self, alias: Reference, message: Any) -> None:
         """A message to an alias of this node: wakes the call that waits for it; to a dead alias it is dropped."""
