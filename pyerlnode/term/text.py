@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import Atom
+from pyerlnode.term.text_algebra import layout
 from pyerlnode.term.text_elixir import parse_elixir
 from pyerlnode.term.text_inspect import Inspector
 from pyerlnode.term.text_layout import pretty
@@ -29,6 +30,9 @@ from pyerlnode.term.text_parse import consult, parse_erlang
 from pyerlnode.term.text_print import Printer
 
 Style = Literal["erlang", "elixir"]
+
+MAX_LAYOUT_NESTING = 500
+"""A term of more levels prints on one line: indenting it would take room by the square of its nesting."""
 
 __all__ = ["consult", "format_term", "parse_term"]
 
@@ -65,9 +69,12 @@ def format_term(
     if style == "erlang":
         depth = -1 if limit is None else limit
         printer = Printer(charset=charset, unicode=unicode, depth=depth, sort_maps=sort_maps, node=node)
-        return pretty(printer.tree(term), width)
+        root = printer.tree(term)
+        return pretty(root, width if printer.deepest <= MAX_LAYOUT_NESTING else 0)
     if style == "elixir":
-        return Inspector(limit=limit, sort_maps=sort_maps, node=node).text(term, width)
+        inspector = Inspector(limit=limit, sort_maps=sort_maps, node=node)
+        doc = inspector.doc(term)
+        return layout(doc, width if inspector.deepest <= MAX_LAYOUT_NESTING else 0)
     raise UsageError(f"the style of a text is 'erlang' or 'elixir', not {style!r}")
 
 

@@ -23,13 +23,14 @@ from pyerlnode.term.text_parse import Open, Reader, Token, atom, expected, float
 _SPACE = re.compile(r"(?:\s|#(?!(?:PID|Reference|Port|Function)<)[^\n]*)*")
 _WORD = r"[^\W\d]\w*(?:@\w*)*[?!]?"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
+_OPERATOR = r"%\{\}|\{\}|<<>>|[-+*/=!<>&|^@.~\\%]+"
 _TOKEN = re.compile(
     rf"""
-    (?P<key>(?:{_WORD}|{_QUOTED}):(?=\s))
+    (?P<key>(?:{_WORD}|{_QUOTED}|{_OPERATOR}):(?=\s))
   | (?P<based>0x[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0o[0-7]+|0b[01]+)
   | (?P<float>\d+(?:_\d+)*\.\d+(?:_\d+)*(?:[eE][+-]?\d+)?)
   | (?P<integer>\d+(?:_\d+)*)
-  | (?P<atom>:(?:{_WORD}|{_QUOTED}|%{{}}|{{}}|<<>>|\.\.\.|[-+*/=!<>&|^@.~\\%]+))
+  | (?P<atom>:(?:{_WORD}|{_QUOTED}|{_OPERATOR}))
   | (?P<alias>[A-Z]\w*(?:\.[A-Z]\w*)*)
   | (?P<string>{_QUOTED})
   | (?P<charlist>~c{_QUOTED}|'(?:[^'\\]|\\.)*')
@@ -47,7 +48,10 @@ _LITERALS = {"nil": "nil", "true": "true", "false": "false"}
 
 
 def unescape(text: str, start: int) -> str:
-    """The characters that `text`, which began at `start` of the whole, stands for."""
+    r"""The characters that `text`, which began at `start` of the whole, stands for.
+
+    A byte above 127 (``\xE9``) is a lone surrogate there, as of Python's "surrogateescape".
+    """
     if re.search(r"(?<!\\)#\{", text):
         raise TermSyntaxError("interpolation is code, not a term", start)
 
@@ -55,6 +59,8 @@ def unescape(text: str, start: int) -> str:
         *codes, newline, plain = found.groups()
         if newline:
             return ""
+        if codes[0] and int(codes[0], 16) > 127:
+            return chr(0xDC00 + int(codes[0], 16))
         code = next((int(code, 16) for code in codes if code), None)
         if code is None:
             code = _NAMED.get(plain, ord(plain))
@@ -65,10 +71,17 @@ def unescape(text: str, start: int) -> str:
     return _ESCAPE.sub(character, text) if "\\" in text else text
 
 
-def _content(text: str, start: int) -> str:
+def _binary(text: str, start: int) -> bytes:
     """What stands between the first quote of `text` and its last character."""
     at = min(found for found in (text.find('"'), text.find("'")) if found >= 0)
-    return unescape(text[at + 1 : -1], start + at + 1)
+    return unescape(text[at + 1 : -1], start + at + 1).encode("utf-8", "surrogateescape")
+
+
+def _content(text: str, start: int) -> str:
+    try:
+        return _binary(text, start).decode()
+    except UnicodeDecodeError:
+        raise TermSyntaxError("bytes that are no UTF-8", start) from None
 
 
 def _name(text: str, start: int) -> Any:
@@ -91,7 +104,7 @@ _READ: dict[str, Callable[[str, int], Token]] = {
     "alias": lambda text, start: Token(
         "alias", atom(text if text.startswith("Elixir.") or text == "Elixir" else "Elixir." + text, start), start
     ),
-    "string": lambda text, start: Token("string", _content(text, start), start),
+    "string": lambda text, start: Token("string", _binary(text, start), start),
     "charlist": lambda text, start: Token("value", list(map(ord, _content(text, start))), start),
     "char": lambda text, start: Token("value", ord(unescape(text[1:], start + 1)), start),
     "word": _word,
@@ -146,7 +159,7 @@ class ElixirReader(Reader):
         if kind in ("value", "alias"):
             return (self.range(value) if type(value) is int else value,)
         if kind == "string":
-            return (value.encode(),)
+            return (value,)
         if kind == "mark":
             if value in "[{":
                 return self.opened(_Open("list" if value == "[" else "tuple", "]" if value == "[" else "}", start))
@@ -242,7 +255,8 @@ class ElixirReader(Reader):
         arity = self.next()
         if type(arity.value) is not int or not 0 <= arity.value <= 255:
             raise expected("an arity of 0..255", arity)
-        return ExternalFun(token.value, Atom(str(name.value)), arity.value)
+        function = name.value.decode(errors="replace") if name.kind == "string" else str(name.value)
+        return ExternalFun(token.value, Atom(function), arity.value)
 
     def binary(self) -> Any:
         segments: list[Segment] = []
@@ -279,8 +293,8 @@ class ElixirReader(Reader):
                     raise expected("a size or a type", part)
                 if not self.accept("-"):
                     break
-        if token.kind == "string" and not types:
-            types.append("utf8")
+        if token.kind == "string":
+            value = value.decode("latin-1" if not types else "utf-8", "surrogateescape")  # its bytes, or its characters
         return Segment(value, size, tuple(types), token.start)
 
 

@@ -6,7 +6,8 @@ Reference: Elixir's Inspect protocol, 1.14 to 1.18 (charlists as the newer ones:
   a keyword list, and a map with such keys prints like one.
 - A struct prints as ``%Module{…}`` with all its fields in the order it has; only its own node knows whether
   that is how it would print there. Ranges, sets and ISO dates and times have their short forms.
-- `limit` counts elements: each container goes on with what its place in the outer one has left.
+- `limit` counts elements: each container goes on with what its place in the outer one has left (Elixir 1.19 and
+  later count otherwise, and break some lines otherwise too).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pyerlnode.term.containers import Bitstring, ImproperList, NativeRecord, Str
 from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.order import sort_key, spread
 from pyerlnode.term.pid import Pid, Port, Reference
-from pyerlnode.term.text_algebra import Break, Cat, Doc, Group, Nest, layout
+from pyerlnode.term.text_algebra import Break, Cat, Doc, Group, Nest
 from pyerlnode.term.text_print import format_float, format_integer
 from pyerlnode.term.view import ATOMS, LISTS, MAPS, atom_of, core, pairs_of
 
@@ -35,7 +36,8 @@ _OPERATORS = frozenset(
 _ALIAS = re.compile(r"Elixir(\.[A-Z][A-Za-z0-9_]*)*\Z")
 _CHARLIST = frozenset((*range(32, 127), 7, 8, 9, 10, 11, 12, 13, 27, 127))
 _PRINTABLE = re.compile(r"[\x07-\x0d\x1b\x20-\x7f\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*\Z")
-_ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\\\"]|#\{")
+_HIDDEN = r"\xa0\u034f\u061c\u2000-\u200f\u2028-\u202e\u205f-\u2064\u2066-\u2069\ufeff\ufff9-\ufffc"
+_ESCAPE = re.compile(rf"[\x00-\x1f\x7f-\x9f{_HIDDEN}\\\"]|#\{{")
 _NAMED = {
     "\0": "\\0", "\a": "\\a", "\b": "\\b", "\x7f": "\\d", "\x1b": "\\e", "\f": "\\f", "\n": "\\n", "\r": "\\r",
     "\t": "\\t", "\v": "\\v", "\\": "\\\\", '"': '\\"', "#{": "\\#{",
@@ -50,7 +52,7 @@ def escaped(text: str) -> str:
         if named is not None:
             return named
         code = ord(found[0])
-        return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}"
+        return f"\\x{code:02X}" if code < 0x80 else f"\\u{code:04X}"
 
     return _ESCAPE.sub(escape, text)
 
@@ -137,16 +139,13 @@ _DOTS = object()
 class Inspector:
     """How to inspect: `limit` elements (`None`: all), maps in their own order or sorted, which node is local."""
 
-    __slots__ = ("limit", "node", "sort_maps")
+    __slots__ = ("deepest", "limit", "node", "sort_maps")
 
     def __init__(self, *, limit: int | None = None, sort_maps: bool = False, node: Atom | None = None) -> None:
         self.limit = limit
         self.sort_maps = sort_maps
         self.node = node
-
-    def text(self, term: Any, width: int) -> str:
-        """`term` in lines of `width` bytes; 0 puts it on one line. Raises `EncodeError` for what is no term."""
-        return layout(self.doc(term), width)
+        self.deepest = 0  # levels that the last document had
 
     def doc(self, term: Any) -> Doc:
         """`term` as a document, built without recursion."""
@@ -155,6 +154,7 @@ class Inspector:
         while True:
             if isinstance(made, _Container):
                 open_.append((before, made))
+                self.deepest = max(self.deepest, len(open_))
             elif not open_:
                 return made
             else:
@@ -190,8 +190,8 @@ class Inspector:
     def _list(self, term: Any, limit: int | None) -> Doc | _Container:
         items, tail = spread(term)
         if tail != [] or type(tail) is not list:
-            made = _Container("[", "]", _limited((*items, tail), limit))
-            made.improper = True
+            made = _Container("[", "]", iter(()))
+            made.todo = _improper(made, items, tail, limit)
             return made
         if not items:
             return "[]"
@@ -276,6 +276,17 @@ def _limited(items: Any, limit: int | None) -> Iterator[tuple[str, Any, int | No
             return
         limit = None if limit is None else limit - 1
         yield "", item, limit
+
+
+def _improper(made: _Container, items: Any, tail: Any, limit: int | None) -> Iterator[tuple[str, Any, int | None]]:
+    """The last element and the tail share one place of the limit."""
+    for found in _limited(items, limit):
+        yield found
+        limit = found[2]
+        if found[1] is _DOTS:
+            return
+    made.improper = True
+    yield "", tail, limit
 
 
 def _keyword(pairs: Any, limit: int | None) -> Iterator[tuple[str, Any, int | None]]:

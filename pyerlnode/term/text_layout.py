@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyerlnode.term.text_print import BIN, CLOSING, LIST, MAP, OPENING, PAIR, TEXT, TUPLE, Node, write
+from pyerlnode.term.text_print import BIN, CLOSING, FIELD, LIST, MAP, OPENING, RECORD, TEXT, TUPLE, Node, write
 
 _Task = tuple[Callable[..., None], tuple[object, ...]]
 DOTS = "..."
@@ -81,10 +81,13 @@ class _Walk:
         if node.kind is BIN:
             self.binary(node, column + 2, margin + 2, after, used)
             return
-        self.emit(OPENING[node.kind])
+        self.emit(node.text + OPENING[node.kind])
         closing = (self.emit, (CLOSING[node.kind],))
         if node.kind is MAP:
             self.then((self.pairs, (node, column + 2, margin + 2, after, used + 1)), closing)
+        elif node.kind is RECORD:
+            named = len(node.text) + 1
+            self.then((self.record, (node, column, margin, after, used + named)), closing)
         elif node.kind is TUPLE and node.tagged:
             self.then((self.tagged, (node, column, margin, after, used + 1)), closing)
         else:
@@ -169,6 +172,23 @@ class _Walk:
             self.emit(f"{bar}\n{' ' * margin}")
             self.node(tail, column if self.trial else start, margin, after + 1, 0)
 
+    def record(self, node: Node, column: int, margin: int, after: int, used: int) -> None:
+        """The fields of a record, under the first or, when its name is long, under the name."""
+        if not node.items:
+            return
+        column, margin, used = self.under_name(len(node.text) + 1, column, margin, used)
+        width = self.pair(node, 0, column, margin, after, used)
+        self.then((self.more_pairs, (node, 1, column, column + width, margin, after, used + width)))
+        self.swap()
+
+    def under_name(self, named: int, column: int, margin: int, used: int) -> tuple[int, int, int]:
+        broken = 0 < self.indent < named
+        by = self.indent if broken else named
+        self.check(self.most + column + by <= self.columns or column + by <= self.columns // 2)
+        if broken:
+            self.emit("\n" + " " * (margin + by))
+        return column + by, margin + by, 0 if broken else used
+
     def pairs(self, node: Node, column: int, margin: int, after: int, used: int) -> None:
         if self.trial:
             used += 1
@@ -205,6 +225,9 @@ class _Walk:
         return self.columns
 
     def broken_pair(self, pair: Node, column: int, margin: int, after: int, used: int) -> None:
+        if pair.kind is FIELD:
+            self.broken_field(pair, column, margin, after, used)
+            return
         key, value = pair.items
         indent = self.indent if self.indent > 0 else 4
         self.then(
@@ -212,6 +235,12 @@ class _Walk:
             (self.emit, (" =>\n" + " " * (margin + indent),)),
             (self.node, (value, column + indent, margin + indent, after, 0)),
         )
+
+    def broken_field(self, field: Node, column: int, margin: int, after: int, used: int) -> None:
+        named = len(field.text) + 3
+        self.emit(field.text + (" =" if 0 < self.indent < named else " = "))
+        column, margin, used = self.under_name(named, column, margin, used + named)
+        self.then((self.node, (field.items[0], column, margin, after, used)))
 
     def binary(self, node: Node, column: int, margin: int, after: int, used: int) -> None:
         """The segments of a binary, as many on each line as there is room for; at least eight characters."""
@@ -232,4 +261,4 @@ class _Walk:
 
 
 def _leaves(pair: Node) -> bool:
-    return pair.kind is PAIR and all(item.kind is TEXT for item in pair.items)
+    return all(item.kind is TEXT for item in pair.items)

@@ -20,21 +20,21 @@ from decimal import Decimal
 from typing import Any
 
 from pyerlnode.term.atom import Atom
-from pyerlnode.term.containers import Bitstring, ImproperList
+from pyerlnode.term.containers import Bitstring, ImproperList, NativeRecord
 from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.order import sort_key
 from pyerlnode.term.pid import Pid, Port, Reference
 from pyerlnode.term.text_chars import erlang_atom, is_printable, printable_prefix, quoted, text_width
 from pyerlnode.term.view import ATOMS, LISTS, MAPS, atom_of, core, pairs_of
 
-TEXT, BIN, LIST, TUPLE, MAP, PAIR = "text", "bin", "list", "tuple", "map", "pair"
-OPENING = {LIST: "[", TUPLE: "{", MAP: "#{", PAIR: ""}
-CLOSING = {LIST: "]", TUPLE: "}", MAP: "}", PAIR: ""}
-_BRACKETS = {LIST: 2, TUPLE: 2, MAP: 3, PAIR: 0}
+TEXT, BIN, LIST, TUPLE, MAP, PAIR, RECORD, FIELD = "text", "bin", "list", "tuple", "map", "pair", "record", "field"
+OPENING = {LIST: "[", TUPLE: "{", MAP: "#{", PAIR: "", RECORD: "{", FIELD: " = "}
+CLOSING = {LIST: "]", TUPLE: "}", MAP: "}", PAIR: "", RECORD: "}", FIELD: ""}
+_BRACKETS = {LIST: 2, TUPLE: 2, MAP: 3, PAIR: 4, RECORD: 2, FIELD: 3}
 
 
 class Node:
-    """A printed term: its `text`, or its `items`; `size` is what it takes on one line."""
+    """A printed term: its `text` (of a record and a field: the name) or its `items`; `size` on one line."""
 
     __slots__ = ("items", "kind", "size", "tagged", "tail", "text")
 
@@ -49,12 +49,10 @@ class Node:
 
     def close(self) -> None:
         """All items are there: count the characters, with brackets, separators and the tail."""
-        inner = sum([item.size for item in self.items])
-        if self.kind is PAIR:
-            self.size = inner + 4
-            return
         count = len(self.items) + (self.tail is not None)
-        self.size = _BRACKETS[self.kind] + inner + (self.tail.size if self.tail else 0) + max(count - 1, 0)
+        self.size += _BRACKETS[self.kind] + sum([item.size for item in self.items])
+        if self.kind is not PAIR:
+            self.size += (self.tail.size if self.tail else 0) + max(count - 1, 0)
 
 
 class Printer:
@@ -63,7 +61,7 @@ class Printer:
     Pids, ports and references of `node` print as local ones (``<0.1.2>``), others with their node's name.
     """
 
-    __slots__ = ("charset", "depth", "node", "sort_maps", "unicode")
+    __slots__ = ("charset", "deepest", "depth", "node", "sort_maps", "unicode")
 
     def __init__(
         self,
@@ -79,6 +77,7 @@ class Printer:
         self.depth = depth
         self.sort_maps = sort_maps
         self.node = node
+        self.deepest = 0  # levels that the last tree had
 
     def tree(self, term: Any) -> Node:
         """`term` as nodes, built without recursion."""
@@ -93,6 +92,7 @@ class Printer:
                 open_[-1][0].items.append(made)
             else:
                 open_.append(made)
+                self.deepest = max(self.deepest, len(open_))
             node, rest = open_[-1]
             following = next(rest, None)
             while following is None:
@@ -109,6 +109,8 @@ class Printer:
         """A finished node, or one to be filled with what the iterator gives (terms and their depths)."""
         if type(term) is _Pair:
             return Node(PAIR), iter(((term.key, depth), (term.value, depth)))
+        if type(term) is _Field:
+            return Node(FIELD, term.name), iter(((term.value, depth),))
         term = core(term)
         kind = type(term)
         leaf = _LEAVES.get(kind)
@@ -120,6 +122,8 @@ class Printer:
             return self._list(term, depth)
         if kind in MAPS:
             return self._map(term, depth)
+        if kind is NativeRecord:
+            return self._record(term, depth)
         return self._binary(term, depth)
 
     @staticmethod
@@ -174,6 +178,17 @@ class Printer:
             pairs.sort(key=lambda pair: sort_key(pair[0], exact=True))
         node = Node(MAP)
         return node, self._pairs(node, pairs, depth)
+
+    def _record(self, term: NativeRecord, depth: int) -> Node | tuple[Node, Iterator[tuple[Any, int]]]:
+        """As OTP 29 prints its native records."""
+        module, name, *names = (
+            erlang_atom(atom.name, unicode=self.unicode) for atom in (term.module, term.name, *term.names)
+        )
+        if depth == 1:
+            return Node(TEXT, f"#{module}:{name}{{...}}")
+        node = Node(RECORD, f"#{module}:{name}")
+        fields = [_Field(field, value) for field, value in zip(names, term.values, strict=True)]
+        return node, self._elements(node, fields, depth - 1)
 
     @staticmethod
     def _pairs(node: Node, pairs: list[tuple[Any, Any]], depth: int) -> Iterator[tuple[Any, int]]:
@@ -244,6 +259,14 @@ class _Pair:
 
     def __init__(self, key: Any, value: Any) -> None:
         self.key = key
+        self.value = value
+
+
+class _Field:
+    __slots__ = ("name", "value")
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name = name
         self.value = value
 
 
@@ -328,7 +351,7 @@ def write(root: Node) -> str:
         elif node.kind is TEXT or node.kind is BIN:
             out.append(node.text)
         else:
-            out.append(OPENING[node.kind])
+            out.append(node.text + OPENING[node.kind])
             todo.append(CLOSING[node.kind])
             todo.extend(reversed(_separated(node)))
     return "".join(out)

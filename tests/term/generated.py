@@ -9,26 +9,16 @@ from pyerlnode.term import A, Atom, Bitstring, ExternalFun, ImproperList, Pid, P
 from pyerlnode.term.text_parse import make_map
 
 NAMES = [
-    "ok", "error", "a", "undefined", "true", "false", "nil", "Elixir.MyApp.User", "", "A", "é", "ß", "日本", "with space",
-    "it's", 'a"b', "a\\b", "a\nb", "fun", "when", "a@b", "_x", "1a", "a1_B@", "\x7f", "÷", "ÿ", "×", "#{}", "a\u2028b",
+    "ok", "error", "a", "undefined", "true", "false", "nil", "Elixir.MyApp.User", "", "A", "é", "ß", "日本",
+    "with space", "it's", 'a"b', "a\\b", "a\nb", "fun", "when", "a@b", "_x", "1a", "a1_B@", "\x7f", "÷", "ÿ", "×",
+    "#{}", "a\u2028b",
     "long_name_of_an_atom_that_takes_its_room", "#{x", "+", "::", "a?", "b!", "Abc", "not", "in",
 ]  # fmt: skip
 NODES = [Atom("a@h"), Atom("b@h"), Atom("nonode@nohost")]
 TEXTS = [
-    "",
-    "a",
-    "hello world",
-    "tab\tand\nline",
-    'quote " and \\',
-    "é",
-    "日本語",
-    "a\x00b",
-    "\x1b[0m",
-    "x" * 90,
-    "#{a}",
-    "\u00a0",
-    "\x80",
-]
+    "", "a", "hello world", "tab\tand\nline", 'quote " and \\', "é", "日本語", "a\x00b", "\x1b[0m", "x" * 90, "#{a}",
+    "\u00a0", "\x80",
+]  # fmt: skip
 
 
 def atom(rng: random.Random) -> Any:
@@ -114,7 +104,7 @@ def term(rng: random.Random, depth: int = 4, identifiers: bool = False) -> Any:
     if kind == 4:
         return make_map([(atom(rng), value) for value in items()], 0)
     if kind == 5:
-        return ImproperList(tuple([*items(3), atom(rng)]), rng.choice(LEAVES)(rng))
+        return ImproperList((*items(3), atom(rng)), rng.choice(LEAVES)(rng))
     if kind == 6:
         return [integer(rng) for _ in range(rng.randrange(60))]
     return items(12)
