@@ -349,7 +349,9 @@ class Supervisor(Overseer):
         if self._pool is None:
             child = self._state.children.get(id)
             return None if child is None else child.spec
-        known = isinstance(id, Pid) and (id in self._pool.children or not self._is_alive(id))
+        known = (
+            isinstance(id, Pid) and (id in self._pool.children or not self._is_alive(id))
+        ) or id == self._template.id
         return self._template if known else None
 
     # --- from Python ---------------------------------------------------------------------------
