@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
 from pyerlnode.dist import node_name
 from pyerlnode.dist.epmd import HIDDEN_NODE, NORMAL_NODE, NodeEntry
-from pyerlnode.dist.flags import HIDDEN_FLAGS, VISIBLE_FLAGS
+from pyerlnode.dist.flags import HIDDEN_FLAGS, VISIBLE_FLAGS, DistFlags
+from pyerlnode.dist.handshake import OwnIdentity
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
@@ -30,6 +32,7 @@ from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.peer import Peer
 from pyerlnode.kernel.rex import Rex
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
+from pyerlnode.net import connector, tcp
 from pyerlnode.net.epmd_client import Epmd, EpmdService, Mode, Registration, find_or_start_epmd
 from pyerlnode.net.epmd_server import addresses_for
 from pyerlnode.net.listener import Listener
@@ -44,6 +47,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def unique_name(host: str = "127.0.0.1") -> str:
     """A name that no other node has: for scripts and tools that nobody needs to find."""
     return f"py_{os.getpid()}_{secrets.token_hex(3)}@{host}"
+
+
+def _own_host(peer: node_name.NodeName) -> str:
+    """The host part to go with when `peer` is to give the rest: loopback for a peer there, else this machine's."""
+    if tcp.is_loopback(peer.host):
+        return peer.host
+    return socket.getfqdn() if peer.is_long else socket.gethostname().partition(".")[0]
 
 
 class Node(Local):
@@ -61,6 +71,8 @@ class Node(Local):
         ports: the port, or a range of ports, to listen at; any unless given.
         allow: names of the only nodes that may connect.
         setup_time: seconds for each step of a connection. `ticktime`: OTP's net_ticktime, in seconds.
+        ask_name_of: have no name of its own, but take the one that this peer gives: no EPMD knows the node, nobody can
+            dial it, and the name is gone with the connection to that peer. `name` may be ``undefined@host``.
         tls: speak TLS with all peers: an `ssl_dist_optfile`, or its options as a mapping (`net.tls_options`).
     """
 
@@ -80,12 +92,16 @@ class Node(Local):
         allow: Collection[str] | None = None,
         setup_time: float = 7.0,
         ticktime: float = 60.0,
+        ask_name_of: str | None = None,
         tls: Tls | str | os.PathLike[str] | Mapping[str, Any] | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if not setup_time > 0 or not ticktime > 0:
             raise UsageError("setup_time and ticktime are seconds, more than 0")
-        self._name = node_name.parse(unique_name() if name is None else name)
+        self._ask_name_of = None if ask_name_of is None else node_name.parse_peer(ask_name_of)
+        if name is None:
+            name = unique_name() if self._ask_name_of is None else f"undefined@{_own_host(self._ask_name_of)}"
+        self._name = node_name.parse(name)
         self._cookie = cookie_files.find_cookie(cookie, cookie_file)
         self._cookies = {peer: cookie_files.check(c, f"the cookie for {peer}") for peer, c in (cookies or {}).items()}
         self._flags = HIDDEN_FLAGS if hidden else VISIBLE_FLAGS
@@ -101,7 +117,7 @@ class Node(Local):
         self._limits = limits
         self._tls = None if tls is None else Tls.of(tls)
         self.exports = Exports()
-        self._parts: tuple[System, NetKernel, Listener, EpmdService, Registration | None] | None = None
+        self._parts: tuple[System, NetKernel, Listener | None, EpmdService, Registration | None] | None = None
 
     # --- life ----------------------------------------------------------------------------------
     def open(self) -> Node:
@@ -113,6 +129,8 @@ class Node(Local):
         """
         if self._parts is not None:
             raise UsageError(f"{self.name} is open already")
+        if self._ask_name_of is not None:
+            return self._open_borrowing(str(self._ask_name_of))
         listener = Listener(self._listen, self._ports, limits=self._limits, setup_time=self._setup_time)
         service = registration = None
         try:
@@ -131,9 +149,26 @@ class Node(Local):
         self._parts = self._assemble(creation, listener, service, registration)
         return self
 
+    def _open_borrowing(self, lender: str) -> Node:
+        """As a node without a name, which `lender` gives one."""
+        asking = OwnIdentity(f"undefined@{self._name.host}", 0, self._flags | DistFlags.NAME_ME)
+        transport, peer, leftover = connector.connect(
+            lender,
+            own=asking,
+            cookie=self._cookies.get(lender, self._cookie),
+            epmd=self._epmd if self._addresses is None else self._addresses,
+            setup_time=self._setup_time,
+            tls=None if self._tls is None else self._tls.client,
+        )
+        self._name = node_name.parse_peer(peer.own_name)
+        service = find_or_start_epmd("none", self._epmd)
+        self._parts = self._assemble(peer.own_creation, None, service, None)
+        self.kernel.borrowed_name(transport, peer, leftover)
+        return self
+
     def _assemble(
-        self, creation: int, listener: Listener, service: EpmdService, registration: Registration | None
-    ) -> tuple[System, NetKernel, Listener, EpmdService, Registration | None]:
+        self, creation: int, listener: Listener | None, service: EpmdService, registration: Registration | None
+    ) -> tuple[System, NetKernel, Listener | None, EpmdService, Registration | None]:
         system = System(self.name, creation)
         system.exported = self.exports.find
         where = self._epmd if self._addresses is None else self._addresses
@@ -152,16 +187,22 @@ class Node(Local):
         server = erpc.SpawnServer(system, self.exports)
         gen_server.start(system, NetKernelServer, name="net_kernel")
         gen_server.start(system, Rex, (server,), name="rex")
-        listener.start(kernel.reception())
+        if listener is not None:
+            listener.start(kernel.reception())
         return system, kernel, listener, service, registration
 
-    def stop(self) -> None:
-        """End every process, close every connection, give the name back. May be called twice."""
+    def stop(self, timeout: float = 5.0) -> StopReport:
+        """End every process, close every connection, give the name back. May be called twice.
+
+        Processes are asked first, and have `timeout` seconds; the report tells which had not ended by then.
+        """
         if self._parts is None:
-            return
+            return StopReport(0, 0.0)
         system, kernel, listener, service, registration = self._parts
         self._parts = None
-        listener.stop()
+        if listener is not None:
+            listener.stop()
+        report = system.shut_down(timeout, self._services)
         system.stop()
         kernel.stop()
         if registration is not None:
@@ -193,14 +234,15 @@ class Node(Local):
 
     @property
     def port(self) -> int:
-        """The port at which peers reach this node."""
-        return self._open()[2].port
+        """The port at which peers reach this node; 0 for one that borrows its name, which nobody can dial."""
+        listener = self._open()[2]
+        return 0 if listener is None else listener.port
 
     @property
     def creation(self) -> int:
         return self.system.creation
 
-    def _open(self) -> tuple[System, NetKernel, Listener, EpmdService, Registration | None]:
+    def _open(self) -> tuple[System, NetKernel, Listener | None, EpmdService, Registration | None]:
         if self._parts is None:
             raise UsageError(f"{self.name} is not open: use `with Node(…) as node:` or node.open()")
         return self._parts

@@ -26,6 +26,7 @@ from pyerlnode.dist.handshake import OwnIdentity, PeerInfo, Status, simultaneous
 from pyerlnode.dist.node_name import check_style, parse, parse_peer
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import BadName, ConnectError, HandshakeError, PyerlnodeError
+from pyerlnode.kernel.given_names import GivenNames
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector
 from pyerlnode.net.connection import Connection
@@ -97,6 +98,9 @@ class NetKernel:
         self._accepting: set[str] = set()
         self._subscribers: dict[Process, bool] = {}
         self._node_monitors: dict[Atom, list[Process]] = {}
+        self._given = GivenNames()
+        self._lender: Atom | None = None
+        self._name_is_lost = False
         system.connector = self.connect
 
     def reception(self) -> Reception:
@@ -106,6 +110,7 @@ class NetKernel:
             self._decide,
             self.cookie_for,
             self._accepted,
+            give_name=self._give_name,
             replace=self._replace,
             on_failure=self._not_accepted,
             tls=None if self.settings.tls is None else self.settings.tls.server,
@@ -127,6 +132,9 @@ class NetKernel:
             return connection
         if self.stopped:
             raise ConnectError(f"{node} can not be reached: this node is stopped", node.name, "stopped")
+        if self._name_is_lost:
+            why = f"{self._lender}, which gave this node its name, was lost: stop the node and open it again"
+            raise ConnectError(f"{node} can not be reached: {why}", node.name, "stopped")
         attempt = self._attempts.get(node)
         if attempt is None:
             self._check_name(node)
@@ -213,8 +221,13 @@ class NetKernel:
         self._accepting.add(name)
         return Status.OK
 
+    def _give_name(self, host: str) -> tuple[str, int] | None:
+        """For a peer without a name; a node that allows certain names only gives none."""
+        return None if self.stopped or self.settings.allow is not None else self._given.give(host)
+
     def _not_accepted(self, name: str, error: HandshakeError) -> None:
         self._accepting.discard(name)
+        self._given.back(name)
         node = Atom(name)
         attempt = self._attempts.get(node)
         if attempt is None:
@@ -237,6 +250,11 @@ class NetKernel:
             sock.close()
         else:
             self._up(sock, peer, leftover)
+
+    def borrowed_name(self, transport: socket.socket | TlsTransport, lender: PeerInfo, leftover: bytes) -> None:
+        """Take over the connection to the node that gave this one its name; the name goes with that connection."""
+        self._lender = Atom(lender.name)
+        self._up(transport, lender, leftover)
 
     # --- up and down ---------------------------------------------------------------------------
     def _up(self, sock: socket.socket | TlsTransport, info: PeerInfo, leftover: bytes) -> None:
@@ -269,6 +287,8 @@ class NetKernel:
         del self.connections[node]
         log.info("connection to %s is down: %s", node, reason)
         self.system.peer(node).lost()
+        self._given.back(node.name)
+        self._name_is_lost = self._name_is_lost or node is self._lender
         info = {A.node_type: A.hidden if connection.peer.hidden else A.visible, A.nodedown_reason: reason}
         self._tell(A.nodedown, node, info)
         for process in self._node_monitors.pop(node, ()):

@@ -57,7 +57,8 @@ class Reception:
         give_name: full name and creation for a nameless peer of a host, or None to refuse it.
         replace: ends the old connection to a peer after the status `alive`; returns when it is gone.
         tls: the server side of TLS; a peer that does not speak it is refused.
-        on_failure: told when the handshake of a peer that `decide` let in failed after all; not after a refusal.
+        on_failure: told when the handshake of a peer that was let in, or given a name, failed after all; a refusal
+            is none of these.
     """
 
     own: OwnIdentity
@@ -190,7 +191,7 @@ class _Guest:
             self._decide,
             reception.cookie_for,
             secrets.randbits(32),
-            give_name=reception.give_name,
+            give_name=self._give_name,
             now=time.monotonic(),
             setup_time=setup_time,
             length_bytes=2 if reception.tls is None else LENGTH_BYTES,
@@ -198,11 +199,22 @@ class _Guest:
         )
         return handshaking.run(self.stream, machine, replace=reception.replace)
 
-    def _decide(self, name: str, flags: DistFlags) -> Status:
+    def _vouched_for(self, host: str, who: str) -> bool:
+        """Whether the certificate of the peer, if it has to show one, is for its host."""
         stream = self.stream
-        host = name.rpartition("@")[2]
         if isinstance(stream, TlsStream) and stream.checks_host and not stream.is_for(host):
-            self.why = f"{name}: its certificate is not for the host {host}"
+            self.why = f"{who}: its certificate is not for the host {host}"
+            return False
+        return True
+
+    def _give_name(self, host: str) -> tuple[str, int] | None:
+        given = self.reception.give_name(host) if self._vouched_for(host, f"a nameless peer of {host}") else None
+        if given is not None:
+            self.name = given[0]
+        return given
+
+    def _decide(self, name: str, flags: DistFlags) -> Status:
+        if not self._vouched_for(name.rpartition("@")[2], name):
             return Status.NOT_ALLOWED
         status = self.reception.decide(name, flags)
         if status in (Status.OK, Status.OK_SIMULTANEOUS, Status.ALIVE):
