@@ -441,17 +441,6 @@ SCENARIOS = [
         S41,
         options={"x": ["trap"]},
     ),
-    Scenario(
-        "simple: all significant",
-        [child("s", args="none", restart="temporary", significant="true")],
-        [
-            call("start_child", ["x"]),
-            call("start_child", ["y"]),
-            ("stop", "x", "normal"),
-            ("stop", "y", "normal"),
-        ],
-        {**S41, "auto_shutdown": "all_significant"},
-    ),
 ]
 
 

@@ -85,8 +85,8 @@ do({cast, Message}, _, _, Sup) ->
 do({sys, Functions}, _, _, Sup) ->
     [sys:Function(Sup) || Function <- Functions];
 do(callback_reported, _, _, Sup) ->
-    {status, _, {module, Module}, [_, Running, _, _, Misc]} = sys:get_status(Sup),
-    {Module, Running, lists:keymember(supervisor, 1, Misc)};
+    {status, _, {module, Module}, [_, Running | _]} = sys:get_status(Sup),
+    {Module, Running, is_atom(supervisor:get_callback_module(Sup))};
 do({parent, Reason}, _, Parent, _) ->
     Monitor = get(monitor),
     exit(Parent, Reason),

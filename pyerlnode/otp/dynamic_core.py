@@ -99,7 +99,7 @@ class Pool:
         if is_restarted(spec.restart, reason):
             return report + self._restart(child, now)
         self.forget(pid)
-        return (*report, Halt(A.shutdown)) if self._ends_all(spec) else report
+        return report
 
     def try_again(self, pid: Pid, now: float) -> Effects:
         """What `Again` asked for; nothing, when it has been terminated meanwhile."""
@@ -114,12 +114,6 @@ class Pool:
             return Report(A.shutdown, A.reached_max_restart_intensity, child), Halt(A.shutdown)
         self._due = child
         return (Start(child),)
-
-    def _ends_all(self, spec: ChildSpec) -> bool:
-        auto = self.flags.auto_shutdown
-        if auto is A.never or not spec.significant:
-            return False
-        return auto is A.any_significant or not self.children
 
     def forget(self, pid: Pid | None) -> None:
         if pid is not None:

@@ -97,6 +97,9 @@ def check_flags(flags: core.Flags) -> core.Flags:
         raise BadFlags((A.invalid_period, flags.period))
     if flags.auto_shutdown not in AUTO_SHUTDOWNS:
         raise BadFlags((A.invalid_auto_shutdown, flags.auto_shutdown))
+    if flags.auto_shutdown is not A.never and flags.strategy is A.simple_one_for_one:  # as OTP 27; 25 let it be
+        combination = [(A.auto_shutdown, flags.auto_shutdown), (A.strategy, flags.strategy)]
+        raise BadFlags((A.bad_combination, combination))
     return flags
 
 
