@@ -38,8 +38,10 @@ from pyerlnode.net.epmd_server import addresses_for
 from pyerlnode.net.listener import Listener
 from pyerlnode.net.tls_options import Tls
 from pyerlnode.otp import gen, gen_server
+from pyerlnode.runtime.shutdown import StopReport
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import Atom
+from pyerlnode.term.pid import Pid
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -117,6 +119,8 @@ class Node(Local):
         self._limits = limits
         self._tls = None if tls is None else Tls.of(tls)
         self.exports = Exports()
+        self._stopping = False
+        self._services: frozenset[Pid] = frozenset()
         self._parts: tuple[System, NetKernel, Listener | None, EpmdService, Registration | None] | None = None
 
     # --- life ----------------------------------------------------------------------------------
@@ -187,6 +191,7 @@ class Node(Local):
         server = erpc.SpawnServer(system, self.exports)
         gen_server.start(system, NetKernelServer, name="net_kernel")
         gen_server.start(system, Rex, (server,), name="rex")
+        self._services = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
             listener.start(kernel.reception())
         return system, kernel, listener, service, registration
@@ -196,18 +201,22 @@ class Node(Local):
 
         Processes are asked first, and have `timeout` seconds; the report tells which had not ended by then.
         """
-        if self._parts is None:
+        if self._parts is None or self._stopping:
             return StopReport(0, 0.0)
         system, kernel, listener, service, registration = self._parts
-        self._parts = None
+        self._stopping = True
         if listener is not None:
             listener.stop()
-        report = system.shut_down(timeout, self._services)
-        system.stop()
+        try:
+            report = system.shut_down(timeout, self._services)
+        finally:
+            self._stopping, self._parts = False, None
+            system.stop()
         kernel.stop()
         if registration is not None:
             registration.stop()
         service.stop()
+        return report
 
     def __enter__(self) -> Node:
         return self.open()

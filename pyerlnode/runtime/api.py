@@ -6,15 +6,18 @@ In a greenlet that is no process use the methods of a node, which make it one wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pyerlnode.errors import ReceiveTimeout, UsageError
+from pyerlnode.runtime import info
 from pyerlnode.runtime.mailbox_core import NOTHING
-from pyerlnode.runtime.process import Process, require_current
-from pyerlnode.term.atom import A, Atom
+from pyerlnode.runtime.offload import in_own_thread
+from pyerlnode.runtime.process import Process, current, require_current
+from pyerlnode.term.atom import Atom
 from pyerlnode.term.pattern import compile_pattern
 from pyerlnode.term.pid import Pid, Reference
 
+T = TypeVar("T")
 RAISE: Final = object()
 ANYTHING: Final = object()
 
@@ -105,6 +108,67 @@ def set_flag(process: Process, flag: str | Atom, value: Any) -> Any:
     return before
 
 
+def put(key: Any, value: Any) -> Any:
+    """Put into the process dictionary; gives the old value, or None."""
+    process = require_current()
+    if process.dictionary is None:
+        process.dictionary = {}
+    before = process.dictionary.get(key)
+    process.dictionary[key] = value
+    return before
+
+
+def get(key: Any = ANYTHING, default: Any = None) -> Any:
+    """A value of the process dictionary; without a key a copy of all of it."""
+    dictionary = require_current().dictionary or {}
+    return dict(dictionary) if key is ANYTHING else dictionary.get(key, default)
+
+
+def erase(key: Any) -> Any:
+    """Take a value out of the process dictionary; None when there was none."""
+    return (require_current().dictionary or {}).pop(key, None)
+
+
+def process_info(pid: Pid, items: Any = None) -> Any:
+    """What is known of a process of this node: a dict, one item's value, or None when it is not alive."""
+    return info.process_info(require_current().system, pid, items)
+
+
+def processes() -> list[Pid]:
+    """The pids of all processes of this node."""
+    return [process.pid for process in require_current().system.processes.values()]
+
+
+def start_timer(delay: float, dest: Any, message: Any) -> Reference:
+    """``(A.timeout, ref, message)`` to `dest` after `delay` seconds; gives `ref`."""
+    ref: Reference = require_current().system.start_timer(delay, dest, message)
+    return ref
+
+
+def read_timer(ref: Reference) -> float | None:
+    left: float | None = require_current().system.read_timer(ref)
+    return left
+
+
+def cancel_timer(ref: Reference) -> float | None:
+    left: float | None = require_current().system.cancel_timer(ref)
+    return left
+
+
+def offload(function: Callable[..., T], *args: Any, in_process: bool = False, **kwargs: Any) -> T:
+    """Run a function that blocks in a thread, one that computes in an OS process (`in_process`), and wait for it.
+
+    In a greenlet that is no process there are threads only.
+    """
+    process = current()
+    if process is not None:
+        result: T = process.system.offload(function, *args, in_process=in_process, **kwargs)
+        return result
+    if in_process:
+        raise UsageError("use node.offload here: OS processes belong to a node, and this greenlet is no process of one")
+    return in_own_thread(function, *args, **kwargs)
+
+
 def register(name: Any, pid: Pid | None = None) -> None:
     """Register `pid` (the current process unless given) under `name` on this node."""
     process = require_current()
@@ -121,9 +185,3 @@ def register_in(system: Any, name: Any, pid: Pid) -> None:
 def whereis(name: Any) -> Pid | None:
     pid: Pid | None = require_current().system.whereis(name)
     return pid
-
-
-__all__ = [
-    "A", "demonitor", "exit_", "link", "monitor", "process_flag", "receive", "register", "self_", "send", "spawn",
-    "spawn_link", "spawn_monitor", "unlink", "whereis",
-]  # fmt: skip

@@ -31,6 +31,11 @@ IDLE_WORKERS = 64
 """Parked workers that are kept; more of them end when they become idle."""
 
 
+def in_thread(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Run `function` in a thread of the hub's pool; the calling greenlet waits, others run."""
+    return get_hub().threadpool.apply(function, args, kwargs)
+
+
 class ProcessKilled(GreenletExit):  # type: ignore[misc]  # gevent has no types
     """Thrown into the greenlet of a process that is already dead, to unwind what it was doing."""
 

@@ -11,19 +11,21 @@ first below 2**18, as peers of every release accept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from pyerlnode.errors import ConnectError, EncodeError, UsageError
 from pyerlnode.runtime.bounded import BoundedProcess, MailboxLimit
 from pyerlnode.runtime.info import report_crash
 from pyerlnode.runtime.mailbox import DOWN, Waiter
 from pyerlnode.runtime.names import Global, LocalNames, NameService, Via, whereis_name
+from pyerlnode.runtime.offload import OsProcesses, in_own_thread
 from pyerlnode.runtime.process import Process, adopt, context_now, current
 from pyerlnode.runtime.process_core import ALIVE, LinkEnd
 from pyerlnode.runtime.registry import Registry, as_name
 from pyerlnode.runtime.router import RemoteNode, Route
 from pyerlnode.runtime.scheduler import Scheduler
+from pyerlnode.runtime.shutdown import Ending, StopReport
 from pyerlnode.runtime.timer import Timers
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.signal import (
@@ -41,6 +43,7 @@ from pyerlnode.signal import (
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
+T = TypeVar("T")
 PID_BITS = 28
 PID_MASK = (1 << PID_BITS) - 1
 
@@ -66,11 +69,18 @@ def nothing_exported(module: Any, name: Any, count: int) -> None:  # the shape o
 class System:
     """Processes, names, aliases, timers and the tables of peers of one node."""
 
-    def __init__(self, node: str = "nonode@nohost", creation: int = 0) -> None:
+    def __init__(
+        self,
+        node: str = "nonode@nohost",
+        creation: int = 0,
+        *,
+        scheduler: Scheduler | None = None,
+        timers: Timers | None = None,
+    ) -> None:
         self.node = Atom(node)
         self.creation = creation
-        self.scheduler = Scheduler()
-        self.timers = Timers(self.scheduler.loop)
+        self.scheduler = Scheduler() if scheduler is None else scheduler
+        self.timers = Timers(self.scheduler.loop) if timers is None else timers
         self.registry = Registry()
         self.global_names: NameService = LocalNames(self)
         """Where `Global` names live; a kernel that joins a cluster puts its own here."""
@@ -84,6 +94,10 @@ class System:
         self.exported: Callable[[Any, Any, int], Callable[..., Any] | None] = nothing_exported
         """The function that others may call as module:name/arity; a node puts its table of exports here."""
         self.stopped = False
+        self.ending: Ending | None = None
+        self.os_processes = OsProcesses()
+        self.timer_refs: dict[tuple[int, ...], Timer] = {}
+        """Timers that were started by reference and have not fired."""
         self._pids = 0
         self._refs = 0
         self._unlinks = 0
@@ -283,6 +297,31 @@ class System:
             raise UsageError("send_after sends to a process of its own node only")
         return self.timers.start(delay, self.send, dest, message)
 
+    def start_timer(self, delay: float, dest: Any, message: Any) -> Reference:
+        """``erlang:start_timer``: after `delay` seconds `dest` gets ``(A.timeout, ref, message)``."""
+        ref = self.new_ref()
+        if type(dest) is Pid and not self.is_local(dest):
+            raise UsageError("a timer sends to a process of its own node only")
+        self.timer_refs[ref.words] = self.timers.start(delay, self._timer_fired, ref, dest, message)
+        return ref
+
+    def _timer_fired(self, ref: Reference, dest: Any, message: Any) -> None:
+        del self.timer_refs[ref.words]
+        self.send(dest, (A.timeout, ref, message))
+
+    def read_timer(self, ref: Reference) -> float | None:
+        """Seconds until the timer fires; None for one that has fired, was cancelled, or never was."""
+        timer = self.timer_refs.get(ref.words)
+        return None if timer is None else max(0.0, timer.deadline - self.timers.now())
+
+    def cancel_timer(self, ref: Reference) -> float | None:
+        """Cancel; the seconds that were left, or None as `read_timer`."""
+        left = self.read_timer(ref)
+        timer = self.timer_refs.pop(ref.words, None)
+        if timer is not None:
+            timer.cancel()
+        return left
+
     def send_safely(self, route: Route, signal: Signal) -> None:
         """Send a signal whose reason a user's code chose; one that has no form on the wire goes as its `repr`."""
         try:
@@ -307,6 +346,8 @@ class System:
         self.processes.pop(process.pid.id | process.pid.serial << PID_BITS, None)
         if process.name is not None:
             self.registry.names.pop(process.name, None)
+        if self.ending is not None:
+            self.ending.process_ended()
         self._dying.append((process, process.exit_reason))
         if self._burying:
             return
@@ -480,6 +521,15 @@ class System:
                 peer.tell(Demonitor(caller, to, ref))
 
     # --- the end -------------------------------------------------------------------------------
+    def shut_down(self, timeout: float, keep: Iterable[Pid] = ()) -> StopReport:
+        """Ask every process to end and wait for it, at most `timeout` seconds; but those of `keep`, and the caller."""
+        return Ending(self, frozenset(keep)).run(timeout)
+
+    def offload(self, function: Callable[..., T], *args: Any, in_process: bool = False, **kwargs: Any) -> T:
+        """Run `function` beside the hub, in a thread or in an OS process, and wait for what it gives."""
+        run = self.os_processes.run if in_process else in_own_thread
+        return run(function, *args, **kwargs)
+
     def stop(self) -> None:
         """End every process with reason `shutdown`, `kill` for nobody: their links and monitors are told first."""
         self.stopped = True
@@ -488,6 +538,8 @@ class System:
         self.timers.close()
         self.scheduler.close()
         self.aliases.clear()
+        self.timer_refs.clear()
+        self.os_processes.close()
 
 
 class _Root:

@@ -1,0 +1,47 @@
+"""`offload`: blocking calls and heavy computing beside the hub, so that no process of the node waits for them.
+
+    data = offload(path.read_bytes)                          # in a thread: for calls that block
+    rows = offload(parse, data, in_process=True)             # in an OS process: for computing
+
+The caller waits for the result, others go on. A thread shares the interpreter's lock, so pure Python computes no
+faster there. An OS process gets the function and its arguments pickled, and must be able to import the function. When
+the caller is killed the work itself runs to its end, and its result is dropped.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from pyerlnode.runtime.scheduler import in_thread
+
+T = TypeVar("T")
+
+
+class OsProcesses:
+    """A pool of OS processes, started when it is first used."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        if self._pool is None:
+            # A fork would copy the hub, its sockets and whatever lock another thread holds.
+            self._pool = ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
+        future = self._pool.submit(function, *args, **kwargs)
+        result: T = in_thread(future.result)
+        return result
+
+    def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            in_thread(pool.shutdown)
+
+
+def in_own_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Run `function` in a thread of the hub's pool, with the caller's context variables."""
+    result: T = in_thread(copy_context().run, function, *args, **kwargs)
+    return result
