@@ -4,6 +4,7 @@ Importing this package registers its encoders and struct decoders with `pyerlnod
 """
 
 from pyerlnode.errors import SchemaError
+from pyerlnode.schema.arrays import arrow, nx
 from pyerlnode.schema.calendar import Date, DateTime, NaiveDateTime, Time, Zone
 from pyerlnode.schema.classes import atom_map, elixir_struct, record
 from pyerlnode.schema.decode import decode_as
@@ -20,9 +21,11 @@ __all__ = [
     "SchemaError",
     "Time",
     "Zone",
+    "arrow",
     "atom_map",
     "decode_as",
     "elixir_struct",
     "is_exception",
+    "nx",
     "record",
 ]

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 from pyerlnode.errors import SchemaError, UsageError
+from pyerlnode.schema.arrays import tensor
 from pyerlnode.schema.forms import Mismatch, kind_of
 from pyerlnode.schema.objects import dataclass_decoder, namedtuple_decoder, typeddict_decoder
 from pyerlnode.schema.scalars import LENIENT, STRICT, Decoder, enum_decoder, exactly, literal_decoder
@@ -109,6 +110,8 @@ def _class(wanted: type, strict: bool) -> Decoder:
         return dataclass_decoder(wanted, strict, decoder_of)
     if issubclass(wanted, tuple) and hasattr(wanted, "_fields"):
         return namedtuple_decoder(wanted, strict, decoder_of)
+    if wanted.__module__ == "numpy" and wanted.__name__ == "ndarray":
+        return tensor
     if wanted in _CONTAINERS:
         return _generic(wanted, wanted, (), strict)
     return exactly(wanted)
