@@ -6,17 +6,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-from pyerlnode.otp import gen, gen_server
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp import gen, gen_server, gen_statem, requests
+from pyerlnode.otp.behaviour import Behaviour
+from pyerlnode.otp.gen_statem import GenStatem
+from pyerlnode.otp.requests import Request
 from pyerlnode.runtime import api
+from pyerlnode.runtime.bounded import MailboxLimit
+from pyerlnode.runtime.info import process_info
 from pyerlnode.runtime.process import Process, adopt
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
-from pyerlnode.term.atom import Atom
+from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
+
+T = TypeVar("T")
+
+
+def _starter(cls: Any) -> Callable[..., Any]:
+    return gen_statem.start if isinstance(cls, type) and issubclass(cls, GenStatem) else gen_server.start
 
 
 class Local(ABC):
@@ -48,23 +58,54 @@ class Local(ABC):
         return self.system.send_after(delay, dest, message)
 
     # --- processes -----------------------------------------------------------------------------
-    def start(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+    def start(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Any:
         """Start a server and wait for its `init`; its pid, or None when `init` gave `Ignore`.
 
         Raises `StartFailed`, or `AlreadyStarted` when `name` is taken.
         """
-        return gen_server.start(self.system, cls, args, kwargs, name=name)
+        return _starter(cls)(self.system, cls, args, kwargs, name=name)
 
-    def start_link(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+    def start_link(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Any:
         """`start`, linked to the current process from before its `init`."""
-        return gen_server.start(self.system, cls, args, kwargs, name=name, link=self._me())
+        return _starter(cls)(self.system, cls, args, kwargs, name=name, link=self._me())
 
-    def start_monitor(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+    def start_monitor(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Any:
         """`start`, monitored by the current process: (pid, monitor), or None when `init` gave `Ignore`."""
-        return gen_server.start_monitor(self.system, cls, args, kwargs, by=self._me(), name=name)
+        pid = _starter(cls)(self.system, cls, args, kwargs, name=name)
+        return None if pid is None else (pid, self.system.monitor(self._me(), pid))
+
+    def stop_process(self, dest: Any, reason: Any = A.normal, timeout: float | None = None) -> None:
+        """``gen_server:stop``: let `dest` terminate with `reason`, and wait until it has. Raises as `gen.stop`."""
+        gen.stop(self.system, dest, reason, timeout)
+
+    def send_request(self, dest: Any, request: Any) -> Request:
+        """A call whose answer `otp.requests.receive_response`, `wait_response` or `check_response` fetches."""
+        return requests.send_request(self.system, dest, request)
+
+    def multi_call(
+        self, nodes: Iterable[str | Atom], name: Any, request: Any, timeout: float | None = None
+    ) -> tuple[dict[Atom, Any], list[Atom]]:
+        """Call the server `name` on each of `nodes`: (answers by node, nodes that gave none)."""
+        return requests.multi_call(self.system, nodes, name, request, timeout)
+
+    def abcast(self, nodes: Iterable[str | Atom], name: Any, message: Any) -> None:
+        """Cast to the server `name` on each of `nodes`; one that can not be reached is passed over."""
+        requests.abcast(self.system, nodes, name, message)
 
     def spawn(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
         return self.system.spawn(function, *args, **kwargs)
+
+    def spawn_opt(
+        self,
+        function: Callable[..., object],
+        *args: Any,
+        link: bool = False,
+        mailbox: MailboxLimit | None = None,
+        **kwargs: Any,
+    ) -> Pid:
+        """`spawn` with options: `link` with the current process, a bound on the `mailbox`."""
+        parent = self._me() if link else None
+        return self.system.spawn_function(function, args, kwargs, link=parent, mailbox=mailbox).pid
 
     def spawn_link(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
         return self.system.spawn_function(function, args, kwargs, link=self._me()).pid
@@ -107,6 +148,18 @@ class Local(ABC):
 
     def unalias(self, alias: Reference) -> bool:
         return self.system.unalias(self._me(), alias)
+
+    def processes(self) -> list[Pid]:
+        """The pids of all processes of this node."""
+        return [process.pid for process in self.system.processes.values()]
+
+    def process_info(self, pid: Pid, items: Any = None) -> Any:
+        """What is known of a process of this node: a dict, one item's value, or None when it is not alive."""
+        return process_info(self.system, pid, items)
+
+    def offload(self, function: Callable[..., T], *args: Any, in_process: bool = False, **kwargs: Any) -> T:
+        """Run `function` in a thread, or in an OS process, and wait for what it gives; the node goes on."""
+        return self.system.offload(function, *args, in_process=in_process, **kwargs)
 
     def register(self, name: Any, pid: Pid | None = None) -> None:
         """Register `pid`, or the current process, under `name`."""

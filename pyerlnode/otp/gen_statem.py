@@ -63,7 +63,8 @@ from pyerlnode.otp.gen_statem_core import (
 from pyerlnode.otp.results import Continue, Ignore, Stop
 from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.info import crash_fields
-from pyerlnode.runtime.process import ALIVE, Process
+from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
