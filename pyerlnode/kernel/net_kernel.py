@@ -273,6 +273,7 @@ class NetKernel:
         )
         self.connections[node] = connection
         peer.route = connection
+        peer.creation = info.creation
         attempt = self._attempts.pop(node, None)
         connection.start(leftover)
         log.info("connected to %s", node)

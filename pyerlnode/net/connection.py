@@ -10,8 +10,9 @@ Laws:
 - `send` encodes at once: a term without a form on the wire raises there, and nothing has been queued.
 - A peer that does not read suspends the senders of messages: beyond `limits.send_buffer` bytes that wait before
   its own `send` waits until half of that has left. Other signals, and the hub itself, never wait.
-- A term of the peer that can not be decoded is counted and logged, and costs that message; what breaks the
-  protocol costs the connection, with one log line. No line shows a message.
+- A term of the peer that can not be decoded is counted and logged, and costs that message; an exit or a DOWN comes
+  all the same, with the reason ``{undecodable_reason, Why}``. What breaks the protocol costs the connection, with one
+  log line. No line shows a message.
 - `on_down` is called exactly once, after all signals that came, whoever ended the connection and why. Its reason
   is an atom: `connection_closed`, `net_tick_timeout`, `protocol_error`, `system_error` or what `close` was given.
 - Nothing that goes wrong here reaches the hub.
@@ -38,7 +39,7 @@ from pyerlnode.errors import ProtocolError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net.ticker import Ticker
 from pyerlnode.net.transport import SocketTransport, Transport
-from pyerlnode.signal import GroupLeader, Message, Signal, SpawnReply
+from pyerlnode.signal import Exit2, ExitSignal, GroupLeader, Message, MonitorExit, Signal, SpawnReply, SpawnRequest
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
 
@@ -212,6 +213,7 @@ class Connection:
                 return None
             if type(event) is Undecodable:
                 self._report(event)
+                self._without_payload(event, deliver)
             else:
                 deliver(event)  # type: ignore[arg-type] # what is not Undecodable is a Signal
         self._after_read()
@@ -230,6 +232,16 @@ class Connection:
             kind = type(event.signal).__name__
             text = "a %s from %s is dropped, its term can not be decoded: %s (%d so far)"
             logger.warning(text, kind, self.peer.name, event.text, count)
+
+    @staticmethod
+    def _without_payload(event: Undecodable, deliver: Callable[[Signal], None]) -> None:
+        """A message is lost; an end of a link, a monitor or a call that nobody learns of would hang somebody."""
+        signal = event.signal
+        if isinstance(signal, (ExitSignal, Exit2, MonitorExit)):
+            signal.reason = (A.undecodable_reason, event.text.encode())
+            deliver(signal)
+        elif isinstance(signal, SpawnRequest):
+            deliver(signal)  # without arguments: it is answered by an error
 
     # --- writing -----------------------------------------------------------------------------------
     def send(self, signal: Signal, nosuspend: bool = False) -> bool:

@@ -68,6 +68,8 @@ class RemoteNode:
         self.system = system
         self.node = node
         self.route: Route | None = None
+        self.creation = 0
+        """Of its present life; 0 while it is not known."""
         self.linked: dict[tuple[Process, Pid], None] = {}
         self.monitors: dict[tuple[int, ...], tuple[Process | Waiter, Reference, Any]] = {}
         """Our monitors of its processes, by the words of the reference."""
@@ -91,8 +93,16 @@ class RemoteNode:
 
     def tell(self, signal: Signal) -> None:
         """Send when connected; a peer that is lost has been told `noconnection` by its own node."""
+        if isinstance(signal, (ExitSignal, Unlink, UnlinkAck)) and self._is_of_the_past(signal.to):
+            if isinstance(signal, Unlink):  # nobody is there who could acknowledge it
+                self._unlink_ack(UnlinkAck(signal.id, signal.to, signal.from_))
+            return
         if self.route is not None:
             self.system.send_safely(self.route, signal)
+
+    def _is_of_the_past(self, pid: Pid) -> bool:
+        """A pid of an earlier life of the peer: these signals to it would cost the connection on a BEAM."""
+        return self.creation != 0 and pid.creation != self.creation
 
     def deliver(self, signal: Signal) -> None:
         """One signal from the peer."""

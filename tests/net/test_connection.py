@@ -18,9 +18,9 @@ from pyerlnode.limits import Limits
 from pyerlnode.net.connection import Connection
 from pyerlnode.net.memory import memory_pair
 from pyerlnode.net.ticker import Ticker
-from pyerlnode.signal import Link, Message
+from pyerlnode.signal import Exit2, ExitSignal, Link, Message, MonitorExit
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.pid import Pid, Reference
 
 LEFT, RIGHT = "left@127.0.0.1", "right@127.0.0.1"
 P1, P2 = Pid(Atom(LEFT), 1, 0, 1), Pid(Atom(LEFT), 2, 0, 1)
@@ -238,6 +238,23 @@ def test_an_undecodable_message_is_counted_and_logged_and_the_connection_lives(c
     assert end.messages() == [77]
     assert end.connection.stats.undecodable == 5
     assert len(caplog.records) == 3  # the 1st, 2nd and 4th of them are logged
+    end.connection.close()
+    a.close()
+
+
+def test_an_exit_or_a_down_whose_reason_can_not_be_decoded_still_comes():
+    a, b = socket.socketpair()
+    end = End(b, LEFT)
+    end.connection.start()
+    channel = end.connection.channel
+    ref = Reference(Atom(LEFT), 1, (1, 2, 3))
+    signals = [ExitSignal(P1, Q, 7), Exit2(P1, Q, 7), MonitorExit(P1, Q, ref, 7)]
+    for signal in signals:
+        a.send(b"".join(channel.send(signal))[:-2] + b"\xc8\x07")
+    end.wait(lambda: len(end.got) == 3)
+    assert list(map(type, end.got)) == list(map(type, signals))
+    assert all(signal.reason[0] is A.undecodable_reason for signal in end.got)
+    assert end.connection.stats.undecodable == 3
     end.connection.close()
     a.close()
 
