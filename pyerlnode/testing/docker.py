@@ -32,6 +32,7 @@ class Container(Program):
 
     def kill(self) -> None:
         if self.running():
+            self._killed = True
             docker("kill", self.name)
         if not self.wait(10):
             super().kill()

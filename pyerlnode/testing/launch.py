@@ -30,6 +30,7 @@ class Program:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._killed = False
         self._key = REAPER.add_pid(process.pid)
 
     @property
@@ -44,11 +45,15 @@ class Program:
         code = self._process.poll()
         if code is None:
             return "is running"
+        if self._killed:
+            # Not by its status: where gevent watches children, its handler takes that first, and 0 is left here.
+            return "was ended by SIGKILL"
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         if self.running():
+            self._killed = True
             self._process.kill()
         self.wait(10)
 
