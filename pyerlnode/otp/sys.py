@@ -44,7 +44,7 @@ log = logging.getLogger("pyerlnode.sys")
 
 SYSTEM: Final = A.system
 LOG_SIZE: Final = 10
-_NOT: Final = object()
+_TERMINATE: Final = A.terminate
 
 
 class SysState:
@@ -149,12 +149,13 @@ def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
     if type(from_) is not tuple or len(from_) != 2:
         log.warning("%s got a system message without a caller", server.process.pid)
         return
+    if type(request) is tuple and len(request) == 2 and request[0] is _TERMINATE:
+        answer(server, from_, A.ok)
+        server.system_terminate(request[1])
+        return
     if server._sys is None:
         server._sys = SysState()
     match request:
-        case (A.terminate, reason):
-            answer(server, from_, A.ok)
-            server.system_terminate(reason)
         case A.resume:
             _resume(server, from_)
         case _:
