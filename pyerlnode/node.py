@@ -25,12 +25,12 @@ from pyerlnode.dist.handshake import OwnIdentity
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
-from pyerlnode.kernel import erpc
 from pyerlnode.kernel.exports import Exports
-from pyerlnode.kernel.local import Local
 from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.peer import Peer
 from pyerlnode.kernel.rex import Rex
+from pyerlnode.kernel.services import Remote, Services
+from pyerlnode.kernel.spawn_server import SpawnServer
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector, tcp
 from pyerlnode.net.epmd_client import Epmd, EpmdService, Mode, Registration, find_or_start_epmd
@@ -58,7 +58,7 @@ def _own_host(peer: node_name.NodeName) -> str:
     return socket.getfqdn() if peer.is_long else socket.gethostname().partition(".")[0]
 
 
-class Node(Local):
+class Node(Remote):
     """A node of an Erlang cluster; hidden unless asked otherwise.
 
     Args:
@@ -120,7 +120,8 @@ class Node(Local):
         self._tls = None if tls is None else Tls.of(tls)
         self.exports = Exports()
         self._stopping = False
-        self._services: frozenset[Pid] = frozenset()
+        self._kept: frozenset[Pid] = frozenset()
+        """The kernel's own processes: they serve the others to the end."""
         self._parts: tuple[System, NetKernel, Listener | None, EpmdService, Registration | None] | None = None
 
     # --- life ----------------------------------------------------------------------------------
@@ -188,10 +189,11 @@ class Node(Local):
             tls=self._tls,
         )
         kernel = NetKernel(system, settings)
-        server = erpc.SpawnServer(system, self.exports)
+        server = SpawnServer(system, self.exports)
+        self._offers = Services(system, kernel)
         gen_server.start(system, NetKernelServer, name="net_kernel")
         gen_server.start(system, Rex, (server,), name="rex")
-        self._services = frozenset(process.pid for process in system.processes.values())
+        self._kept = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
             listener.start(kernel.reception())
         return system, kernel, listener, service, registration
@@ -208,7 +210,7 @@ class Node(Local):
         if listener is not None:
             listener.stop()
         try:
-            report = system.shut_down(timeout, self._services)
+            report = system.shut_down(timeout, self._kept)
         finally:
             self._stopping, self._parts = False, None
             system.stop()
@@ -288,26 +290,6 @@ class Node(Local):
         self.kernel.monitor_node(self._me(), Atom(str(name)))
 
     # --- remote functions ----------------------------------------------------------------------
-    def rpc(
-        self,
-        name: str | Atom,
-        module: str | Atom,
-        function: str | Atom,
-        args: Iterable[Any] = (),
-        timeout: float | None = 5.0,
-    ) -> Any:
-        """``erpc:call``. Raises `RemoteError`, `RemoteExit`, `RemoteThrow`; `RpcFailed` when the call itself failed."""
-        node = Atom(str(name))
-        args = list(args)
-        if node is not self.system.node:
-            return erpc.call(self.system, node, module, function, args, timeout)
-        found = self.exports.find(Atom(str(module)), Atom(str(function)), len(args))
-        tag = self.system.new_ref()
-        if found is None:
-            undef = erpc.undef(Atom(str(module)), Atom(str(function)), args)
-            return erpc.outcome(tag, (tag, Atom("error"), Atom("undef"), undef), f"{module}:{function}/{len(args)}")
-        return erpc.outcome(tag, erpc.execute(tag, found, args), f"{module}:{function}/{len(args)}")
-
     def peer(self, name: str | Atom, timeout: float | None = 5.0) -> Peer:
         """The node as an object: ``node.peer("app@host").lists.reverse([1, 2])``."""
         return Peer(Atom(str(name)), self.rpc, timeout)

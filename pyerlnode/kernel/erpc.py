@@ -1,268 +1,313 @@
-"""Remote functions: spawn requests from peers, `erpc` and `rpc` both ways (protocol.md C.6 Spawn, E.6).
+"""``erpc``: functions of other nodes, called from here (protocol.md E.6).
 
-On every current OTP ``erpc:call`` and ``rpc:call`` arrive as a request to spawn ``erpc:execute_call/4`` with a monitor,
-and the answer is the reason with which that process ends:
+Each call is a request to spawn ``erpc:execute_call/4`` with a monitor; the outcome is in the reason with which that
+process ends. A peer that takes no spawn requests is asked by its `rex` instead; what a function of it threw then looks
+like its value, and an error can not be told from an exit with a pair, as with OTP's `rpc`.
 
-    {Res, return, V}   {Res, throw, V}   {Res, exit, R}   {Res, error, R, Stack}   {Res, error, {erpc, R}}
+    call                one call, waits                       multicall    many nodes, all results
+    cast                no result                             multicast    many nodes, no result
+    send_request        a call whose result is fetched later, by receive_response, wait_response, check_response
 
-A request to spawn anything else is carried out when it names an exported function; the process of one that is not
-exported starts and dies of ``{undef, [{M, F, Args, []}]}``, as on a BEAM.
+What is called on this node itself are its exported functions: here as there nothing else can be reached.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
-from pyerlnode.errors import (
-    ConnectError,
-    Exit,
-    RemoteError,
-    RemoteExit,
-    RemoteThrow,
-    RpcError,
-    RpcFailed,
-    Throw,
-)
-from pyerlnode.kernel.exports import Exports
-from pyerlnode.otp import gen
-from pyerlnode.runtime.mailbox import DOWN, Waiter
+from pyerlnode.errors import CallTimeout, ConnectError, Exit, PyerlnodeError, RpcFailed
+from pyerlnode.kernel.remote_errors import as_term, outcome
+from pyerlnode.kernel.spawn_server import RETURN, Call, refusal
+from pyerlnode.otp import gen, requests
+from pyerlnode.otp.requests import NO_REPLY, NO_REQUEST, PENDING_RESPONSE, RequestIds
+from pyerlnode.runtime.mailbox import DOWN, PENDING, TIMEOUT
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.reason_core import erlang_stack, python_error
-from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Demonitor, SpawnReply, SpawnRequest
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
-log = logging.getLogger("pyerlnode.rpc")
-
-LINKED: Final = 1
-MONITORED: Final = 2
-RETURN: Final = A["return"]
-_IGNORED_OPTIONS: Final = frozenset(
-    A[name]
-    for name in (
-        "priority", "fullsweep_after", "min_heap_size", "min_bin_vheap_size", "max_heap_size", "message_queue_data",
-        "async_dist", "scheduler",
-    )
-)  # fmt: skip
+_CALL = (A.erpc, A.execute_call, 4)
+_CAST = (A.erpc, A.execute_cast, 3)
+_MONITOR = [A.monitor]
 
 
-# --- called by peers ---------------------------------------------------------------------------
-class SpawnServer:
-    """Answers spawn requests; `System.on_spawn_request` of a node."""
+class Request(requests.Request):
+    """One call under way. Its outcome is the reason with which the process of the call ended."""
 
-    def __init__(self, system: System, exports: Exports) -> None:
-        self.system = system
-        self.exports = exports
-        system.on_spawn_request = self.spawn
+    __slots__ = ("child", "mfa", "tag")
 
-    def spawn(self, peer: RemoteNode, request: SpawnRequest) -> None:
-        options = spawn_options(request.opts)
-        args = request.args
-        if options is None or not isinstance(args, list):
-            peer.tell(SpawnReply(request.ref, request.from_, 0, A.badopt))
+    def __init__(self, system: System, node: Atom, module: Any, function: Any, args: Iterable[Any]) -> None:
+        self.mfa = (Atom(str(module)), Atom(str(function)), list(args))
+        super().__init__(system, node, self.mfa)
+        self.tag: Reference = system.new_ref()
+        self.child: Pid | Process | None = None
+
+    def __repr__(self) -> str:
+        return f"<erpc.Request {self.what}>"
+
+    @property
+    def what(self) -> str:
+        module, function, args = self.mfa
+        return f"{module}:{function}/{len(args)} on {self.dest}"
+
+    def start(self) -> None:
+        """Send it. Raises `EncodeError`; what else fails is the outcome."""
+        if self.dest is self.system.node:
+            self._start_here()
             return
-        process = self.system.new_process(request.group_leader)
-        if options & LINKED:
-            peer.add_link(process, request.from_)
-        if options & MONITORED:
-            watcher = RemoteWatcher(peer, request.from_, request.ref, process.pid)
-            process.monitored_by = {request.ref: watcher}
-            peer.watchers[request.ref] = process
-        # The answer goes out before anything that the process may send: DOWN before it costs the connection.
-        peer.tell(SpawnReply(request.ref, request.from_, options, process.pid))
-        module, function, _ = request.mfa
-        body = self._body(process, peer.node, module, function, args)
-        if body is not None:
-            process.start_function(body, (), {})
+        system, words = self.system, self.ref.words
+        try:
+            route = system.route(self.dest)
+        except ConnectError as error:
+            self.settle(DOWN, RpcFailed(A.noconnection, str(error)))
+            return
+        peer = system.peer(self.dest)
+        peer.monitors[words] = (self, self.ref, None)
+        peer.spawns[words] = self.replied
+        caller = self._caller
+        leader = caller.group_leader or system.root.group_leader or caller.pid
+        try:
+            taken = route.send(SpawnRequest(self.ref, caller.pid, leader, _CALL, _MONITOR, [self.tag, *self.mfa]))
+        except BaseException:
+            peer.monitors.pop(words, None)
+            peer.spawns.pop(words, None)
+            raise
+        if taken is False and peer.spawns.pop(words, None) is not None:
+            peer.monitors.pop(words, None)
+            self._start_by_rex()
 
-    def _body(
-        self, process: Process, node: Atom, module: Atom, function: Atom, args: list[Any]
-    ) -> Callable[[], object] | None:
-        """What the new process runs; None when its end is known without running it."""
-        if module is A.erpc and function is A.execute_call and len(args) == 4:
-            tag, module, function, args = args
-            called = self._find(node, module, function, args)
-            if called is None:
-                process.exit((tag, A.error, A.undef, undef(module, function, args)))
-                return None
-            run = called
-            return lambda: process.exit(execute(tag, run, args))
-        if module is A.erpc and function is A.execute_cast and len(args) == 3:
-            module, function, args = args
-        found = self._find(node, module, function, args)
-        if found is not None:
-            return lambda: found(*args)
-        process.exit((A.undef, undef(module, function, args)))
-        return None
-
-    def _find(self, node: Atom, module: Any, function: Any, args: Any) -> Callable[..., Any] | None:
-        found = self.exports.find(module, function, len(args)) if isinstance(args, list) else None
+    def _start_here(self) -> None:
+        module, function, args = self.mfa
+        found = self.system.exported(module, function, len(args))
         if found is None:
-            count = len(args) if isinstance(args, list) else "?"
-            log.info("%s asked for %s:%s/%s, which is not exported", node, module, function, count)
-        return found
+            self.settle(DOWN, refusal(self.tag, module, function, args))
+            return
+        process = self.system.new_process(self._caller.group_leader)
+        process.monitored_by = {self.ref.words: self}
+        self.child = process
+        Call(process, (module, function, len(args)), found, args, self.tag).start()
 
-    def call(self, node: Atom, module: Any, function: Any, args: Any) -> Any:
-        """`rex`: the value, or what ``rpc:call`` makes of anything else."""
-        found = self._find(node, module, function, args)
-        if found is None:
-            return A.badrpc, (A.EXIT, (A.undef, undef(module, function, args)))
-        match execute(None, found, args):
-            case (_, kind, value) if kind is RETURN or kind is A.throw:
-                return value
-            case (_, A.exit, reason):
-                return A.badrpc, (A.EXIT, reason)
-            case (_, A.error, reason, stack):
-                return A.badrpc, (A.EXIT, (reason, stack))
+    def _start_by_rex(self) -> None:
+        """The older form: a call to `rex`, by a process that this request monitors."""
+        process = self.system.spawn_function(self._ask_rex, (), {})
+        process.monitored_by = {self.ref.words: self}
+        self.child = process
+
+    def _ask_rex(self) -> None:
+        leader = self._caller.group_leader or self.system.root.group_leader or self._caller.pid
+        try:
+            answer = gen.call(self.system, (A.rex, self.dest), (A.call, *self.mfa, leader), None)
+        except Exit as error:
+            connected = self.system.peer(self.dest).route is not None
+            self.settle(DOWN, RpcFailed(A.notsup if connected else A.noconnection, f"{self.what}: {error}"))
+            return
+        self.settle(DOWN, from_rex(self.tag, answer))
+
+    def replied(self, reply: SpawnReply | None) -> None:
+        """SPAWN_REPLY; None when the connection was lost before it. In the hub."""
+        if reply is None:
+            return
+        peer, words = self.system.peer(self.dest), self.ref.words
+        if isinstance(reply.result, Pid):
+            self.child = reply.result
+            if words not in peer.monitors:  # given up in the meantime
+                peer.tell(Demonitor(self._caller.pid, reply.result, self.ref))
+        elif peer.monitors.pop(words, None) is not None:
+            self.settle(DOWN, RpcFailed(reply.result, f"{self.what} could not be called: {reply.result}"))
+
+    def _as_message(self, state: int, value: Any) -> Any:
+        del state
+        pid = self.child.pid if isinstance(self.child, Process) else self.child
+        return A.DOWN, self.ref, A.process, pid, getattr(value, "reason", value)
+
+    def outcome(self) -> Any:
+        if isinstance(self.value, PyerlnodeError):
+            raise self.value
+        return outcome(self.tag, self.value, self.what, self._ask)
+
+    def _ask(self, module: str, function: str, args: list[Any]) -> Any:
+        return call(self.system, self.dest, module, function, args)
+
+    def as_term(self) -> tuple[Any, Any]:
+        """The outcome as ``erpc:multicall`` has it."""
+        if isinstance(self.value, RpcFailed):
+            return A.error, (A.erpc, self.value.reason)
+        return as_term(self.tag, self.value)
+
+    def drop_message(self) -> None:
+        """Take the answer out of the mailbox of a process that fetches it otherwise."""
+        if self._message is not None:
+            with suppress(PyerlnodeError):
+                self.taken()
+
+    def abandon(self) -> None:
+        """Nobody wants the result any more; the function goes on."""
+        self.state = DOWN
+        child = self.child
+        if isinstance(child, Process):
+            if child.monitored_by is not None:
+                child.monitored_by.pop(self.ref.words, None)
+            return
+        peer = self.system.peer(self.dest)
+        if peer.monitors.pop(self.ref.words, None) is not None and child is not None:
+            peer.tell(Demonitor(self._caller.pid, child, self.ref))
 
 
-def spawn_options(options: Any) -> int | None:
-    """The flags that an option list asks for; None for a list with an option that OTP does not have."""
-    if not isinstance(options, list):
-        return None
-    flags = 0
-    for option in options:
-        name = option[0] if type(option) is tuple and option else option
-        if name is A.link:
-            flags |= LINKED
-        elif name is A.monitor:
-            flags |= MONITORED
-        elif name not in _IGNORED_OPTIONS:
-            return None
-    return flags
+def from_rex(tag: Any, answer: Any) -> Any:
+    """The result of `erpc` for an answer of `rex`."""
+    match answer:
+        case (A.badrpc, (A.EXIT, (reason, [*stack]))):
+            return tag, A.error, reason, stack
+        case (A.badrpc, (A.EXIT, reason)):
+            return tag, A.exit, reason
+        case (A.badrpc, reason):
+            return RpcFailed(reason)
+    return tag, RETURN, answer
 
 
-def undef(module: Any, function: Any, args: Any) -> list[tuple[Any, ...]]:
-    return [(module, function, args, [])]
-
-
-def execute(tag: Any, function: Callable[..., Any], args: list[Any]) -> tuple[Any, ...]:
-    """Run an exported function and say how it ended, as `erpc` does."""
-    try:
-        return tag, RETURN, function(*args)
-    except Throw as thrown:
-        return tag, A.throw, thrown.value
-    except Exit as ended:
-        return tag, A.exit, ended.reason
-    except RemoteError as error:  # of a third node: handed on as it is
-        return tag, A.error, error.reason, error.stack
-    except Exception as error:
-        kind, name, message, _ = python_error(error)
-        trace = error.__traceback__
-        return tag, A.error, (kind, name, message), erlang_stack(trace.tb_next if trace else None)
-
-
-# --- calls made --------------------------------------------------------------------------------
-def call(system: System, node: Atom, module: Any, function: Any, args: list[Any], timeout: float | None = 5.0) -> Any:
+def call(
+    system: System, node: Atom, module: Any, function: Any, args: Iterable[Any] = (), timeout: float | None = 5.0
+) -> Any:
     """``erpc:call``: the value, or `RemoteError`, `RemoteExit`, `RemoteThrow`; `RpcFailed` when the call itself failed.
 
     Args:
         timeout: seconds, None for ever. The remote function goes on when it is over.
     """
-    ref, tag = system.new_ref(), system.new_ref()
-    mfa = (A.erpc, A.execute_call, 4)
+    request = Request(system, node, module, function, args)
+    request.start()
+    try:
+        state = request.wait(timeout)
+    except BaseException:
+        request.abandon()
+        raise
+    if state == TIMEOUT:
+        request.abandon()
+        raise timed_out(request, timeout)
+    return request.taken()
+
+
+def timed_out(request: Request, timeout: float | None) -> RpcFailed:
+    return RpcFailed(A.timeout, f"{request.what} did not return within {timeout} s")
+
+
+def cast(system: System, node: Atom, module: Any, function: Any, args: Iterable[Any] = ()) -> None:
+    """``erpc:cast``: run it and forget it. A node that can not be reached is passed over; raises `EncodeError`."""
+    caller, args = system.myself(), list(args)
+    leader = caller.group_leader or system.root.group_leader or caller.pid
+    module, function = Atom(str(module)), Atom(str(function))
+    if node is system.node:
+        found = system.exported(module, function, len(args))
+        if found is not None:
+            process = system.new_process(leader)
+            Call(process, (module, function, len(args)), found, args, None).start()
+        return
     try:
         route = system.route(node)
-        pending = _Request(system, system.peer(node), ref)
-        route.send(
-            SpawnRequest(
-                ref,
-                pending.caller,
-                pending.group_leader,
-                mfa,
-                [A.monitor],
-                [tag, Atom(str(module)), Atom(str(function)), args],
-            )
-        )
-    except ConnectError as error:
-        raise RpcFailed(A.noconnection, str(error)) from error
-    except BaseException:
-        system.peer(node).monitors.pop(ref.words, None)
-        raise
+    except ConnectError:
+        return
+    request = SpawnRequest(system.new_ref(), caller.pid, leader, _CAST, [], [module, function, args])
+    if route.send(request) is False and system.peer(node).route is not None:
+        gen.cast(system, (A.rex, node), (A.cast, module, function, args, leader))
+
+
+def multicast(system: System, nodes: Iterable[Atom], module: Any, function: Any, args: Iterable[Any] = ()) -> None:
+    """``erpc:multicast``."""
+    args = list(args)
+    for node in nodes:
+        cast(system, node, module, function, args)
+
+
+def multicall(
+    system: System,
+    nodes: Iterable[Atom],
+    module: Any,
+    function: Any,
+    args: Iterable[Any] = (),
+    timeout: float | None = 5.0,
+) -> list[tuple[Any, Any]]:
+    """``erpc:multicall``: for each of `nodes`, in their order, one of
+
+    ``(A.ok, value)``, ``(A.throw, value)``, ``(A.exit, (A.exception, reason))``, ``(A.exit, (A.signal, reason))``,
+    ``(A.error, (A.exception, reason, stack))``, ``(A.error, (A.erpc, reason))``.
+    """
+    args = list(args)
+    return [request.as_term() for request in started(system, nodes, module, function, args, timeout)]
+
+
+def started(
+    system: System, nodes: Iterable[Atom], module: Any, function: Any, args: list[Any], timeout: float | None
+) -> list[Request]:
+    """A request to each node, each with its outcome: those that took too long with `timeout`."""
+    made = [Request(system, node, module, function, args) for node in nodes]
+    deadline = None if timeout is None else system.timers.now() + timeout
+    for request in made:
+        request.start()
+    for request in made:
+        left = None if deadline is None else max(0.0, deadline - system.timers.now())
+        state = PENDING
+        try:
+            state = request.wait(left)
+        finally:
+            if state == PENDING:  # interrupted
+                for other in made:
+                    if other.state == PENDING:
+                        other.abandon()
+        if state == TIMEOUT:
+            request.abandon()
+            request.value = timed_out(request, timeout)
+        else:
+            request.drop_message()
+    return made
+
+
+# --- calls whose result is fetched later -------------------------------------------------------
+def send_request(system: System, node: Atom, module: Any, function: Any, args: Iterable[Any] = ()) -> Request:
+    """``erpc:send_request``. Raises `EncodeError` only: what else fails is the request's outcome."""
+    request = Request(system, node, module, function, args)
+    request.start()
+    return request
+
+
+def receive_response(what: Request | RequestIds, timeout: float | None = None, *, delete: bool = True) -> Any:
+    """Wait for the value, or raise as `call`; after `timeout` seconds the request is given up.
+
+    For a collection: ``(value, label, collection)`` of the first that is there, or `NO_REQUEST`.
+    """
     try:
-        state = pending.waiter.wait(timeout)
-    finally:
-        pending.abandon()
-    if state != DOWN:
-        raise RpcFailed(A.timeout, f"{module}:{function}/{len(args)} on {node} did not return within {timeout} s")
-    return outcome(tag, pending.waiter.value, f"{module}:{function}/{len(args)} on {node}")
+        return requests.receive_response(what, timeout, delete=delete)
+    except CallTimeout as late:
+        if isinstance(what, Request):
+            raise timed_out(what, timeout) from late
+        raise RpcFailed(A.timeout, f"none of the calls returned within {timeout} s") from late
 
 
-class _Request:
-    """A spawn request under way: the waiter for its end, and what must be undone when nobody waits any more."""
-
-    def __init__(self, system: System, peer: RemoteNode, ref: Reference) -> None:
-        caller = system.myself()
-        self.caller = caller.pid
-        self.group_leader = caller.group_leader or caller.pid
-        self.peer = peer
-        self.ref = ref
-        self.child: Pid | None = None
-        self.answered = False
-        self.waiter = Waiter(system.scheduler, system.timers)
-        peer.monitors[ref.words] = (self.waiter, ref, None)
-        peer.spawns[ref.words] = self.replied
-
-    def replied(self, reply: SpawnReply | None) -> None:
-        """SPAWN_REPLY; None when the connection was lost before it."""
-        self.answered = True
-        if reply is None:
-            return
-        if isinstance(reply.result, Pid):
-            self.child = reply.result
-            if self.ref.words not in self.peer.monitors:  # given up in the meantime
-                self.peer.tell(Demonitor(self.caller, self.child, self.ref))
-        elif self.peer.monitors.pop(self.ref.words, None) is not None:
-            self.waiter.settle(DOWN, _SpawnError(reply.result))
-
-    def abandon(self) -> None:
-        """Nobody waits: a monitor that is still there goes now, or when the reply says what to demonitor."""
-        if self.peer.monitors.pop(self.ref.words, None) is not None and self.child is not None:
-            self.peer.tell(Demonitor(self.caller, self.child, self.ref))
+def wait_response(what: Request | RequestIds, timeout: float | None = 0.0, *, delete: bool = True) -> Any:
+    """As `receive_response`; after the time-out it gives `PENDING_RESPONSE`, and one may wait again."""
+    return requests.wait_response(what, timeout, delete=delete)
 
 
-class _SpawnError:
-    """The peer refused to spawn, and says why by an atom."""
-
-    def __init__(self, reason: Any) -> None:
-        self.reason = reason
+def check_response(message: Any, what: Request | RequestIds, *, delete: bool = True) -> Any:
+    """The value that `message` carries, or `NO_REPLY`; raises as `call`."""
+    return requests.check_response(message, what, delete=delete)
 
 
-def outcome(tag: Reference, reason: Any, what: str) -> Any:
-    """The value in a result of `erpc`, or the exception that it stands for."""
-    match reason:
-        case (ref, kind, value) if ref == tag and kind is RETURN:
-            return value
-        case (ref, A.throw, value) if ref == tag:
-            raise RemoteThrow(value)
-        case (ref, A.exit, value) if ref == tag:
-            raise RemoteExit(value)
-        case (ref, A.error, (A.erpc, value)) if ref == tag:
-            raise RpcFailed(value, f"{what} could not be called: {value!r}")
-        case (ref, A.error, value, stack) if ref == tag:
-            raise RemoteError(value, stack, f"{what} raised {_brief(value)}")
-    raise failed(reason, what)
-
-
-def failed(reason: Any, what: str) -> RpcError:
-    if isinstance(reason, _SpawnError):
-        return RpcFailed(reason.reason, f"{what} could not be called: {reason.reason}")
-    if reason is A.noconnection:
-        return RpcFailed(reason, f"the connection was lost during {what}")
-    return RpcFailed((A.signal, reason), f"{what} was ended by a signal: {_brief(reason)}")
-
-
-def _brief(value: Any) -> str:
-    if value is A.undef:
-        return "undef: there is no such function"
-    text = repr(value)
-    return text if len(text) <= 200 else text[:200] + "…"
-
-
-def call_by_rex(system: System, node: Atom, request: tuple[Any, ...], timeout: float | None) -> Any:
-    """The older form, for peers that take no spawn requests: a call to `rex`."""
-    return gen.call(system, (A.rex, node), request, timeout)
+__all__ = [
+    "NO_REPLY",
+    "NO_REQUEST",
+    "PENDING_RESPONSE",
+    "Request",
+    "RequestIds",
+    "call",
+    "cast",
+    "check_response",
+    "from_rex",
+    "multicall",
+    "multicast",
+    "receive_response",
+    "send_request",
+    "started",
+    "wait_response",
+]

@@ -24,6 +24,9 @@ def initial_call(process: Process) -> tuple[Atom, Atom, int]:
     handler = getattr(process.handler, "server", process.handler)
     if handler is None:
         return process.initial_call()
+    given: tuple[Atom, Atom, int] | None = getattr(type(handler), "initial_call", None) and handler.initial_call
+    if given is not None:
+        return given
     return module_atom(type(handler)), A.init, 1
 
 

@@ -43,7 +43,8 @@ def erlang_stack(traceback: TracebackType | None) -> list[tuple[Any, ...]]:
     while traceback is not None:
         frames.append(_frame(traceback.tb_frame, traceback.tb_lineno))
         traceback = traceback.tb_next
-    users = [f for f in frames if not f[0].name.startswith(("pyerlnode.runtime.", "pyerlnode.otp."))] or frames
+    shells = ("pyerlnode.runtime.", "pyerlnode.otp.", "pyerlnode.kernel.")
+    users = [f for f in frames if not f[0].name.startswith(shells)] or frames
     return users[: -MAX_FRAMES - 1 : -1]
 
 

@@ -1,0 +1,231 @@
+"""What a node offers by name beside its own methods: ``node.erpc``, ``node.rpc``, each bound to that node.
+
+Nodes are given by name, as text or atoms; calls raise what `kernel.erpc` and `kernel.rpc` say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyerlnode.kernel import erpc, rpc, spawn
+from pyerlnode.kernel.erpc import Request, RequestIds
+from pyerlnode.kernel.local import Local
+from pyerlnode.kernel.net_kernel import NetKernel
+from pyerlnode.runtime.info import process_info
+from pyerlnode.runtime.system import System
+from pyerlnode.term.atom import Atom
+from pyerlnode.term.pid import Pid, Reference
+
+Name = str | Atom
+
+
+def node_atom(name: Name) -> Atom:
+    return name if type(name) is Atom else Atom(str(name))
+
+
+def node_atoms(names: Iterable[Name]) -> list[Atom]:
+    return [node_atom(name) for name in names]
+
+
+class Erpc:
+    """``erpc`` of one node."""
+
+    NO_REPLY = erpc.NO_REPLY
+    NO_REQUEST = erpc.NO_REQUEST
+    PENDING = erpc.PENDING_RESPONSE
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def call(
+        self, node: Name, module: Name, function: Name, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> Any:
+        return erpc.call(self._system, node_atom(node), module, function, args, timeout)
+
+    def cast(self, node: Name, module: Name, function: Name, args: Iterable[Any] = ()) -> None:
+        erpc.cast(self._system, node_atom(node), module, function, args)
+
+    def multicall(
+        self, nodes: Iterable[Name], module: Name, function: Name, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> list[tuple[Any, Any]]:
+        return erpc.multicall(self._system, node_atoms(nodes), module, function, args, timeout)
+
+    def multicast(self, nodes: Iterable[Name], module: Name, function: Name, args: Iterable[Any] = ()) -> None:
+        erpc.multicast(self._system, node_atoms(nodes), module, function, args)
+
+    def send_request(self, node: Name, module: Name, function: Name, args: Iterable[Any] = ()) -> Request:
+        return erpc.send_request(self._system, node_atom(node), module, function, args)
+
+    def receive_response(self, what: Request | RequestIds, timeout: float | None = None, *, delete: bool = True) -> Any:
+        return erpc.receive_response(what, timeout, delete=delete)
+
+    def wait_response(self, what: Request | RequestIds, timeout: float | None = 0.0, *, delete: bool = True) -> Any:
+        return erpc.wait_response(what, timeout, delete=delete)
+
+    def check_response(self, message: Any, what: Request | RequestIds, *, delete: bool = True) -> Any:
+        return erpc.check_response(message, what, delete=delete)
+
+
+class Rpc:
+    """``rpc`` of one node; called itself, it is ``erpc:call``."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def __call__(
+        self, name: Name, module: Name, function: Name, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> Any:
+        """Call ``module:function`` on the node `name`; wait at most `timeout` seconds (None: for ever).
+
+        Raises `RemoteError`, `RemoteExit`, `RemoteThrow`; `RpcFailed` when the call itself failed.
+        """
+        return erpc.call(self._system, node_atom(name), module, function, args, timeout)
+
+    call = __call__
+
+    def block_call(
+        self, node: Name, module: Name, function: Name, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> Any:
+        return rpc.block_call(self._system, node_atom(node), module, function, args, timeout)
+
+    def cast(self, node: Name, module: Name, function: Name, args: Iterable[Any] = ()) -> None:
+        erpc.cast(self._system, node_atom(node), module, function, args)
+
+    def multicall(
+        self, nodes: Iterable[Name], module: Name, function: Name, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> tuple[list[Any], list[Atom]]:
+        return rpc.multicall(self._system, node_atoms(nodes), module, function, args, timeout)
+
+    def eval_everywhere(self, nodes: Iterable[Name], module: Name, function: Name, args: Iterable[Any] = ()) -> None:
+        erpc.multicast(self._system, node_atoms(nodes), module, function, args)
+
+    def abcast(self, nodes: Iterable[Name], name: Name, message: Any) -> None:
+        rpc.abcast(self._system, node_atoms(nodes), name, message)
+
+    def sbcast(
+        self, nodes: Iterable[Name], name: Name, message: Any, timeout: float | None = 5.0
+    ) -> tuple[list[Atom], list[Atom]]:
+        return rpc.sbcast(self._system, node_atoms(nodes), name, message, timeout)
+
+    def server_call(self, node: Name, name: Name, wrapper: Any, message: Any, timeout: float | None = 5.0) -> Any:
+        return rpc.server_call(self._system, node_atom(node), name, wrapper, message, timeout)
+
+    def multi_server_call(
+        self, nodes: Iterable[Name], name: Name, message: Any, timeout: float | None = 5.0
+    ) -> tuple[list[Any], list[Atom]]:
+        return rpc.multi_server_call(self._system, node_atoms(nodes), name, message, timeout)
+
+    def async_call(self, node: Name, module: Name, function: Name, args: Iterable[Any] = ()) -> Request:
+        return rpc.async_call(self._system, node_atom(node), module, function, args)
+
+    def yield_(self, key: Request) -> Any:
+        return rpc.yield_(key)
+
+    def nb_yield(self, key: Request, timeout: float = 0.0) -> tuple[Atom, Any] | Atom:
+        return rpc.nb_yield(key, timeout)
+
+    def parallel_eval(
+        self, calls: Iterable[tuple[Any, Any, Iterable[Any]]], nodes: Iterable[Name] | None = None
+    ) -> list[Any]:
+        """`nodes`: the visible ones that are connected, unless given."""
+        return rpc.parallel_eval(self._system, calls, self._over(nodes))
+
+    def pmap(
+        self,
+        function: tuple[Any, Any],
+        extra: Iterable[Any],
+        items: Iterable[Any],
+        nodes: Iterable[Name] | None = None,
+    ) -> list[Any]:
+        return rpc.pmap(self._system, function, extra, items, self._over(nodes))
+
+    def pinfo(self, pid: Pid, items: Any = None) -> Any:
+        return rpc.pinfo(self._system, pid, items, self._here)
+
+    def _here(self, pid: Pid, items: Any) -> Any:
+        found = process_info(self._system, pid, items)
+        if found is None or items is None:
+            return None if found is None else list(found.items())
+        return (Atom(str(items)), found) if isinstance(items, (str, Atom)) else list(found.items())
+
+    def _over(self, nodes: Iterable[Name] | None) -> list[Atom]:
+        if nodes is not None:
+            return node_atoms(nodes)
+        return [node for node, peer in self._system.peers.items() if peer.route is not None]
+
+
+class Services:
+    """The services of one open node."""
+
+    def __init__(self, system: System, kernel: NetKernel) -> None:
+        self.kernel = kernel
+        self.erpc = Erpc(system)
+        self.rpc = Rpc(system)
+
+
+class Remote(Local):
+    """The part of a node's methods that reach other nodes by services of the kernel."""
+
+    _offers: Services
+
+    @property
+    def rpc(self) -> Rpc:
+        """``node.rpc(name, module, function, args, timeout)`` is a remote call; it has the functions of `rpc` too."""
+        return self._of_open().rpc
+
+    @property
+    def erpc(self) -> Erpc:
+        """The functions of `erpc`: call, cast, multicall, multicast, send_request and its answers."""
+        return self._of_open().erpc
+
+    def _of_open(self) -> Services:
+        assert self.system is not None  # raises for a node that is not open
+        return self._offers
+
+    def spawn_on(
+        self,
+        name: Name,
+        module: Name,
+        function: Name,
+        args: Iterable[Any] = (),
+        *,
+        link: bool = False,
+        monitor: bool = False,
+        options: Iterable[Any] = (),
+        timeout: float | None = 5.0,
+    ) -> Any:
+        """``Node.spawn``: start ``module:function`` as a process of the node `name`; its pid, or (pid, monitor).
+
+        Raises `RpcFailed` (noconnection, notsup, badopt, system_limit), `CallTimeout`.
+        """
+        me = self._me() if link or monitor else self.system.myself()
+        made = spawn.option_list(link, monitor, options)
+        return spawn.spawn_on(self.system, me, node_atom(name), (module, function, args), made, timeout)
+
+    def spawn_request(
+        self,
+        name: Name,
+        module: Name,
+        function: Name,
+        args: Iterable[Any] = (),
+        *,
+        link: bool = False,
+        monitor: bool = False,
+        reply: str = "yes",
+        reply_tag: Any = spawn.SPAWN_REPLY,
+        options: Iterable[Any] = (),
+    ) -> Reference:
+        """``spawn_request``: ask and go on; ``(reply_tag, ref, A.ok, pid)`` or ``(…, A.error, reason)`` will arrive.
+
+        Args:
+            reply: which answers are wanted: "yes" (all), "no", "error_only", "success_only".
+            options: further options of the BEAM's, such as ``(A.priority, A.low)``.
+        """
+        made = spawn.option_list(link, monitor, options)
+        mfa = (module, function, args)
+        return spawn.spawn_request(self.system, self._me(), node_atom(name), mfa, made, reply, reply_tag)
+
+    def spawn_request_abandon(self, ref: Reference) -> bool:
+        """Give a request up: no answer, link or monitor comes of it. False when it was answered already."""
+        return spawn.spawn_request_abandon(self.system, ref)
