@@ -28,6 +28,7 @@ _HOMES = {
     "pyerlnode.node": ("Node",),
     "pyerlnode.otp.gen_server": ("GenServer",),
     "pyerlnode.otp.results": ("Continue", "Ignore", "NoReply", "Reply", "Stop", "Timeout"),
+    "pyerlnode.port_program": ("BEAM", "PortProgram"),
     "pyerlnode.runtime.api": (
         "demonitor", "exit_", "link", "monitor", "process_flag", "receive", "register", "self_", "send", "spawn",
         "spawn_link", "spawn_monitor", "unlink", "whereis",
@@ -43,6 +44,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ANY",
+    "BEAM",
     "A",
     "AlreadyStarted",
     "Atom",
@@ -70,6 +72,7 @@ __all__ = [
     "NodeDown",
     "Pid",
     "Port",
+    "PortProgram",
     "PyerlnodeError",
     "Range",
     "ReceiveTimeout",
@@ -140,6 +143,7 @@ if TYPE_CHECKING:
     from pyerlnode.node import Node
     from pyerlnode.otp.gen_server import GenServer
     from pyerlnode.otp.results import Continue, Ignore, NoReply, Reply, Stop, Timeout
+    from pyerlnode.port_program import BEAM, PortProgram
     from pyerlnode.runtime.api import (
         demonitor,
         exit_,

@@ -20,7 +20,7 @@ FLOORS = {
     "runtime": 3, "dist": 3,
     "otp": 4, "net": 4, "port": 4,
     "kernel": 5, "cluster": 5, "bridges": 5,
-    "node": 6,
+    "node": 6, "port_program": 6,
     "facade": 7,
     "__init__": 8,
     "tools": 9, "testing": 9,  # programs that stand on the public face, as a user's do
