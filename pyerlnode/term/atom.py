@@ -89,15 +89,12 @@ _SPECIAL: dict[str, bool | None] = {"true": True, "false": False, "nil": None}
 class _Atoms:
     """The namespace `A`. Typed as giving `Atom`: the three special names are values of Python."""
 
-    __slots__ = ()
-
     def __getattr__(self, name: str) -> Atom:
-        known = _table.get(name)
-        if known is not None and name not in _SPECIAL:
-            return known
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)  # copy, inspect and doctest probe for dunder names
-        return self[name]
+        # Kept as an attribute, so the next look costs what an attribute costs: `case A.get` is on every message's path.
+        atom = self.__dict__[name] = self[name]
+        return atom
 
     def __getitem__(self, name: str) -> Atom:
         return _SPECIAL[name] if name in _SPECIAL else Atom(name)  # type: ignore[return-value]
