@@ -26,7 +26,7 @@ REF = Reference(A["p@h"], 1, (1, 2, 3))
     [
         Message(None, ONE, [1]), Message(None, A.name, A.x), Message(None, REF, 1.5), Monitor(ONE, TWO, REF),
         Monitor(ONE, A.name, REF), Demonitor(ROOT, ROOT, REF), MonitorExit(ROOT, ROOT, REF, A.boom), Link(ONE, TWO),
-        Unlink(1, ONE, TWO), ExitSignal(ONE, TWO, A.boom), Exit2(ONE, TWO, A.kill),
+        Unlink(1, ONE, TWO), ExitSignal(ONE, TWO, A.boom), Exit2(ONE, TWO, A.kill), Exit2(ONE, A.name, A.kill),
     ],
 )  # fmt: skip
 def test_a_signal_is_heard_as_it_was_said(signal):
