@@ -28,6 +28,7 @@ from pyerlnode.kernel import cookies as cookie_files
 from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.peer import Peer
+from pyerlnode.kernel.remote_shell import RemoteShell
 from pyerlnode.kernel.rex import Rex
 from pyerlnode.kernel.services import Remote, Services
 from pyerlnode.kernel.spawn_server import SpawnServer
@@ -189,6 +190,7 @@ class Node(Remote):
             tls=self._tls,
         )
         kernel = NetKernel(system, settings)
+        RemoteShell(system, self.exports, self._ticks.ticktime).install()
         server = SpawnServer(system, self.exports)
         self._offers = Services(system, kernel)
         gen_server.start(system, NetKernelServer, name="net_kernel")
