@@ -26,6 +26,16 @@ _HOMES = {
     "pyerlnode.facade": ("Cluster", "connect"),
     "pyerlnode.limits": ("Limits",),
     "pyerlnode.node": ("Node",),
+    "pyerlnode.otp.agent": ("Agent",),
+    "pyerlnode.otp.application": ("Application", "Applications"),
+    "pyerlnode.otp.child_spec": ("child_spec",),
+    "pyerlnode.otp.dynamic_supervisor": ("DynamicSupervisor",),
+    "pyerlnode.otp.partition_supervisor": ("PartitionSupervisor",),
+    "pyerlnode.otp.registry": ("Registry",),
+    "pyerlnode.otp.supervisor": ("Supervise", "Supervisor"),
+    "pyerlnode.otp.task": ("Task",),
+    "pyerlnode.otp.task_supervisor": ("TaskSupervisor",),
+    "pyerlnode.otp.where": ("start_link",),
     "pyerlnode.otp.gen_server": ("GenServer",),
     "pyerlnode.otp.results": ("Continue", "Ignore", "NoReply", "Reply", "Stop", "Timeout"),
     "pyerlnode.port_program": ("BEAM", "PortProgram"),
@@ -46,7 +56,10 @@ __all__ = [
     "ANY",
     "BEAM",
     "A",
+    "Agent",
     "AlreadyStarted",
+    "Application",
+    "Applications",
     "Atom",
     "Bitstring",
     "CallTimeout",
@@ -55,6 +68,7 @@ __all__ = [
     "ConnectError",
     "Continue",
     "DecodeError",
+    "DynamicSupervisor",
     "EncodeError",
     "Exit",
     "ExternalFun",
@@ -70,6 +84,7 @@ __all__ = [
     "NoReply",
     "Node",
     "NodeDown",
+    "PartitionSupervisor",
     "Pid",
     "Port",
     "PortProgram",
@@ -77,6 +92,7 @@ __all__ = [
     "Range",
     "ReceiveTimeout",
     "Reference",
+    "Registry",
     "RemoteError",
     "RemoteExit",
     "RemoteThrow",
@@ -87,11 +103,16 @@ __all__ = [
     "StartFailed",
     "Stop",
     "Struct",
+    "Supervise",
+    "Supervisor",
+    "Task",
+    "TaskSupervisor",
     "TermMap",
     "Throw",
     "Timeout",
     "UsageError",
     "__version__",
+    "child_spec",
     "connect",
     "decode",
     "demonitor",
@@ -109,6 +130,7 @@ __all__ = [
     "spawn",
     "spawn_link",
     "spawn_monitor",
+    "start_link",
     "text",
     "unlink",
     "whereis",
@@ -141,8 +163,18 @@ if TYPE_CHECKING:
     from pyerlnode.facade import Cluster, connect
     from pyerlnode.limits import Limits
     from pyerlnode.node import Node
+    from pyerlnode.otp.agent import Agent
+    from pyerlnode.otp.application import Application, Applications
+    from pyerlnode.otp.child_spec import child_spec
+    from pyerlnode.otp.dynamic_supervisor import DynamicSupervisor
     from pyerlnode.otp.gen_server import GenServer
+    from pyerlnode.otp.partition_supervisor import PartitionSupervisor
+    from pyerlnode.otp.registry import Registry
     from pyerlnode.otp.results import Continue, Ignore, NoReply, Reply, Stop, Timeout
+    from pyerlnode.otp.supervisor import Supervise, Supervisor
+    from pyerlnode.otp.task import Task
+    from pyerlnode.otp.task_supervisor import TaskSupervisor
+    from pyerlnode.otp.where import start_link
     from pyerlnode.port_program import BEAM, PortProgram
     from pyerlnode.runtime.api import (
         demonitor,
