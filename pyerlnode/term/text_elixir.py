@@ -19,24 +19,27 @@ from pyerlnode.term.containers import Range, Struct
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.text_binary import Segment, build_binary
 from pyerlnode.term.text_parse import Open, Reader, Token, atom, expected, float_of, integer, make_list, make_map
+from pyerlnode.term.view import atom_of
 
 _SPACE = re.compile(r"(?:\s|#(?!(?:PID|Reference|Port|Function)<)[^\n]*)*")
 _WORD = r"[^\W\d]\w*(?:@\w*)*[?!]?"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ALIAS = r"[A-Z]\w*(?:\.[A-Z]\w*)*"
 _OPERATOR = r"%\{\}|\{\}|<<>>|[-+*/=!<>&|^@.~\\%]+"
 _TOKEN = re.compile(
     rf"""
     (?P<key>(?:{_WORD}|{_QUOTED}|{_OPERATOR}):(?=\s))
+  | (?P<capture>&(?::(?:{_WORD}|{_QUOTED}|{_OPERATOR})|{_ALIAS})\.(?:{_WORD}|{_QUOTED}|{_OPERATOR})/\d+)
   | (?P<based>0x[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0o[0-7]+|0b[01]+)
   | (?P<float>\d+(?:_\d+)*\.\d+(?:_\d+)*(?:[eE][+-]?\d+)?)
   | (?P<integer>\d+(?:_\d+)*)
   | (?P<atom>:(?:{_WORD}|{_QUOTED}|{_OPERATOR}))
-  | (?P<alias>[A-Z]\w*(?:\.[A-Z]\w*)*)
+  | (?P<alias>{_ALIAS})
   | (?P<string>{_QUOTED})
   | (?P<charlist>~c{_QUOTED}|'(?:[^'\\]|\\.)*')
   | (?P<char>\?(?:\\x[0-9a-fA-F]{{1,2}}|\\u\{{[0-9a-fA-F]+\}}|\\u[0-9a-fA-F]{{4}}|\\.|[^\\]))
   | (?P<word>{_WORD})
-  | (?P<mark><<|>>|=>|::|\.\.|//|[][(){{}}|,%&/.+-])
+  | (?P<mark><<|>>|=>|::|\.\.|//|[][(){{}}|,%/.+-])
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -88,6 +91,27 @@ def _name(text: str, start: int) -> Any:
     return atom(_content(text, start) if text.endswith(('"', "'")) else text, start)
 
 
+_CAPTURE = re.compile(
+    rf"&(?::(?P<atom>{_WORD}|{_QUOTED}|{_OPERATOR})|(?P<alias>{_ALIAS}))\.(?P<function>{_WORD}|{_QUOTED}|{_OPERATOR})/(\d+)",
+    re.DOTALL,
+)
+
+
+def _alias(text: str, start: int) -> Any:
+    return atom(text if text.startswith("Elixir.") or text == "Elixir" else "Elixir." + text, start)
+
+
+def _capture(text: str, start: int) -> Token:
+    found = _CAPTURE.fullmatch(text)
+    assert found is not None  # the token is of this form
+    arity = int(found[4][:4])
+    if arity > 255:
+        raise TermSyntaxError("an arity is 0..255", start)
+    module = _name(found["atom"], start) if found["atom"] else _alias(found["alias"], start)
+    fun = ExternalFun(atom_of(module), atom_of(_name(found["function"], start)), arity)
+    return Token("value", fun, start)
+
+
 def _word(text: str, start: int) -> Token:
     if text in _LITERALS:
         return Token("value", atom(text, start), start)
@@ -97,13 +121,12 @@ def _word(text: str, start: int) -> Token:
 _BASES = {"x": 16, "o": 8, "b": 2}
 _READ: dict[str, Callable[[str, int], Token]] = {
     "key": lambda text, start: Token("key", _name(text[:-1], start), start),
+    "capture": _capture,
     "based": lambda text, start: Token("value", integer(text[2:], _BASES[text[1]], start), start),
     "float": lambda text, start: Token("value", float_of(text, start), start),
     "integer": lambda text, start: Token("value", integer(text, 10, start), start),
     "atom": lambda text, start: Token("value", _name(text[1:], start + 1), start),
-    "alias": lambda text, start: Token(
-        "alias", atom(text if text.startswith("Elixir.") or text == "Elixir" else "Elixir." + text, start), start
-    ),
+    "alias": lambda text, start: Token("alias", _alias(text, start), start),
     "string": lambda text, start: Token("string", _binary(text, start), start),
     "charlist": lambda text, start: Token("value", list(map(ord, _content(text, start))), start),
     "char": lambda text, start: Token("value", ord(unescape(text[1:], start + 1)), start),
@@ -130,6 +153,8 @@ def scan(text: str) -> Iterator[Token]:
 
 def _unknown(text: str, at: int) -> TermSyntaxError:
     first = text[at]
+    if first == "&":
+        return TermSyntaxError("'&' begins a function, &Module.name/arity", at)
     if first == "#":
         return TermSyntaxError("an identifier or a closure can not be read from text", at)
     return TermSyntaxError(f"no closing {first} for the one" if first in "\"'" else f"{first!r} begins no term", at)
@@ -167,8 +192,6 @@ class ElixirReader(Reader):
                 return self.opened(self.map(start))
             if value == "<<":
                 return (self.binary(),)
-            if value == "&":
-                return (self.capture(),)
             if value in "+-":
                 signed = self.signed(value)
                 return (self.range(signed) if type(signed) is int else signed,)
@@ -193,6 +216,9 @@ class ElixirReader(Reader):
         """A keyword may follow an opening bracket or a comma: then the value is what follows it."""
         if self.peek().kind == "key":
             opened.keys.append(self.next().value)
+            token = self.peek()
+            if token.kind == "mark" and token.value == opened.close:
+                raise expected("a term", token)
         elif opened.keys or opened.module is not None:
             token = self.peek()
             if not (token.kind == "mark" and token.value == opened.close):
@@ -242,21 +268,6 @@ class ElixirReader(Reader):
         if opened.module is not None:
             return Struct(opened.module, dict(keyword))
         return make_map([*zip(items[:plain:2], items[1:plain:2], strict=True), *keyword], opened.start)
-
-    def capture(self) -> ExternalFun:
-        token = self.next()
-        if type(token.value) is not Atom:
-            raise expected("the module of a function", token)
-        self.expect(".")
-        name = self.next()
-        if name.kind not in ("word", "string", "value", "mark", "alias"):
-            raise expected("the name of a function", name)
-        self.expect("/")
-        arity = self.next()
-        if type(arity.value) is not int or not 0 <= arity.value <= 255:
-            raise expected("an arity of 0..255", arity)
-        function = name.value.decode(errors="replace") if name.kind == "string" else str(name.value)
-        return ExternalFun(token.value, Atom(function), arity.value)
 
     def binary(self) -> Any:
         segments: list[Segment] = []

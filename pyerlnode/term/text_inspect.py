@@ -33,7 +33,9 @@ _OPERATORS = frozenset(
         *("<<<", "<<~", "<~>", ">>>", "&&&", "|||", "~>>", "...", "%{}", "..//", "<<>>"),
     )
 )
+_NOT_CALLED = frozenset(("%", "%{}", "{}", "<<>>", "...", "..", ".", "..//", "->"))
 _ALIAS = re.compile(r"Elixir(\.[A-Z][A-Za-z0-9_]*)*\Z")
+_PLAIN = re.compile(r"\w+")  # what else Unicode allows in identifiers is quoted, as old readers do not take it
 _CHARLIST = frozenset((*range(32, 127), 7, 8, 9, 10, 11, 12, 13, 27, 127))
 _PRINTABLE = re.compile(r"[\x07-\x0d\x1b\x20-\x7f\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*\Z")
 _HIDDEN = r"\xa0\u034f\u061c\u2000-\u200f\u2028-\u202e\u205f-\u2064\u2066-\u2069\ufeff\ufff9-\ufffc"
@@ -66,7 +68,12 @@ def _bare(name: str) -> bool:
     if name in _OPERATORS:
         return True
     word = (name[:-1] if name[-1:] in ("?", "!") else name).replace("@", "_")
-    return word.isidentifier() and name[0] != "@" and unicodedata.normalize("NFKC", word) == word
+    return (
+        word.isidentifier()
+        and _PLAIN.fullmatch(word) is not None
+        and name[0] != "@"
+        and unicodedata.normalize("NFKC", word) == word
+    )
 
 
 def inspect_atom(name: str) -> str:
@@ -323,9 +330,8 @@ def _float(value: float) -> str:
 
 def _external(fun: ExternalFun) -> str:
     name = fun.function.name
-    shown = (
-        name if (_bare(name) or name == "::") and "@" not in name and not name[:1].isupper() else f'"{escaped(name)}"'
-    )
+    called = (_bare(name) or name == "::") and name not in _NOT_CALLED
+    shown = name if called and "@" not in name and not name[:1].isupper() else f'"{escaped(name)}"'
     return f"&{inspect_atom(fun.module.name)}.{shown}/{fun.arity}"
 
 
