@@ -78,7 +78,7 @@ def test_a_table_is_an_arrow_stream() -> None:
     table = pyarrow.table({"a": [1, 2], "b": ["x", None]})
     assert pyarrow.ipc.open_stream(arrow(table)).read_all() == table
     assert pyarrow.ipc.open_stream(arrow(table.to_batches()[0])).read_all() == table
-    with pytest.raises(UsageError, match="takes a pyarrow.Table or RecordBatch, not dict"):
+    with pytest.raises(UsageError, match=r"takes a pyarrow\.Table or RecordBatch, not dict"):
         arrow({})
 
 
