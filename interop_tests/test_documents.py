@@ -12,7 +12,9 @@ from place import PYERLNODE, ROOT, Place, place
 README = ROOT / "README.md"
 APP = ROOT / "examples" / "app.exs"
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
-DOCUMENTS = [ROOT / "docs" / name for name in ("getting-started.md", "command-line.md", "operating.md")]
+DOCUMENTS = [
+    ROOT / "docs" / name for name in ("getting-started.md", "supervision.md", "command-line.md", "operating.md")
+]
 
 
 @pytest.fixture
