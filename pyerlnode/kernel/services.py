@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pyerlnode.kernel import erpc, rpc, spawn
+from pyerlnode.kernel import erpc, group_leader, rpc, spawn
+from pyerlnode.kernel.device import Device
 from pyerlnode.kernel.erpc import Request, RequestIds
 from pyerlnode.kernel.local import Local
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.runtime.info import process_info
 from pyerlnode.runtime.system import System
+from pyerlnode.signal import GroupLeader
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid, Reference
 
@@ -160,6 +162,7 @@ class Services:
 
     def __init__(self, system: System, kernel: NetKernel) -> None:
         self.kernel = kernel
+        self.user = group_leader.start_user(system)
         self.erpc = Erpc(system)
         self.rpc = Rpc(system)
 
@@ -229,3 +232,27 @@ class Remote(Local):
     def spawn_request_abandon(self, ref: Reference) -> bool:
         """Give a request up: no answer, link or monitor comes of it. False when it was answered already."""
         return spawn.spawn_request_abandon(self.system, ref)
+
+    # --- output and input ----------------------------------------------------------------------
+    def device(self, dest: Any = None, timeout: float | None = None) -> Device:
+        """A device of any node as a file: a pid, a name, ``(name, node)``; the own group leader unless given."""
+        return Device(self.system, self.group_leader() if dest is None else dest, timeout)
+
+    def open_device(self, output: Any = None, input: Any = None, *, name: Any = None) -> Pid:
+        """A device for others over files of this program; ``IO.puts(pid, …)`` in Elixir writes to `output`."""
+        return group_leader.start(self.system, output, input, name=name)
+
+    def group_leader(self) -> Pid:
+        """The device to which the current process prints: the process `user`, which is `sys.stdout`, unless changed."""
+        leader = self.system.myself().group_leader or self._of_open().user
+        assert leader is not None
+        return leader
+
+    def set_group_leader(self, leader: Pid, pid: Pid | None = None) -> None:
+        """``group_leader(Leader, Pid)``: of the current process, or of `pid` of any node."""
+        if pid is None or self.system.is_local(pid):
+            process = self._me() if pid is None else self.system.process(pid)
+            if process is not None:
+                process.group_leader = leader
+        else:
+            self.system.route(pid.node).send(GroupLeader(leader, pid))
