@@ -30,10 +30,12 @@ from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.peer import Peer
 from pyerlnode.kernel.remote_shell import RemoteShell
 from pyerlnode.kernel.rex import Rex
+from pyerlnode.kernel.telemetry import Telemetry
 from pyerlnode.kernel.services import Remote, Services
 from pyerlnode.kernel.spawn_server import SpawnServer
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector, tcp
+from pyerlnode.net.connection import ConnectionStats
 from pyerlnode.net.epmd_client import Epmd, EpmdService, Mode, Registration, find_or_start_epmd
 from pyerlnode.net.epmd_server import addresses_for
 from pyerlnode.net.listener import Listener
@@ -73,7 +75,8 @@ class Node(Remote):
         listen: the address to listen at; loopback for a loopback name, else all of them.
         ports: the port, or a range of ports, to listen at; any unless given.
         allow: names of the only nodes that may connect.
-        setup_time: seconds for each step of a connection. `ticktime`: OTP's net_ticktime, in seconds.
+        setup_time: seconds for each step of a connection.
+        ticktime, tickintensity: OTP's net_ticktime, in seconds, and net_tickintensity, 4..1000.
         ask_name_of: have no name of its own, but take the one that this peer gives: no EPMD knows the node, nobody can
             dial it, and the name is gone with the connection to that peer. `name` may be ``undefined@host``.
         tls: speak TLS with all peers: an `ssl_dist_optfile`, or its options as a mapping (`net.tls_options`).
@@ -95,12 +98,15 @@ class Node(Remote):
         allow: Collection[str] | None = None,
         setup_time: float = 7.0,
         ticktime: float = 60.0,
+        tickintensity: int = 4,
         ask_name_of: str | None = None,
         tls: Tls | str | os.PathLike[str] | Mapping[str, Any] | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if not setup_time > 0 or not ticktime > 0:
             raise UsageError("setup_time and ticktime are seconds, more than 0")
+        if not 4 <= tickintensity <= 1000:
+            raise UsageError("tickintensity is 4..1000 ticks in the tick time")
         self._ask_name_of = None if ask_name_of is None else node_name.parse_peer(ask_name_of)
         if name is None:
             name = unique_name() if self._ask_name_of is None else f"undefined@{_own_host(self._ask_name_of)}"
@@ -116,7 +122,7 @@ class Node(Remote):
         self._ports = ports
         self._allow = allow
         self._setup_time = setup_time
-        self._ticks = TickSettings(ticktime)
+        self._ticks = TickSettings(ticktime, tickintensity)
         self._limits = limits
         self._tls = None if tls is None else Tls.of(tls)
         self.exports = Exports()
@@ -274,6 +280,29 @@ class Node(Remote):
             return gen.call(self.system, ("net_kernel", node), (Atom("is_auth"), self.system.node)) is Atom("yes")
         except (Exit, ConnectError):
             return False
+
+    def keep_connected(self, name: str | Atom, flag: bool = True, *, longest: float = 30.0) -> None:
+        """Connect to `name`, and again whenever it is lost, at growing distances up to `longest` seconds.
+
+        With ``False`` no longer; a connection that stands is left. See `kernel.reconnect`.
+        """
+        if flag:
+            self.kernel.keeper.keep(Atom(str(name)), longest)
+        else:
+            self.kernel.keeper.let_go(Atom(str(name)))
+
+    def stats(self) -> dict[str, ConnectionStats]:
+        """Counters of each connection, by the peer's name: messages, bytes, queue, fragments, ticks, errors."""
+        return self.kernel.stats()
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """The list of callables that are told of the connections' events (`kernel.telemetry`)."""
+        return self.kernel.telemetry
+
+    def send_nosuspend(self, dest: Any, message: Any) -> bool:
+        """As `send`, but False, and nothing sent, where a peer that does not read would make the sender wait."""
+        return self.kernel.send_nosuspend(dest, message)
 
     def disconnect(self, name: str | Atom) -> bool:
         """Cut the connection; True when there was one."""

@@ -310,6 +310,11 @@ class Channel:
             head.append(bytes(buffers.pop(0)))
         return [b"".join(head), *buffers]
 
+    @property
+    def ticks_missed(self) -> int:
+        """Tick intervals in which nothing came."""
+        return self._ticks.missed
+
     # --- ticks -------------------------------------------------------------------------------------
     def next_deadline(self) -> float:
         """When `handle_timer` wants to be called."""

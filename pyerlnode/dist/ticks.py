@@ -37,7 +37,7 @@ class TickSettings:
 class TickClock:
     """The tick rule of one connection; it is told counters and never looks at a clock."""
 
-    __slots__ = ("_bytes_in", "_bytes_out", "_hidden", "_silent", "deadline", "settings")
+    __slots__ = ("_bytes_in", "_bytes_out", "_hidden", "_silent", "deadline", "missed", "settings")
 
     def __init__(self, settings: TickSettings, hidden: bool, now: float) -> None:
         self.settings = settings
@@ -46,6 +46,8 @@ class TickClock:
         self._bytes_in = 0
         self._bytes_out = 0
         self._silent = 0
+        self.missed = 0
+        """Intervals without a byte from the peer, since the connection came up."""
 
     def check(self, now: float, bytes_in: int, bytes_out: int) -> list[TickAction]:
         """What is due at `now`, when the connection has read and written so many bytes in all."""
@@ -54,7 +56,11 @@ class TickClock:
         self.deadline = now + self.settings.interval
         heard, spoke = bytes_in != self._bytes_in, bytes_out != self._bytes_out
         self._bytes_in, self._bytes_out = bytes_in, bytes_out
-        self._silent = 0 if heard else self._silent + 1
+        if heard:
+            self._silent = 0
+        else:
+            self._silent += 1
+            self.missed += 1
         if self._silent >= self.settings.intensity:
             return [TickAction.PEER_DOWN]
         if not spoke or (self._hidden and not heard):

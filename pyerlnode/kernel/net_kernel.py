@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pyerlnode.dist.channel import Channel
@@ -27,9 +27,12 @@ from pyerlnode.dist.node_name import check_style, parse, parse_peer
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import BadName, ConnectError, HandshakeError, PyerlnodeError
 from pyerlnode.kernel.given_names import GivenNames
+from pyerlnode.kernel.pressure import Pressure
+from pyerlnode.kernel.reconnect import Keeper
+from pyerlnode.kernel.telemetry import Telemetry
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector
-from pyerlnode.net.connection import Connection
+from pyerlnode.net.connection import Connection, ConnectionStats
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.listener import Reception
 from pyerlnode.net.ticker import Ticker
@@ -42,7 +45,9 @@ from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.router import Route
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
+from pyerlnode.signal import Message
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.net_kernel")
 
@@ -101,6 +106,10 @@ class NetKernel:
         self._given = GivenNames()
         self._lender: Atom | None = None
         self._name_is_lost = False
+        self.telemetry = Telemetry(system.scheduler.loop.run_callback)
+        self.keeper = Keeper(system, self.connect, self.connections.__contains__)
+        self._pressure = Pressure(system, self.connections.values, self._on_pressure)
+        system.mailbox_full = self._pressure.mailbox_full
         system.connector = self.connect
 
     def reception(self) -> Reception:
@@ -197,6 +206,7 @@ class NetKernel:
     def _give_up(self, node: Atom, attempt: _Attempt, error: ConnectError) -> None:
         if self._attempts.get(node) is attempt:
             del self._attempts[node]
+            self.telemetry.emit("connection.failed", {}, peer=node.name, reason=error.reason, text=str(error))
             for waiter in attempt.waiters:
                 waiter.settle(3, error)
 
@@ -270,6 +280,7 @@ class NetKernel:
             after_read=system.scheduler.drain,
             ticker=self.ticker,
             limits=settings.limits,
+            on_event=self._on_event,
         )
         self.connections[node] = connection
         peer.route = connection
@@ -279,6 +290,8 @@ class NetKernel:
         log.info("connected to %s", node)
         for waiter in attempt.waiters if attempt is not None else ():
             waiter.settle(REPLY, connection)
+        self.keeper.up(node)
+        self.telemetry.emit("connection.up", {}, peer=node.name, hidden=info.hidden, tls=settings.tls is not None)
         self._tell(A.nodeup, node, {A.node_type: A.hidden if info.hidden else A.visible})
 
     def _down(self, connection: Connection, reason: Any) -> None:
@@ -287,6 +300,8 @@ class NetKernel:
             return
         del self.connections[node]
         log.info("connection to %s is down: %s", node, reason)
+        self._pressure.lost(connection)
+        self.telemetry.emit("connection.down", asdict(connection.stats), peer=node.name, reason=reason)
         self.system.peer(node).lost()
         self._given.back(node.name)
         self._name_is_lost = self._name_is_lost or node is self._lender
@@ -295,6 +310,7 @@ class NetKernel:
         for process in self._node_monitors.pop(node, ()):
             if process.alive:
                 process.deliver((A.nodedown, node))
+        self.keeper.down(node)
 
     def disconnect(self, node: Atom) -> bool:
         """``disconnect_node``: True when there was a connection."""
@@ -306,12 +322,41 @@ class NetKernel:
     def stop(self) -> None:
         """Close every connection and give up every attempt."""
         self.stopped = True
+        self.keeper.stop()
         error = ConnectError("this node was stopped", self.system.node.name, "stopped")
         for node, attempt in list(self._attempts.items()):
             self._give_up(node, attempt, error)
         for connection in list(self.connections.values()):
             connection.close(A.net_kernel_terminated)
         self.ticker.stop()
+
+    def stats(self) -> dict[str, ConnectionStats]:
+        """The counters of each connection, by the peer's name."""
+        return {node.name: connection.stats for node, connection in self.connections.items()}
+
+    def send_nosuspend(self, to: Any, message: Any) -> bool:
+        """``erlang:send(Dest, Msg, [nosuspend])``: False, and nothing is sent, where the sender would have to wait."""
+        system = self.system
+        if isinstance(to, (Pid, Reference)):
+            node = to.node
+        elif isinstance(to, (Atom, str, tuple)):
+            to, node = system.split_name(to)
+        else:
+            node = system.node
+        if node is system.node:
+            system.send(to, message)
+            return True
+        connection = self.connections.get(node) or self.connect(node)
+        return bool(connection.send(Message(system.myself().pid, to, message), nosuspend=True))  # type: ignore[call-arg]
+
+    def _on_event(self, name: str, connection: Connection, count: int) -> None:
+        what = "queued" if name == "suspended" else "count"
+        self.telemetry.emit(f"connection.{name}", {what: count}, peer=connection.peer.name)
+
+    def _on_pressure(self, name: str, connection: Connection, process: Process | None) -> None:
+        waiting = {} if process is None else {"messages": len(process.queue or ())}
+        pid = None if process is None else process.pid
+        self.telemetry.emit(f"connection.{name}", waiting, peer=connection.peer.name, pid=pid)
 
     # --- who wants to know ---------------------------------------------------------------------
     def monitor_nodes(self, process: Process, flag: bool, info: bool = False) -> None:

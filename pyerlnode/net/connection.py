@@ -76,16 +76,23 @@ class ConnectionStats:
     """Fragmented messages of the peer that have not ended."""
     suspensions: int
     """How often a sender had to wait for room."""
+    ticks_missed: int
+    """Intervals of a quarter of the tick time in which nothing came."""
 
 
 def _nothing() -> None:
     pass
 
 
+def _no_event(_name: str, _connection: Connection, _count: int) -> None:
+    pass
+
+
 class Connection:
     """The connection to `channel.peer` over `transport` (a `Transport`, or a connected socket to take over).
 
-    All methods are for the hub's own thread. `deliver` and `after_read` are called in the hub and must not wait.
+    All methods are for the hub's own thread. `deliver` and `after_read` are called in the hub and must not wait;
+    `on_event` is told of ``suspended`` (bytes that wait) and ``undecodable`` (how many so far).
     """
 
     def __init__(
@@ -98,6 +105,7 @@ class Connection:
         after_read: Callable[[], None] = _nothing,
         ticker: Ticker | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        on_event: Callable[[str, Connection, int], None] = _no_event,
         hub: Any = None,
     ) -> None:
         self.hub = hub or gevent.get_hub()
@@ -107,6 +115,7 @@ class Connection:
         self._transport: Transport = SocketTransport(transport, self.hub) if hasattr(transport, "detach") else transport
         self._deliver = deliver
         self._on_down = on_down
+        self._on_event = on_event
         self._after_read = after_read
         self._ticker = ticker
         self._limit = limits.send_buffer
@@ -163,6 +172,11 @@ class Connection:
             self._on_down(self, reason)
         except Exception:
             logger.exception("the connection to %s is down, and telling so failed", self.peer.name)
+
+    @property
+    def is_reading(self) -> bool:
+        """True while signals of it are delivered."""
+        return self._in_read
 
     def pause_reading(self) -> None:
         """Stop taking bytes from the peer: it will feel it as we feel a peer that does not read."""
@@ -232,6 +246,7 @@ class Connection:
             kind = type(event.signal).__name__
             text = "a %s from %s is dropped, its term can not be decoded: %s (%d so far)"
             logger.warning(text, kind, self.peer.name, event.text, count)
+            self._on_event("undecodable", self, count)
 
     @staticmethod
     def _without_payload(event: Undecodable, deliver: Callable[[Signal], None]) -> None:
@@ -283,6 +298,7 @@ class Connection:
         if self.closed or self._load(sender) <= self._limit:
             return
         self._suspensions += 1
+        self._on_event("suspended", self, self._queue.size + self._partial_size)
         while not self.closed and self._load(sender) > self._limit // 2:
             self._room.clear()
             self._room.wait()
@@ -445,6 +461,7 @@ class Connection:
             queued=self._queue.size + self._partial_size,
             pending_fragments=channel.pending_fragments,
             suspensions=self._suspensions,
+            ticks_missed=channel.ticks_missed,
         )
 
 

@@ -106,6 +106,7 @@ class BoundedProcess(Process):
         scheduler = self.system.scheduler
         if scheduler.in_hub() or current() is self:
             self.over += 1
+            self.system.mailbox_full(self)
             return True
         self.suspended += 1
         while self.exit_reason is ALIVE and self.queue is not None and len(self.queue) >= self.limit.size:

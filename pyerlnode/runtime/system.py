@@ -58,6 +58,10 @@ class Alias:
         self.once = once
 
 
+def _not_told(process: Process) -> None:
+    """A system without peers has nobody to slow down."""
+
+
 def no_network(node: Atom) -> Route:
     raise ConnectError(f"{node} can not be reached: this system is not a node of a network", str(node), "stopped")
 
@@ -93,6 +97,8 @@ class System:
         self.on_spawn_request: Callable[[RemoteNode, SpawnRequest], None] = _no_spawn
         self.exported: Callable[[Any, Any, int], Callable[..., Any] | None] = nothing_exported
         """The function that others may call as module:name/arity; a node puts its table of exports here."""
+        self.mailbox_full: Callable[[Process], None] = _not_told
+        """Told of a message that a full mailbox took; a kernel slows its peers down by it."""
         self.stopped = False
         self.ending: Ending | None = None
         self.os_processes = OsProcesses()
