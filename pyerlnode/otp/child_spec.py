@@ -136,8 +136,9 @@ def start_of(what: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
 
 
 def module_name(cls: type) -> Atom:
-    """What stands for a Python class where the BEAM has a module."""
-    return Atom(f"{cls.__module__}.{cls.__qualname__}"[-255:])
+    """What stands for a Python class where the BEAM has a module: its `__erlang_module__`, else ``module.Class``."""
+    given = cls.__dict__.get("__erlang_module__")
+    return Atom(str(given) if given is not None else f"{cls.__module__}.{cls.__qualname__}"[-255:])
 
 
 def _default_id(what: Any, name: Any) -> Any:

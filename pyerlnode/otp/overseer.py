@@ -15,11 +15,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pyerlnode.errors import EncodeError, Exit, StartFailed, Throw
-from pyerlnode.otp import child_spec, gen, gen_server, sys
+from pyerlnode.otp import child_spec, gen, sys
 from pyerlnode.otp import supervisor_core as core
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Ignore
 from pyerlnode.otp.stopping import stop_processes
+from pyerlnode.otp.where import start_class
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.reason_core import python_error
 from pyerlnode.term.atom import A, Atom
@@ -125,7 +126,7 @@ def run_start(me: Process, start: child_spec.Start) -> Outcome:
             return core.Failed((A.EXIT, (A.undef, [(start.module, start.name, list(args), [])])))
         if not isinstance(function, type):
             return _outcome(function(*args, **start.kwargs))
-        pid = start_class(me, function, args, dict(start.kwargs))
+        pid = _start_class(me, function, args, dict(start.kwargs))
         return core.Ignored() if pid is None else core.Started(pid, (A.ok, pid))
     except StartFailed as error:
         return core.Failed(error.reason)
@@ -137,13 +138,13 @@ def run_start(me: Process, start: child_spec.Start) -> Outcome:
         return core.Failed((A.EXIT, python_error(error)))
 
 
-def start_class(me: Process, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pid | None:
-    """A class is started by its own `start_link`, or as the server that it is."""
+def _start_class(me: Process, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pid | None:
+    """A class is started by its own `start_link`, or as the behaviour that it is."""
     own = getattr(cls, "start_link", None)
     if own is not None:
         pid: Pid | None = own(*args, **kwargs)
         return pid
-    return gen_server.start(me.system, cls, args, kwargs, name=kwargs.pop("name", None), link=me)
+    return start_class(me, cls, args, kwargs)
 
 
 def _outcome(result: Any) -> Outcome:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyerlnode.errors import NotAProcess, StartFailed, UsageError
-from pyerlnode.otp import gen, gen_server
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp import gen, gen_event, gen_server, gen_statem
 from pyerlnode.runtime.process import Process, adopt, current
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A
@@ -43,12 +42,21 @@ def call(dest: Any, request: Any, timeout: float | None, on: Any = None) -> Any:
     return gen.call(system_of(on), dest, request, timeout)
 
 
-def start_link(cls: type[GenServer], *args: Any, name: Any = None, on: Any = None, **kwargs: Any) -> Pid | None:
-    """Start a server linked to the calling process; its pid, or None when its `init` gave `Ignore`.
+def start_link(cls: type, *args: Any, name: Any = None, on: Any = None, **kwargs: Any) -> Pid | None:
+    """Start a behaviour linked to the calling process; its pid, or None when its `init` gave `Ignore`.
 
     For start functions of supervisors. Raises `StartFailed` and `AlreadyStarted`.
     """
-    me = caller(on)
+    return start_class(caller(on), cls, args, {**kwargs, "name": name})
+
+
+def start_class(me: Process, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pid | None:
+    """Start a `GenServer`, `GenStatem` or `GenEvent` linked to `me`; `name` stands among `kwargs`."""
+    name = kwargs.pop("name", None)
+    if issubclass(cls, gen_statem.GenStatem):
+        return gen_statem.start(me.system, cls, args, kwargs, name=name, link=me)
+    if issubclass(cls, gen_event.GenEvent):
+        return gen_event.start(me.system, name=name, link=me, **kwargs)
     return gen_server.start(me.system, cls, args, kwargs, name=name, link=me)
 
 

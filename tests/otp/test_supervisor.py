@@ -7,9 +7,11 @@ import gevent
 import pytest
 
 from pyerlnode.errors import StartFailed
-from pyerlnode.otp import gen, gen_server, sys
+from pyerlnode.otp import gen, gen_event, gen_server, sys
 from pyerlnode.otp.child_spec import child_spec
+from pyerlnode.otp.gen_event import GenEvent
 from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.gen_statem import GenStatem, Started
 from pyerlnode.otp.results import Ignore, Reply, Stop
 from pyerlnode.otp.supervisor import Supervise, Supervisor, SupervisorError
 from pyerlnode.otp.where import start_link
@@ -321,6 +323,24 @@ def test_code_change_takes_new_flags_and_specifications(system):
     sys.resume(system, sup)
     assert pids(system, sup) == {"b": A.undefined, "a": pid}
     assert sys.get_state(system, sup)[5] == 2
+
+
+def test_every_behaviour_can_be_a_child(system):
+    class Switch(GenStatem):
+        __erlang_module__ = "Elixir.Switch"
+
+        def init(self):
+            return Started(A.off)
+
+        def handle_event(self, type, event, state):
+            return None
+
+    sup = start(system, [Switch, child_spec(GenEvent, name="events")])
+    children = gen.call(system, sup, A.which_children)
+    assert [(id, modules) for id, _, _, modules in children] == [
+        (A.events, [A["pyerlnode.otp.gen_event.GenEvent"]]), (A.Elixir.Switch, [A.Elixir.Switch])
+    ]  # fmt: skip
+    assert gen_event.which_handlers(system, "events") == []
 
 
 def test_bad_flags_and_children_fail_the_start_with_otps_reason(system):
