@@ -31,9 +31,16 @@ def epmd() -> Iterator[Epmd]:
 
 
 @pytest.fixture(scope="module")
-def erl(epmd: Epmd) -> Iterator[Erl]:
+def started(epmd: Epmd) -> Iterator[Erl]:
     with node(BEAM, epmd.port) as beam:
         yield beam
+
+
+@pytest.fixture
+def erl(started: Erl) -> Erl:
+    """The BEAM, with no connection and no attempt: what it sends while one is pending is lost when that one fails."""
+    until(lambda: started.eval("ets:tab2list(sys_dist).") == "[]")
+    return started
 
 
 class Door:
