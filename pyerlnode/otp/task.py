@@ -310,7 +310,8 @@ class _Stream:
             self._drop(task, None)
             self.done[position] = A.ok, message[1]
         else:
-            position, _, _ = self.running.pop(message[1].words)
+            position, task, _ = self.running[message[1].words]
+            self._drop(task, None)
             self.done[position] = A.exit, message[4]
 
     def _is_ours(self, message: Any) -> bool:
@@ -326,11 +327,12 @@ class _Stream:
         raise CallTimeout(reason, f"a task of the stream did not end within {self.timeout} s")
 
     def _drop(self, task: Task, signal: Atom | None) -> None:
-        """No message of `task` comes any more; one that still runs gets `signal`."""
+        """No message of `task` comes any more, not even its exit, which Elixir keeps from the caller, too."""
         me = self.me
         self.running.pop(task.ref.words, None)
         me.system.demonitor(me, task.ref, flush=True)
+        me.system.unlink(me, task.pid)
         if signal is not None:
-            me.system.unlink(me, task.pid)
             me.system.exit(task.pid, signal)
+        if me.trap_exit:
             take_exit(me, task.pid)

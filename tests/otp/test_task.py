@@ -162,6 +162,8 @@ def test_a_late_task_ends_the_caller_or_is_killed(system, me):
 
 def test_a_failed_task_of_a_stream_is_an_exit_for_a_caller_that_traps(system, me):
     assert list(Task.async_stream([1], fail, on=system)) == [(A.exit, A.boom)]
+    assert list(Task.async_stream([1, 2], double, on=system)) == [(A.ok, 2), (A.ok, 4)]
+    assert mailbox(me) == []
 
 
 def test_a_task_as_a_child_is_temporary(system, me):
