@@ -13,6 +13,7 @@ import pytest
 
 from pyerlnode.testing import leaks
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.lab import why_no_namespaces
 from pyerlnode.testing.waiting import wait_for
 
 BEAM_SRC = Path(__file__).parent / "beam_src"
@@ -22,6 +23,16 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     # From a source tree that is not installed there is no entry point that would load the plugin.
     if not pluginmanager.has_plugin("pyerlnode"):
         pluginmanager.import_plugin("pyerlnode.testing.plugin")
+
+
+def lab_kinds() -> list[str]:
+    """The kinds of network lab (`pyerlnode.testing.lab`) that this machine can have."""
+    return ["proxy"] if why_no_namespaces() else ["proxy", "namespaces"]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    reason = why_no_namespaces()
+    return f"network lab: proxies only: {reason}" if reason else "network lab: proxies, and namespaces with nftables"
 
 
 @pytest.fixture(autouse=True)

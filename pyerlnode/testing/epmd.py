@@ -21,8 +21,9 @@ ATTEMPTS = 5
 class Epmd:
     """`start` picks a free port the first time and keeps it, so that an EPMD that comes back is found."""
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: Launcher, address: str = ADDRESS) -> None:
         self._launcher = launcher
+        self.address = address
         self._program: Program | None = None
         self.port = 0
 
@@ -33,7 +34,7 @@ class Epmd:
         for _ in range(ATTEMPTS):
             port = self.port or _free_port()
             self._program = self._launcher.start(
-                ["epmd", "-port", str(port)], {"ERL_EPMD_ADDRESS": ADDRESS},
+                ["epmd", "-port", str(port)], {"ERL_EPMD_ADDRESS": self.address},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             if self._answers(port):
@@ -58,14 +59,14 @@ class Epmd:
 
     def names(self) -> dict[str, int]:
         """The registered names (without host) and their ports."""
-        return _ask_names(self.port)
+        return _ask_names(self.port, self.address)
 
     def _answers(self, port: int) -> bool:
         program = self._program
         assert program is not None
 
         def ready() -> bool:
-            return not program.running() or _is_listening(port)
+            return not program.running() or _is_listening(port, self.address)
 
         waiting.wait_for(ready, 10, "epmd")
         # Somebody else's answer: ours finds the port taken and ends.
@@ -79,16 +80,16 @@ def _free_port() -> int:
         return port
 
 
-def _is_listening(port: int) -> bool:
+def _is_listening(port: int, address: str) -> bool:
     try:
-        _ask_names(port)
+        _ask_names(port, address)
     except OSError:
         return False
     return True
 
 
-def _ask_names(port: int) -> dict[str, int]:
-    with socket.create_connection((ADDRESS, port), timeout=5) as sock:
+def _ask_names(port: int, address: str) -> dict[str, int]:
+    with socket.create_connection((address, port), timeout=5) as sock:
         sock.sendall(b"\0\x01n")
         data = b""
         while chunk := sock.recv(4096):
