@@ -11,8 +11,10 @@ from typing import Any
 from pyerlnode.kernel import erpc, group_leader, rpc, spawn
 from pyerlnode.kernel.device import Device
 from pyerlnode.kernel.erpc import Request, RequestIds
+from pyerlnode.kernel.global_names import GlobalNames
 from pyerlnode.kernel.local import Local
 from pyerlnode.kernel.net_kernel import NetKernel
+from pyerlnode.kernel.pg import Pg
 from pyerlnode.runtime.info import process_info
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import GroupLeader
@@ -163,6 +165,9 @@ class Services:
     def __init__(self, system: System, kernel: NetKernel) -> None:
         self.kernel = kernel
         self.user = group_leader.start_user(system)
+        self.global_names = GlobalNames(system, kernel)
+        system.global_names = self.global_names
+        self.pg = Pg(system, kernel)
         self.erpc = Erpc(system)
         self.rpc = Rpc(system)
 
@@ -181,6 +186,11 @@ class Remote(Local):
     def erpc(self) -> Erpc:
         """The functions of `erpc`: call, cast, multicall, multicast, send_request and its answers."""
         return self._of_open().erpc
+
+    @property
+    def pg(self) -> Pg:
+        """Process groups of the cluster: join, leave, get_members, monitor."""
+        return self._of_open().pg
 
     def _of_open(self) -> Services:
         assert self.system is not None  # raises for a node that is not open
