@@ -301,8 +301,9 @@ class Core:
                 self._turn += 1
                 self.timers[name] = (self._turn, action.content)
                 effects.append(StartTimer(name, action.seconds, self._turn))
-        self.queue.extend(event for event in at_once if event[0] is not EVENT)
-        self.queue.extend(event for event in at_once if event[0] is EVENT and not self.queue)
+        for event in at_once:
+            if event[0] is not EVENT or not self.queue:
+                self.queue.append(event)
 
     def _cancel(self, name: Any, effects: list[Any]) -> None:
         if self.timers.pop(name, None) is not None:

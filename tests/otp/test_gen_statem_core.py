@@ -130,7 +130,9 @@ def test_a_time_out_of_zero_is_an_event_behind_the_queue_and_an_event_time_out_o
     core = Core(1)
     zero = KeepState(event_timeout(0, "e"), timeout("n", 0, "n"), state_timeout(0, "s"))
     made, effects = event(core, "a", zero)
-    assert made[1:] == [((A.timeout, "n"), "n", 1), (A.state_timeout, "s", 1)]
+    assert made[1:] == [(A.timeout, "e", 1), ((A.timeout, "n"), "n", 1), (A.state_timeout, "s", 1)]
+    made, _ = event(core, "a", KeepState(timeout("n", 0, "n"), event_timeout(0, "e")))
+    assert made[1:] == [((A.timeout, "n"), "n", 1)]
     assert effects == []
     assert event(core, "b", KeepState(event_timeout(0, "e")))[0][1:] == [(A.timeout, "e", 1)]
     made, _ = event(core, "c", KeepState(state_timeout(0, "s"), NextEvent(A.internal, "i")))

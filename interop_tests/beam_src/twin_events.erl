@@ -1,0 +1,21 @@
+%% A gen_event handler that does what it is told and tells a process what happened to it.
+-module(twin_events).
+-behaviour(gen_event).
+-export([start/0, init/1, handle_event/2, handle_call/2, handle_info/2, terminate/2]).
+
+start() -> {ok, Pid} = gen_event:start(), Pid.
+
+init({fail, Reason}) -> {error, Reason};
+init({{Name, Teller}, Word}) when is_pid(Teller) -> Teller ! {swapped_in, Name, Word}, {ok, {Name, Teller, []}};
+init({Name, Teller}) -> {ok, {Name, Teller, []}}.
+
+handle_event(remove, _) -> remove_handler;
+handle_event({swap, Args, New, NewArgs}, S) -> {swap_handler, Args, S, New, NewArgs};
+handle_event(E, {N, T, L}) -> {ok, {N, T, [E | L]}}.
+
+handle_call(log, S = {_, _, L}) -> {ok, lists:reverse(L), S};
+handle_call(remove, _) -> {remove_handler, removed}.
+
+handle_info(I, {N, T, L}) -> {ok, {N, T, [{info, I} | L]}}.
+
+terminate(Why, {N, T, _}) -> T ! {terminated, N, Why}, {bye, N}.

@@ -1,0 +1,38 @@
+%% A gen_statem whose events say, for each state, what is to be done: {Id, #{State => Result}}.
+-module(twin_machine).
+-behaviour(gen_statem).
+-export([start/2, init/1, callback_mode/0, handle_event/4]).
+
+start(Enter, {State, Actions}) ->
+    put_mode(Enter),
+    {ok, Pid} = gen_statem:start(?MODULE, {Enter, State, Actions}, []),
+    Pid.
+
+put_mode(none) -> persistent_term:put(?MODULE, [handle_event_function]);
+put_mode(_) -> persistent_term:put(?MODULE, [handle_event_function, state_enter]).
+
+callback_mode() -> persistent_term:get(?MODULE).
+
+init({Enter, State, Actions}) -> {ok, State, {Enter, []}, actions(none, Actions)}.
+
+handle_event({call, From}, log, State, {_, Log}) ->
+    {keep_state_and_data, [{reply, From, {State, lists:reverse(Log)}}]};
+handle_event(enter, Old, State, {Enter, Log}) ->
+    result(maps:get(State, Enter, keep), enter, {Enter, [{enter, Old, State} | Log]});
+handle_event(Kind, {Id, Plans}, State, {Enter, Log}) ->
+    Name = case Kind of {call, _} -> call; _ -> Kind end,
+    result(maps:get(State, Plans, keep), Kind, {Enter, [{Name, Id, State} | Log]}).
+
+result(keep, _, Data) -> {keep_state, Data};
+result({keep, Actions}, Kind, Data) -> {keep_state, Data, actions(Kind, Actions)};
+result({repeat, Actions}, Kind, Data) -> {repeat_state, Data, actions(Kind, Actions)};
+result({next, State, Actions}, Kind, Data) -> {next_state, State, Data, actions(Kind, Actions)};
+result({stop, Reason}, _, Data) -> {stop, Reason, Data};
+result({stop_and_reply, Reason, Value}, {call, From}, Data) -> {stop_and_reply, Reason, [{reply, From, Value}], Data}.
+
+actions(Kind, Actions) -> lists:append([action(Kind, A) || A <- Actions]).
+
+action({call, From}, {reply, Value}) -> [{reply, From, Value}];
+action(_, {reply, _}) -> [];
+action(_, {cancel, Name}) -> [{Name, infinity, none}];
+action(_, Action) -> [Action].

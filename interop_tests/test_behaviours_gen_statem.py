@@ -1,0 +1,173 @@
+"""One script, run against an Erlang gen_statem and against the Python one: the observations are the same.
+
+An event is ``{Id, #{State => Result}}``; the log says in which state each came, and as what. The written scripts
+name what they are about, the random ones look for what nobody thought of; their time-outs are 0, or never fire.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interop_tests.twins import TwinMachine
+from pyerlnode import A
+from pyerlnode.testing.beam import Beam
+
+SCRIPTS = {
+    "keep": "[{cast, {1, #{}}}, {call, {2, #{s => {keep, [{reply, a}]}}}}, {call, log}]",
+    "info and internal": "[{info, {1, #{s => {keep, [{next_event, internal, {2, #{}}}]}}}}, {call, log}]",
+    "a new state": "[{cast, {1, #{s => {next, t, []}}}}, {cast, {2, #{}}}, {call, log}]",
+    "postpone until the state changes": "[{cast, {1, #{s => {keep, [postpone]}}}}, {cast, {2, #{}}},"
+    " {cast, {3, #{s => {next, t, []}}}}, {call, log}]",
+    "postponed calls": "[{ask, {1, #{s => {keep, [postpone]}, t => {keep, [{reply, a}]}}}},"
+    " {ask, {2, #{s => {keep, [postpone]}, t => {keep, [{reply, b}]}}}}, {cast, {3, #{s => {next, t, []}}}}, answers,"
+    " {call, log}]",
+    "postponed while it changes the state": "[{cast, {1, #{s => {next, t, [postpone]}}}}, {call, log}]",
+    "postponed again": "[{cast, {1, #{s => {keep, [postpone]}, t => {keep, [postpone]}}}},"
+    " {cast, {2, #{s => {next, t, []}}}}, {cast, {3, #{t => {next, u, []}}}}, {call, log}]",
+    "next_events in order": "[{cast, {1, #{s => {keep, [{next_event, internal, {2, #{}}},"
+    " {next_event, cast, {3, #{}}}]}}}}, {call, log}]",
+    "next_events before postponed": "[{cast, {1, #{s => {keep, [postpone]}}}},"
+    " {cast, {2, #{s => {next, t, [{next_event, internal, {3, #{}}}]}}}}, {call, log}]",
+    "state time-out": "[{cast, {1, #{s => {keep, [{state_timeout, 10, {2, #{}}}]}}}}, {sleep, 50}, {call, log}]",
+    "state time-out ended by a new state": "[{cast, {1, #{s => {keep, [{state_timeout, 30, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {next, t, []}}}}, {sleep, 60}, {call, log}]",
+    "state time-out set anew": "[{cast, {1, #{s => {keep, [{state_timeout, 20, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{state_timeout, 100, {4, #{}}}]}}}}, {sleep, 60}, {call, log}]",
+    "state time-out updated": "[{cast, {1, #{s => {keep, [{state_timeout, 20, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{state_timeout, update, {4, #{}}}]}}}}, {sleep, 60}, {call, log}]",
+    "update of none": "[{cast, {1, #{s => {keep, [{state_timeout, update, {2, #{}}}]}}}}, {call, log}]",
+    "state time-out cancelled": "[{cast, {1, #{s => {keep, [{state_timeout, 20, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{cancel, state_timeout}]}}}}, {sleep, 60}, {call, log}]",
+    "event time-out": "[{cast, {1, #{s => {keep, [{timeout, 10, {2, #{}}}]}}}}, {sleep, 50}, {call, log}]",
+    "event time-out ended by an event": "[{cast, {1, #{s => {keep, [{timeout, 30, {2, #{}}}]}}}}, {cast, {3, #{}}},"
+    " {sleep, 60}, {call, log}]",
+    "generic time-outs": "[{cast, {1, #{s => {next, t, [{{timeout, a}, 10, {2, #{}}}, {{timeout, b}, 30, {3,"
+    " #{}}}]}}}},"
+    " {cast, {4, #{t => {next, u, []}}}}, {sleep, 70}, {call, log}]",
+    "generic time-out cancelled": "[{cast, {1, #{s => {keep, [{{timeout, a}, 20, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{cancel, {timeout, a}}]}}}}, {sleep, 60}, {call, log}]",
+    "time-outs of zero": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}}, {state_timeout, 0, {3, #{}}},"
+    " {{timeout, a}, 0, {4, #{}}}]}}}}, {call, log}]",
+    "event time-out of zero": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}}]}}}}, {call, log}]",
+    "zero behind next_events": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}},"
+    " {next_event, internal, {3, #{}}}]}}}}, {call, log}]",
+    "repeat_state without enter calls": "[{cast, {1, #{s => {keep, [postpone]}}}}, {cast, {2, #{s => {repeat, []}}}},"
+    " {call, log}]",
+    "stop": "[{cast, {1, #{s => {stop, bye}}}}, down]",
+    "stop in a call": "[{call, {1, #{s => {stop, bye}}}}, down]",
+    "stop and reply": "[{call, {1, #{s => {stop_and_reply, bye, a}}}}, down]",
+    "stop with postponed calls": "[{ask, {1, #{s => {keep, [postpone]}}}}, {cast, {2, #{s => {stop, bye}}}},"
+    " answers, down]",
+    "no reply": "[{call, {1, #{}}, 30}, {call, log}]",
+    "gen_statem:stop": "[{stop, shutdown}, down]",
+    "suspend": "[{sys, suspend, []}, {cast, {1, #{}}}, {sys, resume, []}, {call, log}]",
+    "exit signal": "[{exit, oops}, down]",
+}
+ENTERING = {
+    "the first state is entered": "[{call, log}]",
+    "each new state is entered": "[{cast, {1, #{s => {next, t, []}}}}, {cast, {2, #{t => {next, s, []}}}},"
+    " {call, log}]",
+    "the same state is not": "[{cast, {1, #{s => {next, s, []}}}}, {call, log}]",
+    "repeat_state enters again": "[{cast, {1, #{s => {repeat, []}}}}, {call, log}]",
+    "entered before postponed events": "[{cast, {1, #{s => {keep, [postpone]}}}}, {cast, {2, #{s => {next, t, []}}}},"
+    " {call, log}]",
+    "a time-out of the enter call": "[{cast, {1, #{s => {next, u, []}}}}, {sleep, 50}, {call, log}]",
+    "entered before next_events": "[{cast, {1, #{s => {next, t, [{next_event, internal, {2, #{}}}]}}}}, {call, log}]",
+    "stop in an enter call": "[{cast, {1, #{s => {next, v, []}}}}, down]",
+}
+ENTER = "#{u => {keep, [{state_timeout, 10, {99, #{}}}]}, v => {stop, bye}}"
+STARTS = {
+    "actions of init": "{s, [{next_event, internal, {1, #{}}}, {state_timeout, 10, {2, #{}}}]}",
+    "zero time-outs of init": "{s, [{timeout, 0, {1, #{}}}]}",
+    "any term is a state": "{{pair, [1]}, []}",
+}
+
+
+@pytest.fixture
+def both(beam: Beam, node: Any, helper: Callable[[str], Beam]) -> Callable[..., tuple[Any, Any]]:
+    for name in ("scenario.erl", "twin_machine.erl"):
+        helper(name)
+    plain = type("Plain", (TwinMachine,), {})
+    entering = type("Entering", (TwinMachine,), {"state_enter": True})
+
+    def start(enter: Any, started: Any) -> Any:
+        return node.start(plain, {}, started) if enter is A.none else node.start(entering, enter, started)
+
+    node.export("twin", start, name="start")
+
+    def run(script: str, enter: str = "none", started: str = "{s, []}") -> tuple[Any, Any]:
+        source = f"F = fun(Pid) -> scenario:run(Pid, {script}, gen_statem) end, "
+        erlang = beam.eval(f"{source} F(twin_machine:start({enter}, {started}))")
+        python = beam.eval(f"{source} F(erpc:call(N, twin, start, [{enter}, {started}]))", N=A[node.name])
+        return erlang, python
+
+    return run
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_a_script_gives_the_same_observations(both: Any, script: str) -> None:
+    erlang, python = both(script)
+    assert python == erlang
+
+
+@pytest.mark.parametrize("script", ENTERING.values(), ids=ENTERING)
+def test_a_machine_with_enter_calls_gives_the_same_observations(both: Any, script: str) -> None:
+    erlang, python = both(script, ENTER)
+    assert python == erlang
+
+
+@pytest.mark.parametrize("started", STARTS.values(), ids=STARTS)
+@pytest.mark.parametrize("enter", ["none", "#{}"])
+def test_a_start_gives_the_same_observations(both: Any, started: str, enter: str) -> None:
+    erlang, python = both("[{sleep, 40}, {call, log}]", enter, started)
+    assert python == erlang
+
+
+class Random:
+    """Scripts by seed; every event has a plan for each of three states."""
+
+    def __init__(self, seed: int, entering: bool) -> None:
+        self.random = random.Random(seed)
+        self.entering = entering
+        self.number = 0
+
+    def event(self, depth: int) -> str:
+        self.number += 1
+        number = self.number
+        plans = ", ".join(f"{state} => {self.result(depth)}" for state in "stu" if self.random.random() < 0.7)
+        return f"{{{number}, #{{{plans}}}}}"
+
+    def result(self, depth: int) -> str:
+        actions = f"[{', '.join(self.action(depth) for _ in range(self.random.randrange(3)))}]"
+        kind = self.random.choice(["keep", "next", "next", "repeat", "only"])
+        if kind == "next":
+            return f"{{next, {self.random.choice('stu')}, {actions}}}"
+        return "keep" if kind == "only" else f"{{{kind}, {actions}}}"
+
+    def action(self, depth: int) -> str:
+        what = self.random.choice(["postpone", "reply", "next_event", "timeout", "cancel", "never"])
+        name = self.random.choice(["timeout", "state_timeout", "{timeout, a}", "{timeout, b}"])
+        if what == "next_event" and depth:
+            return f"{{next_event, {self.random.choice(['internal', 'cast'])}, {self.event(depth - 1)}}}"
+        if what == "timeout" and depth:
+            return f"{{{name}, {self.random.choice(['0', 'update'])}, {self.event(depth - 1)}}}"
+        if what == "never" and depth:
+            return f"{{{name}, 60000, {self.event(depth - 1)}}}"
+        if what == "cancel":
+            return f"{{cancel, {name}}}"
+        # An event that is postponed in the state that it leads to would come back for ever.
+        return "{reply, " + str(self.random.randrange(9)) + "}" if what == "reply" else "postpone"
+
+    def script(self) -> str:
+        steps = [f"{{cast, {self.event(2)}}}" for _ in range(self.random.randrange(2, 9))]
+        return f"[{', '.join(steps)}, {{call, log}}]"
+
+
+@pytest.mark.parametrize("entering", [False, True])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_script_gives_the_same_observations(both: Any, seed: int, entering: bool) -> None:
+    script = Random(seed, entering).script()
+    erlang, python = both(script, "#{}" if entering else "none")
+    assert python == erlang

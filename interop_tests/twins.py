@@ -1,0 +1,221 @@
+"""The Python twins of `twin_server.erl`, `twin_machine.erl` and `twin_events.erl`: they do what each message says."""
+
+from typing import Any
+
+import gevent
+
+from pyerlnode import A, Continue, GenServer, Ignore, NoReply, Reply, Stop, Timeout, process_flag, send
+from pyerlnode.errors import Exit
+from pyerlnode.otp.gen_event import EventHandler, RemoveHandler, SwapHandler
+from pyerlnode.otp.gen_statem import (
+    GenStatem,
+    KeepState,
+    NextEvent,
+    NextState,
+    Postpone,
+    RepeatState,
+    ReplyTo,
+    Started,
+    StopAndReply,
+    UpdateTimeout,
+)
+from pyerlnode.otp.gen_statem_core import SetTimeout
+
+
+class TwinServer(GenServer):
+    def init(self, what: Any) -> Any:
+        self.log: list[Any] = []
+        self.owed: list[Any] = []
+        self.teller = None
+        match what:
+            case (A.stop, reason):
+                return Stop(reason)
+            case A.ignore:
+                return Ignore()
+            case (A.exit, reason):
+                raise Exit(reason)
+            case A.hang:
+                gevent.sleep(5)
+            case (A.trap, teller):
+                process_flag("trap_exit", True)
+                self.teller = teller
+            case (A.then, (A.timeout, ms)):
+                return Timeout(ms / 1000)
+            case (A.then, A.hibernate):
+                return None
+            case (A.then, (_, following)):
+                return Continue(following)
+            case A.bad:
+                return A.bad
+        return None
+
+    def handle_call(self, request: Any, from_: Any) -> Any:
+        if request is A.log:
+            return Reply(self.log)
+        number, what = request
+        self.log.append((A.call, number))
+        return self.result(what, from_)
+
+    def handle_cast(self, request: Any) -> Any:
+        number, what = request
+        self.log.append((A.cast, number))
+        return self.result(what, None)
+
+    def handle_info(self, message: Any) -> Any:
+        match message:
+            case (int(number), what):
+                self.log.append((A.info, number))
+                return self.result(what, None)
+            case (A.EXIT, _, reason):
+                self.log.append((A.exit, reason))
+            case _:
+                self.log.append((A.info, message))
+        return None
+
+    def handle_continue(self, value: Any) -> Any:
+        number, what = value
+        self.log.append((A["continue"], number))
+        return self.result(what, None)
+
+    def terminate(self, reason: Any) -> None:
+        if self.teller is not None:
+            send(self.teller, (A.terminated, reason))
+
+    @staticmethod
+    def then(then: Any) -> dict[str, Any]:
+        match then:
+            case (A.timeout, ms):
+                return {"timeout": ms / 1000}
+            case A.hibernate:
+                return {"hibernate": True}
+        return {"continue_": then[1]}
+
+    def result(self, what: Any, from_: Any) -> Any:  # noqa: C901  # the vocabulary of the scripts
+        match what:
+            case (A.reply, value):
+                return Reply(value)
+            case (A.reply, value, then):
+                return Reply(value, **self.then(then))
+            case A.noreply:
+                return NoReply()
+            case (A.noreply, then):
+                return NoReply(**self.then(then))
+            case A.later:
+                self.owed.append(from_)
+                return NoReply()
+            case (A.pay, value) | (A.pay_and_reply, value):
+                for owed in self.owed:
+                    self.reply(owed, value)
+                self.owed = []
+                return NoReply() if what[0] is A.pay else Reply(value)
+            case (A.early, value):
+                self.reply(from_, value)
+                return NoReply()
+            case (A.twice, value):
+                self.reply(from_, value)
+                return Reply(A.second)
+            case (A.stop, reason):
+                return Stop(reason)
+            case (A.stop, reason, value):
+                return Stop(reason, reply=value)
+            case (A.exit, reason):
+                raise Exit(reason)
+            case (A.sleep, ms):
+                gevent.sleep(ms / 1000)
+                return NoReply()
+            case (A.sleep, ms, value):
+                gevent.sleep(ms / 1000)
+                return Reply(value)
+        return what
+
+
+class TwinMachine(GenStatem):
+    callback_mode = A.handle_event_function
+
+    def init(self, enter: Any, started: Any) -> Any:
+        self.enter = enter
+        self.log: list[Any] = []
+        state, actions = started
+        return Started(state, *self.actions(None, actions))
+
+    def handle_event(self, kind: Any, content: Any, state: Any) -> Any:
+        if content is A.log:
+            return KeepState(ReplyTo(kind[1], (state, self.log)))
+        if kind is A.enter:
+            self.log.append((A.enter, content, state))
+            return self.result(next((plan for at, plan in self.enter.items() if at == state), A.keep), kind)
+        number, plans = content
+        name = A.call if type(kind) is tuple and kind[0] is A.call else kind
+        self.log.append((name, number, state))
+        return self.result(plans.get(state, A.keep), kind)
+
+    def result(self, what: Any, kind: Any) -> Any:
+        match what:
+            case A.keep:
+                return None
+            case (A.keep, actions):
+                return KeepState(*self.actions(kind, actions))
+            case (A.repeat, actions):
+                return RepeatState(*self.actions(kind, actions))
+            case (A.next, state, actions):
+                return NextState(state, *self.actions(kind, actions))
+            case (A.stop, reason):
+                return Stop(reason)
+            case (A.stop_and_reply, reason, value):
+                return StopAndReply(reason, ReplyTo(kind[1], value))
+        return what
+
+    def actions(self, kind: Any, actions: Any) -> list[Any]:
+        return [made for action in actions if (made := self.action(kind, action)) is not None]
+
+    @staticmethod
+    def action(kind: Any, action: Any) -> Any:
+        match action:
+            case A.postpone:
+                return Postpone()
+            case (A.reply, value):
+                return ReplyTo(kind[1], value) if type(kind) is tuple and kind[0] is A.call else None
+            case (A.cancel, name):
+                return SetTimeout(name, None, None)
+            case (A.next_event, event, content):
+                return NextEvent(event, content)
+            case (name, A.update, content):
+                return UpdateTimeout(name, content)
+            case (name, ms, content):
+                return SetTimeout(name, ms / 1000, content)
+        return action
+
+
+class TwinEvents(EventHandler):
+    __erlang_module__ = "twin_events"
+
+    def init(self, args: Any) -> Any:
+        self.log: list[Any] = []
+        match args:
+            case (A.fail, reason):
+                return (A.error, reason)
+            case ((name, teller), word) if type(teller) is not bytes and isinstance(args[0], tuple):
+                self.name, self.teller = name, teller
+                send(teller, (A.swapped_in, name, word))
+            case (name, teller):
+                self.name, self.teller = name, teller
+        return None
+
+    def handle_event(self, event: Any) -> Any:
+        match event:
+            case A.remove:
+                return RemoveHandler()
+            case (A.swap, args, new, new_args):
+                return SwapHandler(args, new, new_args)
+        self.log.append(event)
+        return None
+
+    def handle_call(self, request: Any) -> Any:
+        return Reply(self.log) if request is A.log else RemoveHandler(reply=A.removed)
+
+    def handle_info(self, message: Any) -> Any:
+        self.log.append((A.info, message))
+
+    def terminate(self, why: Any) -> Any:
+        send(self.teller, (A.terminated, self.name, why))
+        return A.bye, self.name
