@@ -5,6 +5,7 @@ Nodes are given by name, as text or atoms; calls raise what `kernel.erpc` and `k
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from pyerlnode.kernel.device import Device
 from pyerlnode.kernel.erpc import Request, RequestIds
 from pyerlnode.kernel.global_names import GlobalNames
 from pyerlnode.kernel.local import Local
+from pyerlnode.kernel.logger import ErlangHandler, Logs
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.pg import Pg
 from pyerlnode.runtime.info import process_info
@@ -168,6 +170,7 @@ class Services:
         self.global_names = GlobalNames(system, kernel)
         system.global_names = self.global_names
         self.pg = Pg(system, kernel)
+        self.logs = Logs(system)
         self.erpc = Erpc(system)
         self.rpc = Rpc(system)
 
@@ -266,3 +269,19 @@ class Remote(Local):
                 process.group_leader = leader
         else:
             self.system.route(pid.node).send(GroupLeader(leader, pid))
+
+    # --- logs ----------------------------------------------------------------------------------
+    def log_handler(self, name: Name, level: int | str = logging.NOTSET) -> ErlangHandler:
+        """A `logging.Handler` that sends records to the logger of the node `name`, from any thread, without waiting."""
+        return self._of_open().logs.handler(node_atom(name), level)
+
+    def receive_logs(self, logger: str = "erlang") -> Pid:
+        """Log what other nodes send to `logger_proxy`, such as events of processes that have a group leader here."""
+        return self._of_open().logs.receive(logger)
+
+    def subscribe_logs(self, name: Name, level: str = "info", logger: str = "erlang") -> None:
+        """Log every event of the node `name` from `level` on, until `unsubscribe_logs` or the end of the connection."""
+        self._of_open().logs.subscribe(node_atom(name), level, logger)
+
+    def unsubscribe_logs(self, name: Name) -> bool:
+        return self._of_open().logs.unsubscribe(node_atom(name))

@@ -1,0 +1,138 @@
+"""Logs across nodes: Python's records in a BEAM's logger, a BEAM's events in Python's `logging`."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pyerlnode import A
+from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.waiting import wait_for
+
+COLLECT = """Me = self(), P = spawn(fun F() -> receive {get, To} -> To ! {events, lists:reverse(get(e))}, F();
+                 {event, E} -> put(e, [E | case get(e) of undefined -> []; L -> L end]), F() end end),
+             F = fun(E, _) -> P ! {event, E}, ignore end,
+             ok = logger:add_primary_filter(collect, {F, none}), P"""
+EVENTS = """P ! {get, self()}, receive {events, L} ->
+            [{L1, M, maps:with([pid, line, domain, crash_reason, python], T)} ||
+                #{level := L1, msg := M, meta := #{python := _} = T} <- L] after 2000 -> none end"""
+
+
+@pytest.fixture
+def collector(beam: Beam) -> Iterator[Any]:
+    pid = beam.eval(COLLECT)
+    beam.eval('P ! {event, #{level => info, msg => {string, ""}, meta => #{}}}', P=pid)
+    yield pid
+    beam.eval("logger:remove_primary_filter(collect), exit(P, kill)", P=pid)
+
+
+@pytest.fixture
+def log(node: Any, beam: Beam) -> Iterator[logging.Logger]:
+    """A logger of Python whose records go to the BEAM."""
+    logger = logging.getLogger("shop.orders")
+    handler = node.log_handler(beam.name)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    yield logger
+    logger.removeHandler(handler)
+    handler.close()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+
+
+def test_pythons_records_reach_the_logger_of_the_beam_with_metadata(
+    beam: Beam, node: Any, log: logging.Logger, collector: Any
+) -> None:
+    me = node.self_()
+    log.warning("stock of %s is low", "äpfel")
+    wait_for(lambda: len(beam.eval(EVENTS, P=collector)) == 1)
+    [(level, (kind, text), meta)] = beam.eval(EVENTS, P=collector)
+    assert (level, kind, text.decode()) == (A.warning, A.string, "stock of äpfel is low")
+    assert meta[A.pid] == me
+    assert meta[A.domain] == [A.python, A.shop, A.orders]
+    assert meta[A.python][A.logger] == b"shop.orders"
+    assert isinstance(meta[A.line], int)
+
+
+def test_levels_and_exceptions_are_told_in_the_beams_words(beam: Beam, log: logging.Logger, collector: Any) -> None:
+    for level in (logging.DEBUG, logging.INFO, 25, logging.ERROR, logging.CRITICAL):
+        log.log(level, "x")
+    try:
+        raise ValueError("bad stock")
+    except ValueError:
+        log.exception("failed")
+    beam.eval("logger:set_primary_config(level, all)")
+    wait_for(lambda: len(beam.eval(EVENTS, P=collector)) >= 4)
+    events = beam.eval(EVENTS, P=collector)
+    levels = [level for level, _, _ in events]
+    assert [level for level in levels if level not in (A.debug, A.info)] == [A.notice, A.error, A.critical, A.error]
+    reason, stack = events[-1][2][A.crash_reason]
+    assert reason == (A.python_error, b"ValueError", b"bad stock")
+    assert stack[0][1] is A.test_levels_and_exceptions_are_told_in_the_beams_words
+    beam.eval("logger:set_primary_config(level, notice)")
+
+
+def test_a_handler_takes_records_from_any_thread(beam: Beam, log: logging.Logger, collector: Any) -> None:
+    threads = [threading.Thread(target=log.error, args=("from thread %d", n)) for n in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_for(lambda: len(beam.eval(EVENTS, P=collector)) == 5)
+
+
+def test_what_can_not_be_sent_is_counted_and_nobody_waits(node: Any) -> None:
+    handler = node.log_handler("nobody_here@127.0.0.1")
+    logger = logging.getLogger("shop.lost")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        for number in range(20):
+            logger.error("lost %d", number)
+        wait_for(lambda: handler.dropped == 20)
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+        logger.propagate = True
+
+
+def test_a_queue_that_is_full_drops(node: Any) -> None:
+    handler = node.log_handler("nobody_here@127.0.0.1")
+    handler._size = 5
+    for _ in range(8):
+        handler.handle(logging.LogRecord("x", logging.ERROR, "f.py", 1, "text", (), None))
+    assert handler.dropped == 3
+    handler.close()
+
+
+def test_events_of_processes_with_a_python_group_leader_come_to_python(
+    beam: Beam, node: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "erlang")
+    node.receive_logs()
+    pid = node.spawn_on(beam.name, "logger", "warning", [b"from ~p", [A.beam]])
+    wait_for(lambda: bool(caplog.records))
+    [record] = caplog.records
+    assert (record.levelno, record.name) == (logging.WARNING, "erlang")
+    assert record.getMessage() == f"{beam.name} {pid}: from beam"
+    caplog.clear()
+    node.spawn_on(beam.name, "erlang", "error", [A.oops])
+    wait_for(lambda: any("oops" in record.getMessage() for record in caplog.records))
+
+
+@pytest.mark.beam(elixir=True)
+def test_a_subscription_brings_every_event_of_a_peer(beam: Beam, node: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "erlang")
+    node.subscribe_logs(beam.name, level="warning")
+    beam.eval('logger:error("disk ~p", [full]), logger:notice("not this"), logger:warning(#{what => report})')
+    beam.elixir('require Logger; Logger.error("of Elixir é")')
+    wait_for(lambda: len(caplog.records) == 3)
+    texts = [record.getMessage().partition(": ")[2] for record in caplog.records]
+    assert texts == ["disk full", "#{what => report}", "of Elixir é"]
+    assert node.unsubscribe_logs(beam.name) is True
+    assert node.unsubscribe_logs(beam.name) is False
+    beam.eval('logger:error("after")')
+    assert node.rpc(beam.name, "logger", "get_primary_config")[A.filters] == []
