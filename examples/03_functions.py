@@ -12,6 +12,7 @@ Prints:
     not exported: undef
 """
 
+import logging
 import sys
 
 from pyerlnode import A, Node, RemoteError, RemoteExit, RemoteThrow, text
@@ -22,6 +23,8 @@ APP = sys.argv[1] if len(sys.argv) > 1 else "app@127.0.0.1"
 def predict(weights):
     return float(sum(w * w for w in weights))
 
+
+logging.getLogger("pyerlnode.rpc").setLevel(logging.ERROR)  # the last step is refused on purpose, which is a warning
 
 with Node(cookie="secret") as node:
     app = node.peer(APP)

@@ -43,6 +43,9 @@ _HOMES = {
         "demonitor", "exit_", "link", "monitor", "process_flag", "receive", "register", "self_", "send", "spawn",
         "spawn_link", "spawn_monitor", "unlink", "whereis",
     ),
+    "pyerlnode.schema": (
+        "AtomEnum", "ElixirError", "MapSet", "arrow", "atom_map", "decode_as", "elixir_struct", "nx", "record",
+    ),
     "pyerlnode.term": (
         "A", "Atom", "Bitstring", "Charlist", "ExternalFun", "FrozenList", "FrozenMap", "Fun", "ImproperList", "Pid",
         "Port", "Range", "Reference", "Struct", "TermMap", "kw", "kwget", "text",
@@ -61,6 +64,7 @@ __all__ = [
     "Application",
     "Applications",
     "Atom",
+    "AtomEnum",
     "Bitstring",
     "CallTimeout",
     "Charlist",
@@ -69,6 +73,7 @@ __all__ = [
     "Continue",
     "DecodeError",
     "DynamicSupervisor",
+    "ElixirError",
     "EncodeError",
     "Exit",
     "ExternalFun",
@@ -79,6 +84,7 @@ __all__ = [
     "Ignore",
     "ImproperList",
     "Limits",
+    "MapSet",
     "NameTaken",
     "NoProc",
     "NoReply",
@@ -112,18 +118,24 @@ __all__ = [
     "Timeout",
     "UsageError",
     "__version__",
+    "arrow",
+    "atom_map",
     "child_spec",
     "connect",
     "decode",
+    "decode_as",
     "demonitor",
+    "elixir_struct",
     "encode",
     "exit_",
     "kw",
     "kwget",
     "link",
     "monitor",
+    "nx",
     "process_flag",
     "receive",
+    "record",
     "register",
     "self_",
     "send",
@@ -192,6 +204,17 @@ if TYPE_CHECKING:
         unlink,
         whereis,
     )
+    from pyerlnode.schema import (
+        AtomEnum,
+        ElixirError,
+        MapSet,
+        arrow,
+        atom_map,
+        decode_as,
+        elixir_struct,
+        nx,
+        record,
+    )
     from pyerlnode.term import (
         A,
         Atom,
@@ -219,6 +242,8 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'pyerlnode' has no attribute {name!r}")
+    if home == "pyerlnode.etf":
+        import_module("pyerlnode.schema")  # teaches the codec dates, decimals, sets and ranges
     value = globals()[name] = getattr(import_module(home), name)
     return value
 

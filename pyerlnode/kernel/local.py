@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import pyerlnode.schema  # noqa: F401  # teaches the codec dates, decimals, sets and ranges
 from pyerlnode.otp import gen, gen_server, gen_statem, requests
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.gen_statem import GenStatem

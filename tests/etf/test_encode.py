@@ -1,4 +1,5 @@
 import enum
+import re
 import uuid
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ from pyerlnode.term import (
 
 NODE = A["a@b"]
 Point = namedtuple("Point", "x y")
+
+
+def without_address(value: object) -> str:
+    """A test's name is the same in every process that collects it."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 class Colour(enum.Enum):
@@ -85,7 +91,7 @@ class Plain:
         (Atom("true"), True),
         (Atom("nil"), None),
     ],
-    ids=repr,
+    ids=without_address,
 )
 def test_values_of_python_have_the_form_of_the_table(etf: ModuleType, value: Any, same: Any) -> None:
     decoded = etf.decode(etf.encode(value))
@@ -156,9 +162,9 @@ def test_a_registered_type_encodes_through_its_encoder(etf: ModuleType, monkeypa
         ([1, 2, {"key": (0, object())}], "[2]['key'][1]", "no form"),
         ([float("nan")], "[0]", "not finite"),
         ((1, float("-inf")), "[1]", "not finite"),
-        ({A.a: {1, 2}}, "[A.a]", "set has no form"),
+        ({A.a: 1j}, "[A.a]", "complex has no form"),
         ({(1, 2): object}, "[<tuple>]", "no form"),
-        ({frozenset({1}): 1}, ".keys()[0]", "no form"),
+        ({1j: 1}, ".keys()[0]", "no form"),
         ([Plain(1)], "[0]", "@elixir_struct"),
         (ImproperList((1, 1j), 2), ".items[1]", "complex"),
         (ImproperList((1,), 1j), ".tail", "complex"),
@@ -180,7 +186,7 @@ def test_a_registered_type_encodes_through_its_encoder(etf: ModuleType, monkeypa
         ([Reference(NODE, 1, (A.a,))], "[0]", "Reference that is made of wrong parts"),  # type: ignore[arg-type]
         ([ExternalFun(A.m, A.f, 256)], "[0]", "256 arguments"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: without_address(value)[:30],
 )
 def test_an_error_names_the_path_and_what_to_do(etf: ModuleType, value: Any, path: str, why: str) -> None:
     for encode in (etf.encode, etf.encode_term, etf.encode_buffers, etf.encode_term_buffers):

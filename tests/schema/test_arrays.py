@@ -2,13 +2,13 @@
 
 from typing import Any
 
+import numpy
+import pyarrow
 import pytest
 
 from pyerlnode.errors import EncodeError, SchemaError, UsageError
 from pyerlnode.schema import arrays, arrow, decode_as, nx
 from pyerlnode.term import A, Atom, Struct
-
-numpy = pytest.importorskip("numpy", reason="an extra")
 
 
 def tensor(data: Any, kind: str, bits: int, shape: tuple[int, ...]) -> Struct:
@@ -74,7 +74,6 @@ def test_a_bare_array_does_not_encode(etf: Any) -> None:
 
 
 def test_a_table_is_an_arrow_stream() -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="an extra")
     table = pyarrow.table({"a": [1, 2], "b": ["x", None]})
     assert pyarrow.ipc.open_stream(arrow(table)).read_all() == table
     assert pyarrow.ipc.open_stream(arrow(table.to_batches()[0])).read_all() == table
