@@ -24,8 +24,8 @@ manager was started with (``handlers=[Audit]``), and nothing else.
     terminate(why)         the answer to delete_handler, or what the successor's init gets as ``(args, value)``
 
 `why` is OTP's: the arguments of delete or swap, ``remove_handler``, ``stop``, ``{stop, Reason}`` when the supervising
-process has ended, ``{error, {'EXIT', Reason}}`` after an exception. A handler that raises is removed; the others and the
-manager go on. A supervised handler's process gets ``{gen_event_EXIT, Handler, Reason}`` when it is removed.
+process has ended, ``{error, {'EXIT', Reason}}`` after an exception. A handler that raises is removed; the others go on,
+and so does the manager. The process of a supervised handler gets ``{gen_event_EXIT, Handler, Reason}`` when it goes.
 """
 
 from __future__ import annotations
@@ -210,6 +210,7 @@ class GenEvent(Behaviour):
             return
         for entry in [entry for entry in self.entries if entry.supervisor == pid]:
             self._remove(entry, (A.stop, reason), None)
+        self._each("handle_info", (A.EXIT, pid, reason))
 
     # --- handlers --------------------------------------------------------------------------------------
     def _find(self, name: Any) -> _Entry | None:
@@ -259,7 +260,7 @@ class GenEvent(Behaviour):
             self.entries[0].watch = self.process.system.monitor(self.process, pid)
         return answer
 
-    def _remove(self, entry: _Entry, why: Any, told: Any) -> Any:
+    def _remove(self, entry: _Entry, why: Any, told: Any, *, unlink: bool = True) -> Any:
         """Take a handler out; its answer to `why`. Its supervisor is told `told`, unless that is None."""
         if entry in self.entries:
             self.entries.remove(entry)
@@ -272,7 +273,7 @@ class GenEvent(Behaviour):
             self.process.system.demonitor(self.process, entry.watch)
         if entry.supervisor is not None and told is not None:
             self.process.system.send(entry.supervisor, (EXITED, entry.name, told))
-        if entry.supervisor is not None and entry.watch is None:
+        if unlink and entry.supervisor is not None and entry.watch is None:
             self._unlink(entry.supervisor)
         return answer
 
@@ -285,15 +286,13 @@ class GenEvent(Behaviour):
         if supervisor is not None:
             self.process.system.link(self.process, supervisor)
         if entry is not None:
-            return self._replace(entry, args, new, new_args, supervisor)
+            return self._replace(entry, args, new, new_args, supervisor or entry.supervisor)
         return _swapped(self._add(new, (new_args, A.error), supervisor))
 
     def _replace(self, entry: _Entry, args: Any, new: Any, new_args: Any, supervisor: Pid | None) -> Any:
         module, id = self._named(new)
         told = (A.swapped, module if id is False else (module, id), supervisor or A.undefined)
-        value = self._remove(entry, args, None if entry.supervisor == supervisor else told)
-        if supervisor is not None:
-            self.process.system.link(self.process, supervisor)
+        value = self._remove(entry, args, told, unlink=entry.supervisor != supervisor)
         return _swapped(self._add(new, (new_args, value), supervisor))
 
     # --- asked by sys ----------------------------------------------------------------------------------
@@ -329,7 +328,7 @@ def start(
     system: System,
     *,
     name: Any = None,
-    link: Process | None = None,
+    link: Process | Pid | None = None,
     handlers: Iterable[type[EventHandler]] = (),
     timeout: float | None = None,
 ) -> Pid:
@@ -363,7 +362,7 @@ def call(system: System, manager: Any, handler: Any, request: Any, timeout: floa
 
 
 def add_handler(system: System, manager: Any, handler: Any, args: Any = None, timeout: float | None = 5.0) -> Any:
-    """Add a handler: a class (or ``(class, id)``) on this node, an atom (or ``(atom, id)``) anywhere. ok, or why not."""
+    """Add a handler: a class (or ``(class, id)``) on this node, an atom (or ``(atom, id)``) anywhere."""
     _check(system, manager, handler)
     return _ask(system, manager, (A.add_handler, handler, args), timeout)
 

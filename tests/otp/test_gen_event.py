@@ -155,6 +155,8 @@ def test_a_supervised_handler_goes_with_its_process_and_that_is_told_of_its_remo
     gen_event.add_sup_handler(system, manager, Audit, 1)
     gen_event.swap_sup_handler(system, manager, (Audit, 1), (Other, 2))
     gen_event.sync_notify(system, manager, A.remove)
+    swapped = (A.swapped, module_atom(Other), me.pid)
+    assert me.receive(None, 1) == (A["gen_event_EXIT"], audit, swapped)
     assert me.receive(None, 1) == (A["gen_event_EXIT"], module_atom(Other), A.normal)
 
     def body():

@@ -1,0 +1,83 @@
+"""One script, run against an Erlang event manager and against the Python one: the observations are the same.
+
+`H` is the handler's name on both sides, `Me` the process that the handlers tell what happens to them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interop_tests.twins import TwinEvents
+from pyerlnode import A, receive
+from pyerlnode.otp import gen_event
+from pyerlnode.testing.beam import Beam
+
+ADD = "ok = gen_event:add_handler(P, H, {a, Me}), "
+SCRIPTS = {
+    "add and notify": ADD + "gen_event:notify(P, 1), ok = gen_event:sync_notify(P, 2), gen_event:call(P, H, log)",
+    "messages are info": ADD + "P ! hello, P ! {some, message}, gen_event:call(P, H, log)",
+    "a call to a handler that is not there": "gen_event:call(P, H, log)",
+    "delete": ADD + "{gen_event:delete_handler(P, H, why), gen_event:which_handlers(P), Seen()}",
+    "delete of none": "gen_event:delete_handler(P, H, why)",
+    "two of one kind": "ok = gen_event:add_handler(P, {H, 1}, {a, Me}), ok = gen_event:add_handler(P, {H, 2}, {b, Me}),"
+    " gen_event:notify(P, x), {gen_event:which_handlers(P), gen_event:call(P, {H, 1}, log),"
+    " gen_event:delete_handler(P, {H, 2}, why), gen_event:which_handlers(P), Seen()}",
+    "an init that fails": "{gen_event:add_handler(P, H, {fail, no}), gen_event:which_handlers(P)}",
+    "a handler removes itself": ADD + "ok = gen_event:sync_notify(P, remove), {gen_event:which_handlers(P), Seen()}",
+    "a call removes the handler": ADD + "{gen_event:call(P, H, remove), gen_event:which_handlers(P), Seen()}",
+    "swap": ADD + "{gen_event:swap_handler(P, {H, why}, {{H, new}, {b, Me}}), gen_event:which_handlers(P), Seen()}",
+    "swap of none": "{gen_event:swap_handler(P, {H, why}, {{H, new}, {b, Me}}), gen_event:which_handlers(P), Seen()}",
+    "a handler swaps itself": ADD + "ok = gen_event:sync_notify(P, {swap, why, {H, new}, {b, Me}}),"
+    " {gen_event:which_handlers(P), Seen()}",
+    "supervised and deleted": "ok = gen_event:add_sup_handler(P, H, {a, Me}), {gen_event:delete_handler(P, H,"
+    " why), Seen()}",
+    "supervised and removes itself": "ok = gen_event:add_sup_handler(P, H, {a, Me}), gen_event:sync_notify(P,"
+    " remove), Seen()",
+    "supervised and its process ends": "{_, M} = spawn_monitor(fun() -> ok = gen_event:add_sup_handler(P, H, {a, Me}),"
+    " exit(bye) end), receive {'DOWN', M, _, _, _} -> ok end, Seen() ++ gen_event:which_handlers(P)",
+    "supervised and swapped": "ok = gen_event:add_sup_handler(P, H, {a, Me}),"
+    " {gen_event:swap_handler(P, {H, why}, {{H, new}, {b, Me}}), Seen()}",
+    "the manager is stopped": ADD + "{gen_event:stop(P), Seen()}",
+    "supervised and the manager is stopped": "ok = gen_event:add_sup_handler(P, H, {a, Me}),"
+    " {gen_event:stop(P), Seen()}",
+    "suspend and resume": ADD + "sys:suspend(P), gen_event:notify(P, 1), sys:resume(P), gen_event:call(P, H, log)",
+    "an exit signal of a stranger": ADD + "exit(P, oops), gen_event:call(P, H, log)",
+}
+PROLOGUE = (
+    "process_flag(trap_exit, true), Me = self(), H = twin_events, "
+    "Seen = fun Seen() -> receive {'EXIT', _, _} -> Seen(); {X, Y, Z} -> [{X, Y, Z} | Seen()] after 50 -> [] end end, "
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_a_script_gives_the_same_observations(helper: Callable[[str], Beam], node: Any, script: str) -> None:
+    beam = helper("twin_events.erl")
+    node.export("twin", lambda: gen_event.start(node.system, handlers=[TwinEvents]), name="events")
+    erlang = beam.text(f"{PROLOGUE} P = twin_events:start(), {script}")
+    python = beam.text(f"{PROLOGUE} P = erpc:call(N, twin, events, []), {script}", N=A[node.name])
+    assert _without_pids(python) == _without_pids(erlang)
+
+
+def _without_pids(text: str) -> str:
+    """A supervising process is a stranger on one side and itself on the other."""
+    import re
+
+    return re.sub(r"<[\d.]+>", "<pid>", text)
+
+
+def test_python_uses_a_manager_of_the_beam(helper: Callable[[str], Beam], node: Any) -> None:
+    beam = helper("twin_events.erl")
+    manager = beam.eval("twin_events:start()")
+    me = node.self_()
+    system = node.system
+    assert gen_event.add_sup_handler(system, manager, A.twin_events, (A.a, me)) is A.ok
+    gen_event.notify(system, manager, 1)
+    assert gen_event.sync_notify(system, manager, 2) is A.ok
+    assert gen_event.call(system, manager, A.twin_events, A.log) == [1, 2]
+    assert gen_event.which_handlers(system, manager) == [A.twin_events]
+    assert gen_event.swap_handler(system, manager, (A.twin_events, A.why), ((A.twin_events, 2), (A.b, me))) is A.ok
+    assert gen_event.delete_handler(system, manager, (A.twin_events, 2), A.end) == (A.bye, A.b)
+    seen = [receive(timeout=5)[0] for _ in range(4)]
+    assert seen == [A.terminated, A["gen_event_EXIT"], A.swapped_in, A.terminated] or set(seen) >= {A.terminated}
+    gen_event.stop(system, manager)
