@@ -95,6 +95,14 @@ class ErlangHandler(logging.Handler):
         self._thread = threading.get_ident()
         self._watcher = system.scheduler.loop.async_()
         self._watcher.start(self._wake)
+        if system.root.monitored_by is None:
+            system.root.monitored_by = {}
+        system.root.monitored_by[self] = self
+
+    def down(self, reason: Any) -> None:
+        """The node was stopped."""
+        del reason
+        self.close()
 
     def emit(self, record: logging.LogRecord) -> None:
         """From any thread; never waits."""
@@ -175,6 +183,7 @@ class ErlangHandler(logging.Handler):
         """Send nothing any more; in the hub's thread."""
         if not self._closed:
             self._closed = True
+            (self._system.root.monitored_by or {}).pop(self, None)
             self._queue.clear()
             self._watcher.stop()
             self._watcher.close()
