@@ -25,14 +25,15 @@ from pyerlnode.dist.handshake import OwnIdentity
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
+from pyerlnode.kernel import global_
 from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.peer import Peer
 from pyerlnode.kernel.remote_shell import RemoteShell
 from pyerlnode.kernel.rex import Rex
-from pyerlnode.kernel.telemetry import Telemetry
 from pyerlnode.kernel.services import Remote, Services
 from pyerlnode.kernel.spawn_server import SpawnServer
+from pyerlnode.kernel.telemetry import Telemetry
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector, tcp
 from pyerlnode.net.connection import ConnectionStats
@@ -153,12 +154,13 @@ class Node(Remote):
                 entry = NodeEntry(self._name.alive, listener.port, kind)
                 registration = Registration(self._epmd, entry, locate=service.ensure)
                 creation = registration.start()
+            self._parts = self._assemble(creation, listener, service, registration)
         except BaseException:
             listener.stop()
-            if service is not None:
-                service.stop()
+            for part in (registration, service):
+                if part is not None:
+                    part.stop()
             raise
-        self._parts = self._assemble(creation, listener, service, registration)
         return self
 
     def _open_borrowing(self, lender: str) -> Node:
@@ -201,6 +203,8 @@ class Node(Remote):
         self._offers = Services(system, kernel)
         gen_server.start(system, NetKernelServer, name="net_kernel")
         gen_server.start(system, Rex, (server,), name="rex")
+        if not self._hidden and self._ask_name_of is None:
+            global_.start(system, kernel, self.exports)
         self._kept = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
             listener.start(kernel.reception())
