@@ -9,7 +9,7 @@ PY       = $(VENV)/bin/python
 PIP      = $(PY) -m pip --disable-pip-version-check -qq
 SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi)
 
-.PHONY: help demo test lint format interop bench docs changelog clean
+.PHONY: help demo test lint format interop vectors bench docs changelog clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,7 +17,8 @@ help:
 	@echo "make test       every test, against a real BEAM; ARGS='-k name' goes to pytest"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
-	@echo "make interop    the tests against a BEAM only"
+	@echo "make interop    the tests against a BEAM on OTP 25, 27 and 29, and one table; ARGS='27' for one of them"
+	@echo "make vectors    tests/data/vectors_otpNN.json of this BEAM's release, made anew; ARGS='PREFIX' for another BEAM"
 	@echo "make bench      the benchmarks, run one after the other"
 	@echo "make docs       the documentation as HTML, in docs/_build"
 	@echo "make changelog  what the next release would say"
@@ -55,7 +56,10 @@ test: $(VENV)/.test
 	@.ci/test "$(PY)" tests interop_tests $(ARGS)
 
 interop: $(VENV)/.test
-	@.ci/test "$(PY)" interop_tests $(ARGS)
+	@.ci/matrix --write $(ARGS)
+
+vectors: $(VENV)/.test
+	@$(PY) -m interop_tests.make_vectors $(ARGS)
 
 lint: $(VENV)/.lint
 	@$(VENV)/bin/ruff check .

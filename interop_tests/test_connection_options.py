@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from machine import needs_ipv6
 
 from interop_tests.plain_erl import Erl
 from interop_tests.servers import Desk, next_message
@@ -58,6 +59,7 @@ def test_a_node_listens_on_the_first_free_port_of_its_range(beam: Beam, python: 
 
 
 # --- IPv6 --------------------------------------------------------------------------------------------------------
+@needs_ipv6
 def test_nodes_of_ipv6_talk_both_ways(python: Factory) -> None:
     port = free_port("::1")
     args = (

@@ -78,7 +78,15 @@ def test_processes_without_another_group_leader_print_at_pythons_standard_output
 
 @pytest.mark.beam(elixir=True)
 def test_python_prints_to_a_device_of_the_beam_and_reads_from_it(beam: Beam, node: Any) -> None:
-    pid = beam.elixir('{:ok, d} = StringIO.open("first\\nsecond\\n"); Process.unlink(d); d')
+    pid = beam.elixir("""
+    me = self()
+    spawn(fn ->
+      {:ok, device} = StringIO.open("first\\nsecond\\n") # it ends with its owner
+      send(me, device)
+      Process.sleep(:infinity)
+    end)
+    receive do device -> device end
+    """)
     screen = node.device(pid)
     print("done", 42, "é", file=screen)
     assert screen.ask("next? ") == "first\n"

@@ -8,9 +8,9 @@
             lab.mend()
 
 Where the rights exist (root, `ip` and `nft`), the other host is a network namespace with a cable to this one, and
-packets are dropped by nftables: what then happens is the kernels' own doing, retransmissions and all. Elsewhere both are
-on loopback with user-space proxies between, which keep what they must not pass on; for each end that is the same: a peer
-that is silent, and whose bytes come late, in order, or never. `kind` says which of them it is, `why_no_namespaces` why.
+packets are dropped by nftables: what then happens is the kernels' own doing, retransmissions and all. Elsewhere both
+are on loopback with user-space proxies between, which keep what they must not pass on; for each end that is the same: a
+peer that is silent, and whose bytes come late, in order, or never. `kind` says which it is, `why_no_namespaces` why.
 """
 
 from __future__ import annotations

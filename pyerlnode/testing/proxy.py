@@ -8,9 +8,9 @@
         wire.corrupt(DOWN, skip=100)               # one byte is another one
         wire.refuse(); wire.accept()               # nobody answers at this address
 
-`UP` is from whoever connected to the proxy towards its target, `DOWN` is back. It runs in a native thread of its own, so
-it goes on while the thread under test computes, and it reads no more than it may pass on: back-pressure is the target's.
-A fault holds for connections that stand and for new ones, until `mend`.
+`UP` is from whoever connected to the proxy towards its target, `DOWN` is back. It runs in a native thread of its own,
+so it goes on while the thread under test computes, and it reads no more than it may pass on: back-pressure is the
+target's. A fault holds for connections that stand and for new ones, until `mend`.
 
 `Recording` keeps a session as a file that can be replayed: `corpus.py` tells how.
 """
@@ -224,10 +224,8 @@ class Proxy:
             self._welcome()
         with self._lock:
             for flow in tuple(self._flows):
-                try:
-                    self._move(flow, flow.source in may_read, flow.sink in may_write)
-                except OSError:
-                    self._drop(flow.number)  # one end is gone by a reset: so is the other
+                if not self._move(flow, flow.source in may_read, flow.sink in may_write):
+                    self._drop(flow.number)
             finished = {flow.number for flow in self._flows if flow.shut}
             for number in finished:
                 if all(flow.shut for flow in self._flows if flow.number == number):
@@ -256,9 +254,16 @@ class Proxy:
                 Flow(self.connections, DOWN, server, client),
             ]
 
-    def _move(self, flow: Flow, may_read: bool, may_write: bool) -> None:
-        if flow.direction in self._held:
-            return
+    def _move(self, flow: Flow, may_read: bool, may_write: bool) -> bool:
+        """Read and write what is possible; False when one end is gone by a reset: then so is the other."""
+        try:
+            if flow.direction not in self._held:
+                self._pass(flow, may_read, may_write)
+        except OSError:
+            return False
+        return True
+
+    def _pass(self, flow: Flow, may_read: bool, may_write: bool) -> None:
         if may_read:
             data = flow.source.recv(CHUNK)
             if data:

@@ -9,6 +9,7 @@ import gevent
 import pytest
 from gevent.event import Event
 from gevent.queue import Queue
+from machine import needs_ipv6
 
 from pyerlnode.dist.epmd import NodeEntry
 from pyerlnode.dist.flags import HIDDEN_FLAGS, VISIBLE_FLAGS, DistFlags
@@ -178,6 +179,7 @@ def test_a_peer_that_was_let_in_and_goes_away_is_told_to_who_decided() -> None:
         assert {door.failed.get(), door.failed.get()} == {(own.name, "closed") for own in gone}
 
 
+@needs_ipv6
 def test_nodes_meet_over_ipv6() -> None:
     own, app = OwnIdentity("py@::1", 7, HIDDEN_FLAGS), OwnIdentity("app@::1", 9, HIDDEN_FLAGS)
     came: Queue[socket.socket] = Queue()
