@@ -33,7 +33,7 @@ from pyerlnode.dist.handshake import PeerInfo
 from pyerlnode.dist.ticks import TickAction, TickClock, TickSettings
 from pyerlnode.dist.vocabulary import Vocabulary
 from pyerlnode.errors import DecodeError, EncodeError, ProtocolError
-from pyerlnode.etf import AtomBudget, decode_term, encode_term, encode_term_buffers
+from pyerlnode.etf import AtomBudget, decode_packet, decode_term, encode_packet, encode_term, encode_term_buffers
 from pyerlnode.etf.common import AtomValue, atom_value
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.signal import Message, Signal
@@ -59,6 +59,19 @@ class Undecodable:
 Event: TypeAlias = Signal | Undecodable
 _Pending: TypeAlias = tuple[Signal, str, Sequence[Any]]
 """A fragmented message: the signal, the field that waits for the payload, the atoms of its header."""
+
+
+def _fill(signal: Any, field: str, payload: Any) -> None:
+    if field == "message":
+        signal.message = payload
+    elif field == "reason":
+        signal.reason = payload
+    else:
+        signal.args = payload
+
+
+def _no_payload(signal: Signal) -> ProtocolError:
+    return ProtocolError(f"the peer sent a {type(signal).__name__} without its payload")
 
 
 class Channel:
@@ -151,10 +164,11 @@ class Channel:
         if not self._header:
             if end - start < 2 or data[start] != PASS_THROUGH or data[start + 1] != VERSION:
                 raise ProtocolError("the peer sent a packet that is no pass-through packet")
-            at = start + 2
-        elif end - start < 3 or data[start] != VERSION:
+            self._passed_through(data, start + 2, end, events)
+            return
+        if end - start < 3 or data[start] != VERSION:
             raise ProtocolError("the peer sent a packet without a distribution header")
-        elif data[start + 1] == HEADER:
+        if data[start + 1] == HEADER:
             if data[start + 2]:
                 atoms, at = self._read_atoms(data, start + 2, end)
             else:
@@ -162,11 +176,30 @@ class Channel:
         else:
             self._fragment(data, start, end, events)
             return
-        signal, field, at = self._control(data, at, end, atoms)
+        self._terms(data, at, end, atoms, events)
+
+    def _passed_through(self, data: bytes, at: int, end: int, events: list[Event]) -> None:
+        signal, field, at = self._control(data, at, end, NO_ATOMS)
         if field:
-            self._payload(signal, field, data, at, end, atoms, events)
+            self._payload(signal, field, data, at, end, NO_ATOMS, events)
         else:
             events.append(signal)
+
+    def _terms(self, data: bytes, at: int, end: int, atoms: Sequence[Any], events: list[Event]) -> None:
+        """The control message and the payload behind a header."""
+        try:
+            control, begins, payload, failed = decode_packet(data, at, end, atoms, self._budget, self._limits)
+        except DecodeError as error:
+            raise ProtocolError(f"the peer sent a control message that can not be decoded: {error}") from None
+        signal, field = read_control(control, self.node, self.flags)
+        if field:
+            if begins >= end:
+                raise _no_payload(signal)
+            if failed is not None:
+                self._lost(signal, failed, begins, events)
+                return
+            _fill(signal, field, payload)
+        events.append(signal)
 
     def _control(self, data: bytes, at: int, end: int, atoms: Sequence[Any]) -> tuple[Signal, str, int]:
         """The signal of a control message, the field that the payload fills, and where that begins."""
@@ -176,10 +209,6 @@ class Channel:
             raise ProtocolError(f"the peer sent a control message that can not be decoded: {error}") from None
         if at > end:
             raise ProtocolError("the peer sent a control message that is cut off")
-        if type(control) is tuple and len(control) == 3 and control[0] == 22:  # most packets are this one
-            from_, to = control[1], control[2]
-            if type(from_) is Pid and type(to) is Pid:
-                return Message(from_, to, None), "message", at
         signal, field = read_control(control, self.node, self.flags)
         return signal, field, at
 
@@ -188,7 +217,7 @@ class Channel:
     ) -> None:
         """Decode the payload into its field of `signal`. What follows it is ignored, as a BEAM does."""
         if at >= end:
-            raise ProtocolError(f"the peer sent a {type(signal).__name__} without its payload")
+            raise _no_payload(signal)
         start = at
         try:
             if not self._header:
@@ -199,16 +228,15 @@ class Channel:
             if at > end:
                 raise DecodeError("the term is cut off", end)
         except DecodeError as error:
-            self.undecodable += 1
-            events.append(Undecodable(signal, str(error), error.offset - start))
+            self._lost(signal, error, start, events)
             return
-        if field == "message":
-            signal.message = term
-        elif field == "reason":
-            signal.reason = term
-        else:
-            signal.args = term
+        _fill(signal, field, term)
         events.append(signal)
+
+    def _lost(self, signal: Signal, error: DecodeError, start: int, events: list[Event]) -> None:
+        """The payload that began at `start` is no term."""
+        self.undecodable += 1
+        events.append(Undecodable(signal, str(error), error.offset - start))
 
     def _fragment(self, data: bytes, start: int, end: int, events: list[Event]) -> None:
         kind = data[start + 1]
@@ -257,6 +285,8 @@ class Channel:
     def packets(self, signal: Signal) -> list[Packet]:
         """The same, one packet apart from the other: several when the message is sent in fragments."""
         if type(signal) is Message and type(signal.to) is Pid and self._plain(signal):
+            if self._fragmenting:
+                return self._packets((22, signal.from_, signal.to), signal.message)
             control = encode_term((22, signal.from_, signal.to))
             payload = encode_term_buffers(signal.message)
         else:
@@ -267,13 +297,13 @@ class Channel:
             if token is not None and self._vocabulary.token(token) is None:
                 without: Any = signal
                 return self.packets(replace(without, token=None))
+            if operation.payload and self._fragmenting:
+                return self._packets(operation.write(signal), getattr(signal, operation.payload))
             control = encode_term(operation.write(signal))
             if not operation.payload:
                 return [self._whole([self._head, control])]
             payload = encode_term_buffers(getattr(signal, operation.payload))
         if self._header:
-            if self._fragmenting and (len(payload) > 1 or len(payload[0]) > FRAGMENT_SIZE):
-                return self._split(control, payload)
             return [self._whole([self._head, control, *payload])]
         return [self._whole([self._head, control, b"\x83", *payload])]
 
@@ -286,11 +316,15 @@ class Channel:
             and not signal.priority
         )  # fmt: skip
 
-    def _split(self, control: bytes, payload: Sequence[Buffer]) -> list[Packet]:
-        if sum(map(len, payload)) <= FRAGMENT_SIZE:
-            return [self._whole([self._head, control, *payload])]
+    def _packets(self, control: tuple[Any, ...], payload: Any) -> list[Packet]:
+        """One packet, or the fragments when the payload is large."""
+        buffers, begins = encode_packet(self._head, control, payload)
+        if len(buffers) == 1 and len(buffers[0]) - begins <= FRAGMENT_SIZE:
+            self.messages_out += 1
+            return [buffers]
+        first = memoryview(buffers[0])
         self._sequence += 1
-        packets = split(self._sequence, b"\0", control, payload)
+        packets = split(self._sequence, b"\0", bytes(first[7:begins]), [first[begins:], *buffers[1:]])
         self.fragments_out += len(packets)
         self.messages_out += 1
         return packets

@@ -152,6 +152,9 @@ class RegSend(Operation):
 
     @staticmethod
     def read(control: Control) -> Message:
+        from_, to = control[1], control[3]
+        if type(from_) is Pid and type(to) is Atom:
+            return Message(from_, to, None)
         return Message(_pid(control, 1), _name(control, 3), None)
 
     @staticmethod
@@ -176,6 +179,9 @@ class SendSender(Operation):
 
     @staticmethod
     def read(control: Control) -> Message:
+        from_, to = control[1], control[2]
+        if type(from_) is Pid and type(to) is Pid:  # most packets are this one
+            return Message(from_, to, None)
         return Message(_pid(control, 1), _pid(control, 2), None)
 
     @staticmethod
@@ -438,6 +444,9 @@ class MonitorP(Operation):
 
     @staticmethod
     def read(control: Control) -> Monitor:
+        _, from_, to, ref = control
+        if type(from_) is Pid and (type(to) is Pid or type(to) is Atom) and type(ref) is Reference:
+            return Monitor(from_, to, ref)  # each call of another node brings one
         return Monitor(_pid(control, 1), _pid_or_name(control, 2), _ref(control, 3))
 
     @staticmethod
@@ -451,6 +460,9 @@ class DemonitorP(Operation):
 
     @staticmethod
     def read(control: Control) -> Demonitor:
+        _, from_, to, ref = control
+        if type(from_) is Pid and (type(to) is Pid or type(to) is Atom) and type(ref) is Reference:
+            return Demonitor(from_, to, ref)
         return Demonitor(_pid(control, 1), _pid_or_name(control, 2), _ref(control, 3))
 
     @staticmethod
@@ -558,6 +570,13 @@ OPERATIONS: dict[int, type[Operation]] = {
 }  # fmt: skip
 
 
+_READERS = {
+    op: (operation.size, operation.read, operation.of_peer, operation.payload) for op, operation in OPERATIONS.items()
+}
+"""The same, as what `read_control` needs of each."""
+_ALTACT, _UNLINK = AltactSend.op, OldUnlink.op
+
+
 def read_control(control: Any, peer: Atom, flags: DistFlags) -> tuple[Signal, str]:
     """A control tuple as a signal, and the name of the field that the payload fills ("" when there is none).
 
@@ -566,17 +585,18 @@ def read_control(control: Any, peer: Atom, flags: DistFlags) -> tuple[Signal, st
     """
     if type(control) is not tuple or not control or type(control[0]) is not int:
         raise ProtocolError("the peer sent a control message that is no tuple with an operation")
-    operation = OPERATIONS.get(control[0])
-    if operation is None:
-        raise ProtocolError(f"the peer sent the unknown control operation {control[0]}")
-    size = len(control)
-    if size != operation.size and (size < operation.size or operation is not AltactSend):
-        raise ProtocolError(f"the peer sent control operation {control[0]} with {size} elements")
-    if operation is OldUnlink and DistFlags.UNLINK_ID in flags:
+    op = control[0]
+    reader = _READERS.get(op)
+    if reader is None:
+        raise ProtocolError(f"the peer sent the unknown control operation {op}")
+    size, read, of_peer, payload = reader
+    if len(control) != size and (len(control) < size or op != _ALTACT):
+        raise ProtocolError(f"the peer sent control operation {op} with {len(control)} elements")
+    if op == _UNLINK and DistFlags.UNLINK_ID in flags:
         raise ProtocolError("the peer sent the obsolete UNLINK although UNLINK_ID is in use")
-    signal = operation.read(control)
-    if operation.of_peer and control[operation.of_peer].node is not peer:
-        raise ProtocolError(f"the peer sent control operation {control[0]} in the name of another node")
-    if operation is AltactSend and type(signal) is Exit2:
+    signal = read(control)
+    if of_peer and control[of_peer].node is not peer:
+        raise ProtocolError(f"the peer sent control operation {op} in the name of another node")
+    if op == _ALTACT and type(signal) is Exit2:
         return signal, "reason"
-    return signal, operation.payload
+    return signal, payload

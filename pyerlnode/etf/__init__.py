@@ -9,7 +9,8 @@ an `ImportError`, so that a deployment is not slow without saying so.
     [1, 2.5, b'three', {b'four': None}]
 
 With the leading 131: `encode`, `encode_buffers`, `decode`, `decode_prefix`. Without, for distribution packets
-with a header: `encode_term`, `encode_term_buffers`, `decode_term`, where ATOM_CACHE_REF indexes `atoms`.
+with a header: `encode_term`, `encode_term_buffers`, `decode_term`, where ATOM_CACHE_REF indexes `atoms`; and a whole
+packet at once: `encode_packet`, `decode_packet`.
 Encoding raises `EncodeError` only, decoding `DecodeError` only, whatever the input.
 """
 
@@ -22,10 +23,12 @@ from pyerlnode.etf.common import ELIXIR, ERLANG, AtomBudget, Atoms, AtomValue, B
 if os.environ.get("PYERLNODE_PUREPYTHON") == "1":
     from pyerlnode.etf._codec_py import (
         decode,
+        decode_packet,
         decode_prefix,
         decode_term,
         encode,
         encode_buffers,
+        encode_packet,
         encode_term,
         encode_term_buffers,
     )
@@ -35,10 +38,12 @@ else:
     try:
         from pyerlnode.etf._codec_c import (
             decode,
+            decode_packet,
             decode_prefix,
             decode_term,
             encode,
             encode_buffers,
+            encode_packet,
             encode_term,
             encode_term_buffers,
         )
@@ -49,10 +54,12 @@ else:
             raise ImportError("PYERLNODE_REQUIRE_C=1, but the compiled codec is not there") from error
         from pyerlnode.etf._codec_py import (
             decode,
+            decode_packet,
             decode_prefix,
             decode_term,
             encode,
             encode_buffers,
+            encode_packet,
             encode_term,
             encode_term_buffers,
         )
@@ -71,10 +78,12 @@ __all__ = [
     "Profile",
     "atom_value",
     "decode",
+    "decode_packet",
     "decode_prefix",
     "decode_term",
     "encode",
     "encode_buffers",
+    "encode_packet",
     "encode_term",
     "encode_term_buffers",
 ]

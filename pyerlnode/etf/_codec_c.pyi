@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pyerlnode.errors import DecodeError
 from pyerlnode.etf.common import AtomBudget, Atoms, AtomValue, Buffer, Data, Profile
 from pyerlnode.limits import Limits
 
@@ -25,3 +26,12 @@ def decode_term(
 ) -> tuple[Any, int]: ...
 def encode_term(term: Any, profile: Profile = "elixir") -> bytes: ...
 def encode_term_buffers(term: Any, profile: Profile = "elixir", prefix: bytes = b"") -> list[Buffer]: ...
+def decode_packet(
+    data: bytes,
+    at: int,
+    end: int,
+    atoms: Sequence[AtomValue],
+    budget: AtomBudget | None,
+    limits: Limits = ...,
+) -> tuple[Any, int, Any, DecodeError | None]: ...
+def encode_packet(head: bytes, control: Any, payload: Any) -> tuple[list[Buffer], int]: ...

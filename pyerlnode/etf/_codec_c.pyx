@@ -63,10 +63,12 @@ from pyerlnode.term.pid import Pid, Port, Reference
 
 __all__ = [
     "decode",
+    "decode_packet",
     "decode_prefix",
     "decode_term",
     "encode",
     "encode_buffers",
+    "encode_packet",
     "encode_term",
     "encode_term_buffers",
 ]

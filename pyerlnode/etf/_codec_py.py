@@ -10,8 +10,8 @@ from typing import Any
 
 from pyerlnode.errors import DecodeError, LimitExceeded
 from pyerlnode.etf import tags
-from pyerlnode.etf._decode_py import decode_term
-from pyerlnode.etf._encode_py import encode_term, encode_term_buffers
+from pyerlnode.etf._decode_py import decode_packet, decode_term
+from pyerlnode.etf._encode_py import encode_packet, encode_term, encode_term_buffers
 from pyerlnode.etf.common import (
     ELIXIR,
     NO_ATOMS,
@@ -27,10 +27,12 @@ from pyerlnode.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
     "decode",
+    "decode_packet",
     "decode_prefix",
     "decode_term",
     "encode",
     "encode_buffers",
+    "encode_packet",
     "encode_term",
     "encode_term_buffers",
 ]

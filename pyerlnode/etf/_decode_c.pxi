@@ -388,3 +388,28 @@ def decode_prefix(data, Py_ssize_t offset=0, *, profile=_ELIXIR, atoms="new", li
     """The term whose 131 is at `offset`, and the offset after it: what follows is not looked at."""
     cdef object term = decode_alone(data, &offset, profile, atoms, limits)
     return term, offset
+
+
+def decode_packet(bytes data not None, Py_ssize_t at, Py_ssize_t end, atoms, budget, limits=DEFAULT_LIMITS):
+    """The control message at `at` of a packet that ends at `end`, and its payload: see `_decode_py.decode_packet`."""
+    cdef Reader r
+    cdef Py_ssize_t pos = at, begins
+    cdef object control, payload = None, failed = None, references = atoms
+    if not 0 <= at <= end <= bytes_size(<PyObject*>data):
+        raise DecodeError("the bytes end within a term", max(at, 0))
+    if type(references) is not tuple and type(references) is not list:
+        references = tuple(references)
+    r.data = <const unsigned char*>bytes_text(<PyObject*>data)
+    r.size = end
+    r.erlang = 0
+    r.atoms = <PyObject*>references
+    r.budget = <PyObject*>budget
+    set_limits(&r, limits)
+    control = run(&r, &pos)
+    begins = pos
+    if pos < end:
+        try:
+            payload = run(&r, &pos)
+        except DecodeError as error:
+            failed = error
+    return control, begins, payload, failed

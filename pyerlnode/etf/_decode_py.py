@@ -72,6 +72,35 @@ def decode_term(
     return _Decoder(whole, atoms, budget, limits, profile).run(offset)
 
 
+def decode_packet(
+    data: bytes,
+    at: int,
+    end: int,
+    atoms: Sequence[AtomValue],
+    budget: AtomBudget | None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> tuple[Any, int, Any, DecodeError | None]:
+    """The two terms of a packet between its header and `end`: a control message and, mostly, a payload.
+
+    Gives (control, where the payload begins, payload, error): without a payload it begins at `end`; one that can
+    not be decoded is None, with the `DecodeError`. What follows the payload is not looked at. Raises `DecodeError`
+    when the control message can not be decoded.
+    """
+    if not 0 <= at <= end <= len(data):
+        raise DecodeError("the bytes end within a term", max(at, 0))
+    packet = data[at:end]
+    try:
+        control, begins = decode_term(packet, 0, atoms, budget, limits)
+    except DecodeError as error:
+        raise _moved(error, at + error.offset) from None
+    if begins == len(packet):
+        return control, end, None, None
+    try:
+        return control, at + begins, decode_term(packet, begins, atoms, budget, limits)[0], None
+    except DecodeError as error:
+        return control, at + begins, None, _moved(error, at + error.offset)
+
+
 class _Decoder:
     """One decoding: the bytes, and what they are read with."""
 

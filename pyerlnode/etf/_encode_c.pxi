@@ -396,6 +396,33 @@ def encode_term_buffers(term, profile=_ELIXIR, bytes prefix not None=b""):
     return encoded_buffers(term, profile, prefix)
 
 
+def encode_packet(bytes head not None, control, payload):
+    """A packet with its length: buffers, and where in the first the payload begins. See `_encode_py.encode_packet`."""
+    cdef Writer w
+    cdef list pieces = []
+    cdef object part = control
+    cdef Py_ssize_t begins, size
+    prepare(&w, ELIXIR)
+    try:
+        w.used = 4
+        put_object(&w, <PyObject*>head)
+        write_all(&w, <PyObject*>control)
+        begins = w.used
+        part = payload
+        w.pieces = <PyObject*>pieces
+        write_all(&w, <PyObject*>payload)
+        if w.used or not pieces:
+            pieces.append(finish(&w))
+        size = sum(map(len, pieces)) if len(pieces) > 1 else bytes_size(<PyObject*>pieces[0])
+        # Nobody has seen the first buffer yet: it is filled in as it was while it was written.
+        store32(<unsigned char*>bytes_text(<PyObject*>pieces[0]), <uint32_t>(size - 4))
+        return pieces, begins
+    except EncodeError as error:
+        located(error, part, ELIXIR)
+    finally:
+        release(&w)
+
+
 def encode(term, *, profile=_ELIXIR, compressed=False):
     """`term` in the External Term Format, as OTP 26 and later write it.
 

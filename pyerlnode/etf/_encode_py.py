@@ -65,6 +65,19 @@ def encode_term_buffers(term: Any, profile: Profile = ELIXIR, prefix: bytes = b"
     return gathered
 
 
+def encode_packet(head: bytes, control: Any, payload: Any) -> tuple[list[Buffer], int]:
+    """A packet of `head`, a control message and its payload, as buffers; the first begins with the length of it all.
+
+    The number tells where in the first buffer the payload begins, for who wants to send it in fragments.
+    Raises `EncodeError`.
+    """
+    before = bytes(4) + head + encode_term(control)
+    buffers = encode_term_buffers(payload, prefix=before)
+    size = sum(map(len, buffers)) - 4
+    buffers[0] = (size & 0xFFFFFFFF).to_bytes(4, "big") + buffers[0][4:]
+    return buffers, len(before)
+
+
 class _Output(list[Buffer]):
     """The pieces written so far, and where among them each closure begins and ends."""
 

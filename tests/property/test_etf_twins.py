@@ -144,3 +144,20 @@ def test_twins_agree_on_the_inputs_of_a_seed(etf: ModuleType, other: ModuleType,
             assert_same(etf, other, one, two)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, input {count}: {data.hex()}") from error
+
+
+def test_twins_agree_on_damaged_packets(etf: ModuleType, other: ModuleType) -> None:
+    rng = random.Random(1)
+    for _ in range(SEED_COUNT * INPUTS // 10):
+        data = damaged_by(rng)[1:] + damaged_by(rng)[1:]
+        end = rng.randrange(len(data) + 1)
+        one, two = (packet_outcome(twin, data, end) for twin in (etf, other))
+        assert one == two, (data.hex(), end)
+
+
+def packet_outcome(etf: ModuleType, data: bytes, end: int) -> tuple[Any, ...]:
+    try:
+        control, begins, payload, error = etf.decode_packet(data, 0, end, ATOMS, None)
+    except DecodeError as failed:
+        return type(failed), failed.offset
+    return repr(control), begins, repr(payload), error and (type(error), error.offset)
