@@ -20,7 +20,6 @@ import functools
 import logging
 import typing
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, Final
 
 from pyerlnode.errors import PyerlnodeError
@@ -33,8 +32,9 @@ UNTYPED: Final = (Any, object, "Any", "typing.Any", "object")
 
 
 def _decode_as(request: Any, wanted: Any) -> Any:
-    # A program without typed handlers does not load the decoders.
-    return import_module("pyerlnode.schema").decode_as(request, wanted)
+    from pyerlnode.schema import decode_as  # a program without typed handlers does not load the decoders
+
+    return decode_as(request, wanted)
 
 
 def check_handlers(cls: type, names: tuple[str, ...]) -> None:
@@ -62,7 +62,11 @@ def _typed(handler: Callable[..., Any], argument: str, *, calls: bool) -> Callab
         except (PyerlnodeError, ValueError, TypeError) as error:
             if calls:
                 return Reply((A.error, (A.bad_request, str(error))))
-            log.warning("%s %s dropped a message: %s", type(self).__name__, self.process.pid, error)
+            # Without the text of the error: it may show what was in the message.
+            text = "%s %s dropped a message: %s takes %s"
+            log.warning(
+                text, type(self).__name__, self.process.pid, handler.__name__, handler.__annotations__[argument]
+            )
             return None
         return handler(self, value, *rest)
 
