@@ -38,7 +38,6 @@ from pyerlnode.etf.common import AtomValue, atom_value
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.signal import Message, Signal
 from pyerlnode.term.atom import Atom
-from pyerlnode.term.pid import Pid
 
 VERSION, PASS_THROUGH, HEADER = 131, 112, 68
 NO_ATOMS: tuple[Any, ...] = ()
@@ -284,37 +283,26 @@ class Channel:
 
     def packets(self, signal: Signal) -> list[Packet]:
         """The same, one packet apart from the other: several when the message is sent in fragments."""
-        if type(signal) is Message and type(signal.to) is Pid and self._plain(signal):
-            if self._fragmenting:
-                return self._packets((22, signal.from_, signal.to), signal.message)
-            control = encode_term((22, signal.from_, signal.to))
-            payload = encode_term_buffers(signal.message)
-        else:
-            operation = self._vocabulary.operation(signal)
-            if operation is None:
-                return []
-            token = getattr(signal, "token", None)
-            if token is not None and self._vocabulary.token(token) is None:
-                without: Any = signal
-                return self.packets(replace(without, token=None))
-            if operation.payload and self._fragmenting:
-                return self._packets(operation.write(signal), getattr(signal, operation.payload))
-            control = encode_term(operation.write(signal))
-            if not operation.payload:
-                return [self._whole([self._head, control])]
-            payload = encode_term_buffers(getattr(signal, operation.payload))
+        if type(signal) is Message and self._fragmenting:
+            control = self._vocabulary.usual(signal)
+            if control is not None:
+                return self._packets(control, signal.message)
+        operation = self._vocabulary.operation(signal)
+        if operation is None:
+            return []
+        token = getattr(signal, "token", None)
+        if token is not None and self._vocabulary.token(token) is None:
+            without: Any = signal
+            return self.packets(replace(without, token=None))
+        if operation.payload and self._fragmenting:
+            return self._packets(operation.write(signal), getattr(signal, operation.payload))
+        control = encode_term(operation.write(signal))
+        if not operation.payload:
+            return [self._whole([self._head, control])]
+        payload = encode_term_buffers(getattr(signal, operation.payload))
         if self._header:
             return [self._whole([self._head, control, *payload])]
         return [self._whole([self._head, control, b"\x83", *payload])]
-
-    def _plain(self, signal: Message) -> bool:
-        """True for the most frequent case, SEND_SENDER."""
-        return (
-            self._vocabulary.send_sender
-            and signal.from_ is not None
-            and signal.token is None
-            and not signal.priority
-        )  # fmt: skip
 
     def _packets(self, control: tuple[Any, ...], payload: Any) -> list[Packet]:
         """One packet, or the fragments when the payload is large."""

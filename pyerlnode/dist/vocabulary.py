@@ -20,10 +20,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pyerlnode.dist.control import (
+    UNUSED,
     AliasSend,
     AliasSendTT,
     AltactExit,
     AltactSend,
+    Control,
     DemonitorP,
     Exit,
     Exit2Op,
@@ -72,7 +74,7 @@ from pyerlnode.signal import (
     UnlinkAck,
 )
 from pyerlnode.term.atom import Atom
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.pid import Pid, Reference
 
 SINCE: dict[int, DistFlags] = {
     19: DistFlags.DIST_MONITOR,
@@ -100,15 +102,20 @@ SINCE: dict[int, DistFlags] = {
 class Vocabulary:
     """Which operation carries a signal to a peer with these flags in use."""
 
-    __slots__ = ("_alias", "_altact", "_by_signal", "_exit_payload", "_spawns", "flags", "send_sender")
+    __slots__ = (
+        "_alias", "_altact", "_by_signal", "_exit_payload", "_monitors", "_monitors_names", "_send_sender", "_spawns",
+        "flags",
+    )  # fmt: skip
 
     def __init__(self, flags: DistFlags) -> None:
         self.flags = flags
         # As bools: a membership test of an IntFlag takes longer than the rest of a message's way.
-        self.send_sender = self._has(22)
+        self._send_sender = self._has(22)
         self._alias = self._has(33)
         self._altact = self._has(37)
         self._exit_payload = self._has(24)
+        self._monitors = self._has(19)
+        self._monitors_names = self._monitors and DistFlags.DIST_MONITOR_NAME in flags
         self._spawns = self._has(29)
         self._by_signal: dict[type, Callable[[Any], type[Operation] | None]] = {
             Message: self._message,
@@ -133,6 +140,21 @@ class Vocabulary:
         """
         return self._by_signal[type(signal)](signal)
 
+    def usual(self, signal: Message) -> Control | None:
+        """The control message of a message without token and priority to a peer of our time, written at once.
+
+        None when it is not so simple: then `operation` says how. Most of what is sent goes through here.
+        """
+        from_, to = signal.from_, signal.to
+        if from_ is None or signal.token is not None or signal.priority:
+            return None
+        kind = type(to)
+        if kind is Pid:
+            return (22, from_, to) if self._send_sender else None
+        if kind is Reference:
+            return (37, AltactSend.ALIAS, from_, to) if self._altact else None
+        return (6, from_, UNUSED, to) if kind is Atom else None
+
     def token(self, token: Token) -> Token:
         """The trace token as this peer takes it: without BIG_SEQTRACE_LABELS only small labels travel."""
         if DistFlags.BIG_SEQTRACE_LABELS in self.flags or (
@@ -153,7 +175,7 @@ class Vocabulary:
         if signal.priority and self._altact and signal.from_ is not None:
             return AltactSend
         if kind is Pid:
-            if signal.from_ is not None and self.send_sender:
+            if signal.from_ is not None and self._send_sender:
                 return SendSender if plain else SendSenderTT
             return Send if plain else SendTT
         if signal.from_ is None:
@@ -187,9 +209,6 @@ class Vocabulary:
         return (SpawnReplyOp if signal.token is None else SpawnReplyTT) if self._spawns else None
 
     def _monitor(self, signal: Monitor | Demonitor) -> type[Operation] | None:
-        needed = DistFlags.DIST_MONITOR
-        if type(signal.to) is Atom:
-            needed |= DistFlags.DIST_MONITOR_NAME
-        if needed not in self.flags:
+        if not (self._monitors_names if type(signal.to) is Atom else self._monitors):
             return None
         return MonitorP if type(signal) is Monitor else DemonitorP

@@ -330,12 +330,13 @@ class Connection:
         """Write up to about `size` bytes. The lock is held."""
         queue = self._queue
         while size > 0:
-            if not self._partial:
+            partial = self._partial
+            if not partial:
                 if not queue.size:
                     return
-                self._partial = queue.take(WRITE_SIZE)
-                self._partial_size = sum(map(len, self._partial))
-            written = self._transport.send(self._partial)
+                partial = self._partial = queue.take(WRITE_SIZE)
+                self._partial_size = len(partial[0]) if len(partial) == 1 else sum(map(len, partial))
+            written = self._transport.send(partial)
             if not written:
                 return
             self._advance(written)
