@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ T = TypeVar("T")
 STOP_TIMEOUT = 10.0
 
 
-class _Job:
+class Job:
     """A function on its way into the hub, and back."""
 
     __slots__ = ("function", "future", "greenlet")
@@ -81,16 +82,26 @@ class HubThread:
         """Run `job` in a greenlet of the hub and wait for it; an interrupt of the caller ends it."""
         if threading.current_thread() is self._thread:
             return job()
-        work = _Job(job)
-        self._tell(work.start)
+        work = self.submit(job)
         try:
             result: T = work.future.result()
         except BaseException:
-            if not work.future.done():  # the caller was interrupted while it waited
-                work.future.cancel()
-                self._tell(work.end)
+            self.abandon(work)  # the caller was interrupted while it waited
             raise
         return result
+
+    def submit(self, job: Callable[[], Any]) -> Job:
+        """Have `job` run in a greenlet of the hub; its `future` has the outcome. From any thread; never waits."""
+        work = Job(job)
+        self._tell(work.start)
+        return work
+
+    def abandon(self, work: Job) -> None:
+        """Nobody waits for `work` any more: end it, unless it is done."""
+        if not work.future.done():
+            work.future.cancel()
+            with suppress(UsageError):  # the hub has ended meanwhile, and the job with it
+                self._tell(work.end)
 
     def _tell(self, action: Callable[[], object]) -> None:
         """Have `action` called in the hub."""
@@ -252,14 +263,15 @@ def connect(peer: str | None = None, *, name: str | None = None, **options: Any)
     """
     hub: HubThread | _SameHub = _SameHub() if is_module_patched("threading") else HubThread()
     try:
-        node = hub.run(lambda: _open(peer, name, options))
+        node = hub.run(lambda: open_node(peer, name, options))
     except BaseException:
         hub.stop()
         raise
     return Cluster(hub, node, peer)
 
 
-def _open(peer: str | None, name: str | None, options: dict[str, Any]) -> Node:
+def open_node(peer: str | None, name: str | None, options: dict[str, Any]) -> Node:
+    """A node that is connected to `peer`; in the hub."""
     node = Node(name if name is not None else own_name(peer), **options).open()
     try:
         if peer is not None:

@@ -22,13 +22,14 @@ FLOORS = {
     "kernel": 5, "cluster": 5, "bridges": 5,
     "node": 6, "port_program": 6,
     "facade": 7,
+    "aio": 8,  # the facade again, for coroutines
     "__init__": 8,
     "tools": 9, "testing": 9,  # programs that stand on the public face, as a user's do
     "__main__": 10,
 }  # fmt: skip
 GEVENT = (
     "runtime.process", "runtime.mailbox", "runtime.scheduler", "runtime.timer",
-    "facade", "net", "port", "tools", "testing",
+    "facade", "aio", "net", "port", "tools", "testing",
 )  # fmt: skip
 PURE = ("errors", "limits", "term", "signal", "etf", "schema", "dist")
 OURS = {"pyerlnode"}
