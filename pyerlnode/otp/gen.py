@@ -216,7 +216,7 @@ def start(
     init: Callable[[], Any],
     *,
     name: Any = None,
-    link: Process | None = None,
+    link: Process | Pid | None = None,
     timeout: float | None = None,
     mailbox: MailboxLimit | None = None,
 ) -> Process | None:
@@ -227,7 +227,8 @@ def start(
         init: gives what `handler.initialised` takes, or `Ignore` or `Stop`.
         name: a local name, `Global` or `Via`; the process has it before `init` runs.
         link: the parent, linked before `init` runs. Whatever ends the start, it is told by the error alone: the link is
-            gone, unless the parent does not trap exits, which then ends with it, as in OTP.
+            gone, unless the parent does not trap exits, which then ends with it, as in OTP. The pid of a parent on
+            another node is linked over the wire, and the link is always gone: what it traps is not known here.
         timeout: seconds for `init`; then the process is killed. None: no limit.
         mailbox: a bound on the mailbox.
 
@@ -235,15 +236,14 @@ def start(
     """
     if name is not None:
         _check_free(system, name)
-    process = system.spawn_handler(handler, link=link, mailbox=mailbox)
+    process = system.spawn_handler(handler, link=None if isinstance(link, Pid) else link, mailbox=mailbox)
     process.parked = False  # messages that arrive during init wait for its end
     handler.process = process
-    handler._parent = None if link is None else link.pid
+    handler._parent = link.pid if isinstance(link, Process) else link
     handler._sys = None
     timer = None if timeout is None else system.timers.start(timeout, _init_timed_out, process, link)
     try:
-        if name is not None:
-            _register(system, name, process)
+        _prepare(process, name, link)
         result = run_as(process, init)
         if process.exit_reason is ALIVE and result is not None:
             if isinstance(result, (Ignore, Stop)):
@@ -265,7 +265,16 @@ def start(
     return process
 
 
-def _init_timed_out(process: Process, link: Process | None) -> None:
+def _prepare(process: Process, name: Any, link: Process | Pid | None) -> None:
+    """Before `init`: the link to a parent on another node, and the name."""
+    if isinstance(link, Pid):
+        process.ancestors = [link]
+        process.system.link(process, link)
+    if name is not None:
+        _register(process.system, name, process)
+
+
+def _init_timed_out(process: Process, link: Process | Pid | None) -> None:
     _unlink(process, link)
     process.exit(A.killed)
 
@@ -281,14 +290,14 @@ def _killed(process: Process, handler: Any, in_time: bool) -> StartFailed:
     return StartFailed(reason, f"{type(handler).__name__} was ended during init: {brief(reason)}")
 
 
-def _not_started(process: Process, name: Any, link: Process | None, result: Ignore | Stop) -> None:
+def _not_started(process: Process, name: Any, link: Process | Pid | None, result: Ignore | Stop) -> None:
     reason = result.reason if isinstance(result, Stop) else A.normal
     _give_up(process, name, link, reason)
     if isinstance(result, Stop):
         raise StartFailed(reason, f"init of {type(process.handler).__name__} stopped: {brief(reason)}")
 
 
-def _failed(process: Process, name: Any, link: Process | None, error: Exception) -> NoReturn:
+def _failed(process: Process, name: Any, link: Process | Pid | None, error: Exception) -> NoReturn:
     handler = process.handler
     if isinstance(error, AlreadyStarted):
         _unlink(process, link)
@@ -301,8 +310,8 @@ def _failed(process: Process, name: Any, link: Process | None, error: Exception)
     raise StartFailed(reason, f"init of {type(handler).__name__} failed: {brief(reason)}") from error
 
 
-def _give_up(process: Process, name: Any, link: Process | None, reason: Any) -> None:
-    if link is not None and link.trap_exit:
+def _give_up(process: Process, name: Any, link: Process | Pid | None, reason: Any) -> None:
+    if isinstance(link, Pid) or (link is not None and link.trap_exit):
         _unlink(process, link)  # OTP takes the EXIT out of the parent's mailbox: it learns by what start raises
     if isinstance(name, (Global, Via)):
         name_service(process.system, name).unregister_name(name.name)
@@ -311,8 +320,10 @@ def _give_up(process: Process, name: Any, link: Process | None, reason: Any) -> 
     process.handler = handler  # for the text of the error
 
 
-def _unlink(process: Process, link: Process | None) -> None:
-    if link is not None:
+def _unlink(process: Process, link: Process | Pid | None) -> None:
+    if isinstance(link, Pid):
+        process.system.unlink(process, link)
+    elif link is not None:
         process.system.unlink(link, process.pid)
 
 

@@ -249,7 +249,7 @@ def start(
     kwargs: dict[str, Any] | None = None,
     *,
     name: Any = None,
-    link: Process | None = None,
+    link: Process | Pid | None = None,
     timeout: float | None = None,
     mailbox: MailboxLimit | None = None,
 ) -> Pid | None:
