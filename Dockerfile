@@ -30,6 +30,16 @@ RUN /opt/pyerlnode/bin/pip install --quiet . \
     && find /opt/pyerlnode -type d -name tests -prune -exec rm -rf {} + \
     && find /opt/pyerlnode -name '*.c' -delete
 
+# --- runtime
+FROM base AS runtime
+RUN useradd --create-home --shell /usr/sbin/nologin pyerlnode
+COPY --from=build /opt/pyerlnode /opt/pyerlnode
+ENV PATH=/opt/pyerlnode/bin:$PATH PYTHONUNBUFFERED=1
+USER pyerlnode
+WORKDIR /home/pyerlnode
+ENTRYPOINT ["pyerlnode"]
+CMD ["--help"]
+
 # --- erlang: Erlang and Elixir, for nodes of a cluster (compose.yaml) and as the BEAM of tests
 FROM compiler AS erlang
 RUN apt-get update \
@@ -46,12 +56,5 @@ RUN make .venv/.test
 ENTRYPOINT ["sh", ".ci/test", ".venv/bin/python"]
 CMD ["tests", "interop_tests"]
 
-# --- runtime
-FROM base AS runtime
-RUN useradd --create-home --shell /usr/sbin/nologin pyerlnode
-COPY --from=build /opt/pyerlnode /opt/pyerlnode
-ENV PATH=/opt/pyerlnode/bin:$PATH PYTHONUNBUFFERED=1
-USER pyerlnode
-WORKDIR /home/pyerlnode
-ENTRYPOINT ["pyerlnode"]
-CMD ["--help"]
+# --- what is built when no target is named
+FROM runtime
