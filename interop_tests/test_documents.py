@@ -13,7 +13,8 @@ README = ROOT / "README.md"
 APP = ROOT / "examples" / "app.exs"
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 DOCUMENTS = [
-    ROOT / "docs" / name for name in ("getting-started.md", "supervision.md", "command-line.md", "operating.md")
+    ROOT / "docs" / name
+    for name in ("getting-started.md", "behaviours.md", "supervision.md", "command-line.md", "operating.md")
 ]
 
 

@@ -36,13 +36,19 @@ _HOMES = {
     "pyerlnode.otp.task": ("Task",),
     "pyerlnode.otp.task_supervisor": ("TaskSupervisor",),
     "pyerlnode.otp.where": ("start_link",),
+    "pyerlnode.otp.gen_event": ("EventHandler",),
     "pyerlnode.otp.gen_server": ("GenServer",),
+    "pyerlnode.otp.gen_statem": (
+        "GenStatem", "KeepState", "NextEvent", "NextState", "Postpone", "RepeatState", "ReplyTo",
+    ),
     "pyerlnode.otp.results": ("Continue", "Ignore", "NoReply", "Reply", "Stop", "Timeout"),
     "pyerlnode.port_program": ("BEAM", "PortProgram"),
     "pyerlnode.runtime.api": (
-        "demonitor", "exit_", "link", "monitor", "process_flag", "receive", "register", "self_", "send", "spawn",
-        "spawn_link", "spawn_monitor", "unlink", "whereis",
+        "demonitor", "exit_", "link", "monitor", "offload", "process_flag", "process_info", "receive", "register",
+        "self_", "send", "spawn", "spawn_link", "spawn_monitor", "unlink", "whereis",
     ),
+    "pyerlnode.runtime.bounded": ("MailboxLimit",),
+    "pyerlnode.runtime.names": ("Global", "Via"),
     "pyerlnode.schema": (
         "AtomEnum", "ElixirError", "MapSet", "arrow", "atom_map", "decode_as", "elixir_struct", "nx", "record",
     ),
@@ -75,17 +81,24 @@ __all__ = [
     "DynamicSupervisor",
     "ElixirError",
     "EncodeError",
+    "EventHandler",
     "Exit",
     "ExternalFun",
     "FrozenList",
     "FrozenMap",
     "Fun",
     "GenServer",
+    "GenStatem",
+    "Global",
     "Ignore",
     "ImproperList",
+    "KeepState",
     "Limits",
+    "MailboxLimit",
     "MapSet",
     "NameTaken",
+    "NextEvent",
+    "NextState",
     "NoProc",
     "NoReply",
     "Node",
@@ -94,6 +107,7 @@ __all__ = [
     "Pid",
     "Port",
     "PortProgram",
+    "Postpone",
     "PyerlnodeError",
     "Range",
     "ReceiveTimeout",
@@ -102,7 +116,9 @@ __all__ = [
     "RemoteError",
     "RemoteExit",
     "RemoteThrow",
+    "RepeatState",
     "Reply",
+    "ReplyTo",
     "RpcError",
     "RpcFailed",
     "ServerExit",
@@ -117,6 +133,7 @@ __all__ = [
     "Throw",
     "Timeout",
     "UsageError",
+    "Via",
     "__version__",
     "arrow",
     "atom_map",
@@ -133,7 +150,9 @@ __all__ = [
     "link",
     "monitor",
     "nx",
+    "offload",
     "process_flag",
+    "process_info",
     "receive",
     "record",
     "register",
@@ -179,7 +198,9 @@ if TYPE_CHECKING:
     from pyerlnode.otp.application import Application, Applications
     from pyerlnode.otp.child_spec import child_spec
     from pyerlnode.otp.dynamic_supervisor import DynamicSupervisor
+    from pyerlnode.otp.gen_event import EventHandler
     from pyerlnode.otp.gen_server import GenServer
+    from pyerlnode.otp.gen_statem import GenStatem, KeepState, NextEvent, NextState, Postpone, RepeatState, ReplyTo
     from pyerlnode.otp.partition_supervisor import PartitionSupervisor
     from pyerlnode.otp.registry import Registry
     from pyerlnode.otp.results import Continue, Ignore, NoReply, Reply, Stop, Timeout
@@ -193,7 +214,9 @@ if TYPE_CHECKING:
         exit_,
         link,
         monitor,
+        offload,
         process_flag,
+        process_info,
         receive,
         register,
         self_,
@@ -204,6 +227,8 @@ if TYPE_CHECKING:
         unlink,
         whereis,
     )
+    from pyerlnode.runtime.bounded import MailboxLimit
+    from pyerlnode.runtime.names import Global, Via
     from pyerlnode.schema import (
         AtomEnum,
         ElixirError,
