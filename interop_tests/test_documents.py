@@ -14,8 +14,11 @@ APP = ROOT / "examples" / "app.exs"
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 DOCUMENTS = [
     ROOT / "docs" / name
-    for name in ("getting-started.md", "behaviours.md", "supervision.md", "command-line.md", "operating.md")
-]
+    for name in (
+        "getting-started.md", "behaviours.md", "supervision.md", "remote-calls.md", "groups-and-names.md",
+        "output-and-logs.md", "command-line.md", "operating.md",
+    )
+]  # fmt: skip
 
 
 @pytest.fixture
