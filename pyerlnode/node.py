@@ -26,6 +26,7 @@ from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
 from pyerlnode.kernel import global_
+from pyerlnode.kernel import global_
 from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.peer import Peer
@@ -203,6 +204,8 @@ class Node(Remote):
         self._offers = Services(system, kernel)
         gen_server.start(system, NetKernelServer, name="net_kernel")
         gen_server.start(system, Rex, (server,), name="rex")
+        if not self._hidden and self._ask_name_of is None:
+            global_.start(system, kernel, self.exports)
         if not self._hidden and self._ask_name_of is None:
             global_.start(system, kernel, self.exports)
         self._kept = frozenset(process.pid for process in system.processes.values())
