@@ -168,9 +168,10 @@ def test_an_elixir_exception_is_a_python_exception_with_struct_message_and_stack
     assert isinstance(error, ElixirError)
     assert error.module is A["Elixir.KeyError"]
     assert error.struct.fields[A.key] is A.b
-    assert error.message() == "key :b not found in: [a: 1]"
+    words = error.message().split()  # newer releases of Elixir break the line
+    assert " ".join(words) == "key :b not found in: [a: 1]"
     assert "Keyword.fetch!/2" in format_stack(error.stack)
-    assert error.format().startswith("** (KeyError) key :b not found in: [a: 1]\n")
+    assert error.format().startswith("** (KeyError) key :b not found in:")
     with pytest.raises(ElixirError, match="ArgumentError: unknown keys"):
         node.rpc(beam.name, "Elixir.Keyword", "validate!", [[(A.a, 1)], []])
 
