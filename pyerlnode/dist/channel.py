@@ -284,9 +284,9 @@ class Channel:
     def packets(self, signal: Signal) -> list[Packet]:
         """The same, one packet apart from the other: several when the message is sent in fragments."""
         if type(signal) is Message and self._fragmenting:
-            control = self._vocabulary.usual(signal)
-            if control is not None:
-                return self._packets(control, signal.message)
+            usual = self._vocabulary.usual(signal)
+            if usual is not None:
+                return self._packets(usual, signal.message)
         operation = self._vocabulary.operation(signal)
         if operation is None:
             return []
