@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from pyerlnode import A, GenServer, Ignore, Reply, Stop
-from pyerlnode.kernel.export_server import export_server
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
 
@@ -55,7 +54,7 @@ class Calc(GenServer):
 @pytest.fixture
 def py(node: Any) -> Any:
     Calc.log.clear()
-    export_server(node, "Elixir.Calc", Calc)
+    node.export_server("Elixir.Calc", Calc)
     return node
 
 
@@ -200,7 +199,7 @@ def test_a_lost_connection_is_noconnection_and_the_child_is_restarted(beam: Beam
 
 
 def test_child_spec_comes_from_python_and_serves_a_dynamic_supervisor(beam: Beam, py: Any) -> None:
-    export_server(py, "Elixir.Mild", Calc, restart="transient", shutdown=0.5)
+    py.export_server("Elixir.Mild", Calc, restart="transient", shutdown=0.5)
     seen = beam.elixir(
         """
         Process.flag(:trap_exit, true)
@@ -223,12 +222,12 @@ def test_child_spec_comes_from_python_and_serves_a_dynamic_supervisor(beam: Beam
 
 def test_a_caller_that_dies_meanwhile_leaves_no_server(beam: Beam, py: Any) -> None:
     class Slow(Calc):
-        def init(self) -> None:
+        def init(self, *_: Any) -> None:
             from gevent import sleep
 
             sleep(0.1)
 
-    export_server(py, "Elixir.Slow", Slow)
+    py.export_server("Elixir.Slow", Slow)
     why = beam.elixir(
         "try do :erpc.call(n, Slow, :start_link, [], 20) catch k, why -> {k, why} end", n=A[py.name]
     )  # fmt: skip

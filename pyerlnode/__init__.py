@@ -24,6 +24,7 @@ _HOMES = {
     ),
     "pyerlnode.etf": ("decode", "encode"),
     "pyerlnode.facade": ("Cluster", "connect"),
+    "pyerlnode.kernel.remote_child": ("remote_child", "remote_server"),
     "pyerlnode.limits": ("Limits",),
     "pyerlnode.node": ("Node",),
     "pyerlnode.otp.agent": ("Agent",),
@@ -42,6 +43,7 @@ _HOMES = {
         "GenStatem", "KeepState", "NextEvent", "NextState", "Postpone", "RepeatState", "ReplyTo",
     ),
     "pyerlnode.otp.results": ("Continue", "Ignore", "NoReply", "Reply", "Stop", "Timeout"),
+    "pyerlnode.port.owner": ("run_until_stdin_closes",),
     "pyerlnode.port_program": ("BEAM", "PortProgram"),
     "pyerlnode.runtime.api": (
         "demonitor", "exit_", "link", "monitor", "offload", "process_flag", "process_info", "receive", "register",
@@ -156,6 +158,9 @@ __all__ = [
     "receive",
     "record",
     "register",
+    "remote_child",
+    "remote_server",
+    "run_until_stdin_closes",
     "self_",
     "send",
     "spawn",
@@ -192,6 +197,7 @@ if TYPE_CHECKING:
     )
     from pyerlnode.etf import decode, encode
     from pyerlnode.facade import Cluster, connect
+    from pyerlnode.kernel.remote_child import remote_child, remote_server
     from pyerlnode.limits import Limits
     from pyerlnode.node import Node
     from pyerlnode.otp.agent import Agent
@@ -208,6 +214,7 @@ if TYPE_CHECKING:
     from pyerlnode.otp.task import Task
     from pyerlnode.otp.task_supervisor import TaskSupervisor
     from pyerlnode.otp.where import start_link
+    from pyerlnode.port.owner import run_until_stdin_closes
     from pyerlnode.port_program import BEAM, PortProgram
     from pyerlnode.runtime.api import (
         demonitor,

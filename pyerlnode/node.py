@@ -26,7 +26,7 @@ from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
 from pyerlnode.kernel import global_
-from pyerlnode.kernel import global_
+from pyerlnode.kernel.export_server import export_server
 from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.peer import Peer
@@ -43,6 +43,7 @@ from pyerlnode.net.epmd_server import addresses_for
 from pyerlnode.net.listener import Listener
 from pyerlnode.net.tls_options import Tls
 from pyerlnode.otp import gen, gen_server
+from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.runtime.shutdown import StopReport
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import Atom
@@ -206,8 +207,6 @@ class Node(Remote):
         gen_server.start(system, Rex, (server,), name="rex")
         if not self._hidden and self._ask_name_of is None:
             global_.start(system, kernel, self.exports)
-        if not self._hidden and self._ask_name_of is None:
-            global_.start(system, kernel, self.exports)
         self._kept = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
             listener.start(kernel.reception())
@@ -341,3 +340,12 @@ class Node(Remote):
         else:
             self.exports.add(module, function, name)
         return function
+
+    def export_server(
+        self, module: str | Atom, cls: type[Behaviour], *, name: str | Atom | None = None, **options: Any
+    ) -> None:
+        """Let supervisors of other nodes start servers of `cls` as ``module:start_link``, linked to them.
+
+        `name` is registered by the start; `options` are keys of a child specification. See `kernel.export_server`.
+        """
+        export_server(self, module, cls, name=name, **options)

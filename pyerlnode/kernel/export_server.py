@@ -1,4 +1,4 @@
-"""Servers that processes of other nodes start and supervise: ``export_server(node, "Elixir.Calc", Counter)``.
+"""Servers that processes of other nodes start and supervise: ``node.export_server("Elixir.Calc", Counter)``.
 
 A supervisor's start function must give a pid that is linked to the supervisor. A function that is called by `erpc`
 runs in a process of its own, which ends with the call, so a link to *that* process would be of no use. But the request
