@@ -187,32 +187,42 @@ def served(peers: Peers, rounds: int, scale: float) -> None:
     table.show()
 
 
+class Caller:
+    """This node's part of `made`, in Python."""
+
+    def __init__(self, peers: Peers) -> None:
+        self.node = peers.node
+        self.home = peers.home
+
+    def calls(self, count: int) -> None:
+        for _ in range(count):
+            self.node.call(self.home, A.x)
+
+    def windowed(self, count: int) -> None:
+        gevent.joinall([gevent.spawn(self.calls, count // 64) for _ in range(64)])
+
+    def send(self, count: int) -> None:
+        for number in range(count):
+            self.node.send(self.home, (A.tick, number))
+        assert self.count() == count
+
+    def count(self) -> int:
+        return int(self.node.call(self.home, A.count, timeout=LONG))
+
+
 def made(peers: Peers, rounds: int, scale: float) -> None:
     """Each node calls and sends to the driver's server."""
     table = Table("made", "c node")
     single, many, messages = int(5000 * scale), int(30_000 * scale), int(200_000 * scale)
-    node, home = peers.node, peers.home
-
-    def calls(count: int) -> None:
-        for _ in range(count):
-            node.call(home, A.x)
-
-    def windowed(count: int) -> None:
-        gevent.joinall([gevent.spawn(calls, count // 64) for _ in range(64)])
-
-    def send(count: int) -> None:
-        for number in range(count):
-            node.send(home, (A.tick, number))
-        assert node.call(home, A.count, timeout=LONG) == count
-
+    caller = Caller(peers)
     work: dict[str, tuple[int, Callable[[int], None], tuple[Any, ...]]] = {
-        "calls one at a time": (single, calls, ("call", single, 1)),
-        "64 calls outstanding": (many // 64 * 64, windowed, ("call", many // 64 * 64, 64)),
-        "small messages": (messages, send, ("send", messages)),
+        "calls one at a time": (single, caller.calls, ("call", single, 1)),
+        "64 calls outstanding": (many // 64 * 64, caller.windowed, ("call", many // 64 * 64, 64)),
+        "small messages": (messages, caller.send, ("send", messages)),
     }
     for turn in range(rounds + 1):
         for row, (count, ours, theirs) in work.items():
-            node.call(home, A.count)
+            caller.count()
             began, before = time.perf_counter(), time.process_time()
             ours(count)
             seconds, used = time.perf_counter() - began, time.process_time() - before
@@ -274,7 +284,7 @@ def idle(peers: Peers, rounds: int, scale: float) -> None:  # noqa: ARG001  # th
     print(f"\n{count} idle connections: {share:.2%} of a core (goal 2 %)")
 
 
-def links(peers: Peers, rounds: int, scale: float) -> None:  # noqa: ARG001
+def links(peers: Peers, rounds: int, scale: float) -> None:
     """1,000 processes of a BEAM linked to as many here; the connection is cut."""
     count, node, took = int(1000 * scale), peers.node, []
     for _ in range(max(3, rounds // 2)):
