@@ -115,6 +115,10 @@ class GenStatem(Behaviour):
         """The current state."""
         return None if self._core is None else self._core.state
 
+    def now(self) -> float:
+        """The monotonic clock in seconds, on which moments of absolute time-outs are."""
+        return self.process.system.timers.now()
+
     def reply(self, from_: tuple[Any, Any], value: Any) -> None:
         """Answer a call; `ReplyTo` does the same as an action."""
         gen.reply(self.process.system, from_, value)
@@ -182,7 +186,8 @@ class GenStatem(Behaviour):
                 self._stop_timer(effect.name)
                 start = self.process.system.timers.start
                 message = (_FIRED, effect.name, effect.turn)
-                self._timers[effect.name] = start(effect.seconds, self.process.deliver, message)
+                seconds = max(0.0, effect.seconds - self.now()) if effect.absolute else effect.seconds
+                self._timers[effect.name] = start(seconds, self.process.deliver, message)
             elif kind is CancelTimer:
                 self._stop_timer(effect.name)
             elif kind is End:

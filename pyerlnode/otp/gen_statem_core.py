@@ -110,6 +110,8 @@ class SetTimeout:
     name: Any
     seconds: float | None
     content: Any
+    absolute: bool = False
+    """OTP's ``{abs, true}``: `seconds` is a moment of the monotonic clock (`gen_statem.GenStatem.now`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +122,19 @@ class UpdateTimeout:
     content: Any
 
 
-def event_timeout(seconds: float | None, content: Any = A.timeout) -> SetTimeout:
-    """An event ``timeout`` when no other event comes within `seconds`."""
-    return SetTimeout(EVENT, seconds, content)
+def event_timeout(seconds: float | None, content: Any = A.timeout, *, absolute: bool = False) -> SetTimeout:
+    """An event ``timeout`` when no other event comes within `seconds`; `absolute`: before that moment."""
+    return SetTimeout(EVENT, seconds, content, absolute)
 
 
-def state_timeout(seconds: float | None, content: Any = A.state_timeout) -> SetTimeout:
-    """An event ``state_timeout`` when the state has not changed within `seconds`."""
-    return SetTimeout(STATE, seconds, content)
+def state_timeout(seconds: float | None, content: Any = A.state_timeout, *, absolute: bool = False) -> SetTimeout:
+    """An event ``state_timeout`` when the state has not changed within `seconds`; `absolute`: before that moment."""
+    return SetTimeout(STATE, seconds, content, absolute)
 
 
-def timeout(name: Any, seconds: float | None, content: Any = None) -> SetTimeout:
-    """An event ``{timeout, Name}`` after `seconds`, whatever happens."""
-    return SetTimeout((A.timeout, name), seconds, content)
+def timeout(name: Any, seconds: float | None, content: Any = None, *, absolute: bool = False) -> SetTimeout:
+    """An event ``{timeout, Name}`` after `seconds`, whatever happens; `absolute`: at that moment."""
+    return SetTimeout((A.timeout, name), seconds, content, absolute)
 
 
 # --- effects ---------------------------------------------------------------------------------------
@@ -158,6 +160,8 @@ class StartTimer:
     name: Any
     seconds: float
     turn: int
+    absolute: bool = False
+    """Not after `seconds` but at that moment, at once when it has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,13 +298,13 @@ class Core:
                     at_once.append((name, action.content))
             elif action.seconds is None:
                 self._cancel(name, effects)
-            elif action.seconds <= 0:
+            elif action.seconds <= 0 and not action.absolute:
                 self._cancel(name, effects)
                 at_once.append((name, action.content))
             else:
                 self._turn += 1
                 self.timers[name] = (self._turn, action.content)
-                effects.append(StartTimer(name, action.seconds, self._turn))
+                effects.append(StartTimer(name, action.seconds, self._turn, action.absolute))
         for event in at_once:
             if event[0] is not EVENT or not self.queue:
                 self.queue.append(event)

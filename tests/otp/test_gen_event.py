@@ -74,6 +74,13 @@ def manager(system):
     return gen_event.start(system, name="events", handlers=[Audit, Other])
 
 
+def ended(system, pid):
+    """Wait for the end of a process, not for a number of turns of the hub: a turn that took too long is cut short."""
+    me = system.adopt()
+    ref = system.monitor(me, pid)
+    assert me.receive(lambda message: message[1] == ref, 5)[0] is A.DOWN
+
+
 def test_every_handler_gets_every_event_the_last_added_first(system, manager):
     assert gen_event.add_handler(system, manager, Audit, 1) is A.ok
     assert gen_event.add_handler(system, "events", (Audit, A.second), 2) is A.ok
@@ -162,20 +169,17 @@ def test_a_supervised_handler_goes_with_its_process_and_that_is_told_of_its_remo
     def body():
         gen_event.add_sup_handler(system, manager, Audit, 2)
 
-    system.spawn(body)
-    gevent.sleep(0)
-    gevent.sleep(0)
-    assert calls[-1] == (A.terminate, 2, (A.stop, A.normal))
+    ended(system, system.spawn(body))
     assert gen_event.which_handlers(system, manager) == []
+    assert calls[-1] == (A.terminate, 2, (A.stop, A.normal))
 
 
 def test_a_handler_of_elixirs_genevent_is_monitored(system, manager):
     def body():
         gen.call(system, manager, (A.add_mon_handler, Audit, 3, system.myself().pid), label=system.myself().pid)
 
-    system.spawn(body)
-    gevent.sleep(0)
-    gevent.sleep(0)
+    ended(system, system.spawn(body))
+    assert gen_event.which_handlers(system, manager) == []
     assert calls[-1] == (A.terminate, 3, (A.stop, A.normal))
 
 

@@ -20,6 +20,7 @@ from pyerlnode.otp.gen_statem import (
 )
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.virtual import Simulation
 
 ended = []
 
@@ -175,3 +176,31 @@ def test_a_fsm_takes_the_messages_of_gen_fsm(system):
     assert gen_fsm.sync_send_event(system, pid, 3) == (A.sync_event, 3)
     assert gen_fsm.sync_send_all_state_event(system, pid, 4) == (A.sync_all_state_event, 4)
     assert gen.call(system, pid, A.seen) == [(A.event, 1), (A.all_state_event, 2)]
+
+
+def test_an_absolute_time_out_comes_at_its_moment_or_at_once_when_that_has_passed():
+    seen = []
+
+    class Clock(gen_statem.GenStatem):
+        callback_mode = A.handle_event_function
+
+        def init(self):
+            at = self.now() + 60
+            return Started(
+                A.here,
+                gen_statem.timeout(A.early, at - 3600, A.x, absolute=True),
+                gen_statem.timeout(A.late, at, A.y, absolute=True),
+                state_timeout(at - 30, A.z, absolute=True),
+            )
+
+        def handle_event(self, kind, content, state):
+            seen.append((self.now(), kind, content))
+
+    with Simulation(start=5_000.0) as simulation:
+        gen_statem.start(simulation.system(), Clock)
+        simulation.advance(100)
+    assert [(round(at), kind, content) for at, kind, content in seen] == [
+        (5_000, (A.timeout, A.early), A.x),
+        (5_030, A.state_timeout, A.z),
+        (5_060, (A.timeout, A.late), A.y),
+    ]

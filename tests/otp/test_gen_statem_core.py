@@ -204,3 +204,11 @@ def test_the_actions_of_init_are_carried_out_before_the_first_event():
     step = core.started((NextEvent(A.internal, "go"), timeout("t", 1.0)))
     assert step[1] == Invoke(A.internal, "go", 1)
     assert step[0] == [StartTimer((A.timeout, "t"), 1.0, 1)]
+
+
+def test_an_absolute_time_out_is_a_moment_and_one_that_has_passed_is_a_timer_too():
+    core = Core("a")
+    effects = event(core, "c", KeepState(timeout("t", -3.0, "x", absolute=True)))[1]
+    assert effects == [StartTimer((A.timeout, "t"), -3.0, 1, True)]
+    effects = event(core, "c", KeepState(timeout("t", 9.0, "y", absolute=True)))[1]
+    assert effects[-1] == StartTimer((A.timeout, "t"), 9.0, 2, True)
