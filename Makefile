@@ -7,7 +7,7 @@ PYTHON  ?= python3
 ARGS    ?=
 PY       = $(VENV)/bin/python
 PIP      = $(PY) -m pip --disable-pip-version-check -qq
-SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi)
+SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi pyerlnode/term/*.pyx)
 
 .PHONY: help demo test lint format interop compose vectors bench docs changelog clean
 .DELETE_ON_ERROR:
@@ -86,5 +86,5 @@ changelog: $(VENV)/.lint
 
 clean:
 	@rm -rf "$(VENV)" build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@rm -f pyerlnode/etf/_codec_c.c pyerlnode/etf/*.so
+	@rm -f pyerlnode/etf/_codec_c.c pyerlnode/etf/*.so pyerlnode/term/*.so
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

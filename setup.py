@@ -1,4 +1,4 @@
-"""What `pyproject.toml` can not say: the compiled codec.
+"""What `pyproject.toml` can not say: the compiled codec, and the compiled `phash2`.
 
 It is built when a C compiler is there. `PYERLNODE_PUREPYTHON=1` leaves it out and gives a wheel for every
 platform; `PYERLNODE_REQUIRE_C=1` makes a build that fails fail, where it would otherwise be pure without a word.
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-SOURCE = "pyerlnode/etf/_codec_c.pyx"
+CODEC = "pyerlnode/etf/_codec_c.pyx"
+HASH = "pyerlnode/term/_phash2_c.pyx"
 
 
 def extensions() -> list[Extension]:
@@ -23,8 +24,9 @@ def extensions() -> list[Extension]:
             raise
         return []
     parts = [str(part) for part in sorted(Path("pyerlnode/etf").glob("*.pxi"))]
-    codec = Extension("pyerlnode.etf._codec_c", [SOURCE], depends=parts, extra_compile_args=["-O3"])
-    made = cythonize([codec], language_level=3, build_dir="build")
+    codec = Extension("pyerlnode.etf._codec_c", [CODEC], depends=parts, extra_compile_args=["-O3"])
+    phash2 = Extension("pyerlnode.term._phash2_c", [HASH], extra_compile_args=["-O3"])
+    made = cythonize([codec, phash2], language_level=3, build_dir="build")
     for extension in made:
         extension.optional = not required  # cythonize() forgets it
     return list(made)

@@ -10,11 +10,13 @@ protocol, section H. The law:
 - Functions hash by module, index and unique number, so a hash of one says nothing across releases of its module.
   Native records hash by the numbers of the atoms in their node's table and can not be hashed here.
 
-Nothing recurses: parts that wait stand on a stack. The compiled twin gives the same numbers.
+Nothing recurses: parts that wait stand on a stack. The compiled twin (`_phash2_c`) gives the same numbers; it is used
+where it has been built, unless ``PYERLNODE_PUREPYTHON=1`` forbids, and ``PYERLNODE_REQUIRE_C=1`` demands it.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -95,7 +97,7 @@ def atom_value(atom: Atom) -> int:
 
 
 # --- phash2 --------------------------------------------------------------------------------------
-def phash2(term: Any, range: int = DEFAULT_RANGE) -> int:
+def phash2_py(term: Any, range: int = DEFAULT_RANGE) -> int:
     """`erlang:phash2(Term, Range)`: a number of 0..range-1, the same on every node and release.
 
     Raises `UsageError` for a range that is not 1..2**32, `EncodeError` for what is no term or can not be hashed.
@@ -394,3 +396,18 @@ _LEAVES1: dict[type, Callable[[Any, int], int]] = {
     ExternalFun: _external1,
     **dict.fromkeys(ATOMS, lambda term, hash_: hash_ * P[1] + atom_value(atom_of(term))),
 }
+
+
+# --- the choice ------------------------------------------------------------------------------------
+IMPLEMENTATION = "python"
+phash2 = phash2_py
+if os.environ.get("PYERLNODE_PUREPYTHON") != "1":
+    try:
+        from pyerlnode.term import _phash2_c
+    except ImportError as error:
+        if os.environ.get("PYERLNODE_REQUIRE_C") == "1":
+            raise ImportError("PYERLNODE_REQUIRE_C=1, but the compiled phash2 is not there") from error
+    else:
+        _phash2_c.use(phash2_py)
+        IMPLEMENTATION = "c"
+        phash2 = _phash2_c.phash2

@@ -46,7 +46,7 @@ def core(term: Any) -> Any:
     if encode is not None:
         return core(encode(term))
     if isinstance(term, str):
-        return list(map(ord, term)) if type(term) is Charlist else term.encode()
+        return list(map(ord, term)) if type(term) is Charlist else _utf8(term)
     if isinstance(term, (bytearray, memoryview)):
         return bytes(term)
     if isinstance(term, (Range, range)):
@@ -57,6 +57,13 @@ def core(term: Any) -> Any:
     if isinstance(term, Mapping):
         return dict(term)
     raise EncodeError(f"{type(term).__name__} has no form as a term; register an encoder or convert it")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise EncodeError("a str with a lone surrogate has no UTF-8; give bytes") from None
 
 
 def core_range(term: Range | range) -> Struct:
