@@ -18,6 +18,7 @@ from typing import Any
 
 from pyerlnode.errors import ConnectError, Exit
 from pyerlnode.kernel.exports import Exports
+from pyerlnode.kernel.inspection import Inspection
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
@@ -37,7 +38,8 @@ class RemoteShell:
         self.ticktime = ticktime
 
     def install(self) -> None:
-        """Add them to the exports, where the program has none of its own."""
+        """Add them, and what observer asks, to the exports, where the program has none of its own."""
+        Inspection(self.system).install(self.exports)
         functions: tuple[tuple[str, str, int, Callable[..., Any]], ...] = (
             ("code", "ensure_loaded", 1, self.ensure_loaded),
             ("net_kernel", "get_net_ticktime", 0, self.get_net_ticktime),

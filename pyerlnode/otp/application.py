@@ -29,7 +29,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from pyerlnode.errors import PyerlnodeError, StartFailed, UsageError
+from pyerlnode.errors import NoProc, PyerlnodeError, ServerExit, StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server, where
 from pyerlnode.otp.behaviour import behaviour_of
 from pyerlnode.otp.gen_server import GenServer
@@ -122,6 +122,8 @@ def _guarded(app: Application, callback: Callable[[], None]) -> None:
 class Applications(GenServer):
     """The controller of one node: which applications run, and their environments."""
 
+    stop_rank = 2
+
     def init(self) -> None:
         self.process.trap_exit = True
         self.running: dict[str, tuple[type[Application], Pid, str]] = {}
@@ -202,7 +204,10 @@ class Applications(GenServer):
             raise ApplicationError((A.not_started, Atom(name)))
         _, master, _ = entry
         self.masters.pop(master, None)
-        gen.call(self.process.system, master, A.stop, None)
+        try:
+            gen.call(self.process.system, master, A.stop, None)
+        except (NoProc, ServerExit):
+            pass  # it has ended by itself meanwhile, and that is what was wanted
 
     def stop_all(self) -> None:
         """Stop all, in the reverse order of their start."""

@@ -42,6 +42,9 @@ class Behaviour:
     otp_module: ClassVar[Atom] = A.gen_server
     """The behaviour's module, as OTP's `sys:get_status/1` names it."""
 
+    stop_rank: ClassVar[int] = 0
+    """When a node stops: the highest first, and one behind the other; those of rank 0 at last and at once."""
+
     @property
     def pid(self) -> Pid:
         return self.process.pid

@@ -117,7 +117,8 @@ class GenStatem(Behaviour):
 
     def now(self) -> float:
         """The monotonic clock in seconds, on which moments of absolute time-outs are."""
-        return self.process.system.timers.now()
+        moment: float = self.process.system.timers.now()
+        return moment
 
     def reply(self, from_: tuple[Any, Any], value: Any) -> None:
         """Answer a call; `ReplyTo` does the same as an action."""

@@ -38,6 +38,7 @@ class Overseer(GenServer):
     __slots__ = ()
     child_type: ClassVar[Atom] = A.supervisor
     """As a child it is a supervisor."""
+    stop_rank = 1
 
     def __init__(self) -> None:
         callback = self.init

@@ -6,9 +6,11 @@ import gevent
 import pytest
 
 from pyerlnode.errors import UsageError
-from pyerlnode.otp import gen, sys
+from pyerlnode.otp import gen, gen_server, sys
 from pyerlnode.otp.agent import Agent
 from pyerlnode.otp.application import Application, ApplicationError, Applications
+from pyerlnode.otp.child_spec import child_spec
+from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.supervisor import Supervisor
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
@@ -151,3 +153,50 @@ def test_the_beam_is_told_which_run(system, apps):
     told = gen.call(system, "application_controller", A.which_applications)
     assert [(name, str(what), str(vsn)) for name, what, vsn in told] == [(A.stock, "what there is", "1.2")]
     assert gen.call(system, "application_controller", (A.is_running, A.stock)) is True
+
+
+def test_a_node_that_stops_ends_applications_and_then_trees_in_the_reverse_order_of_their_start(system, apps):
+    class Slow(GenServer):
+        def init(self, name):
+            self.process.trap_exit = True
+            self.name = name
+
+        def terminate(self, reason):
+            gevent.sleep(0.001)  # whoever does not wait for it comes before it
+            events.append(self.name)
+
+    me = system.adopt()
+    me.trap_exit = True
+    for tree in "xy":
+        children = [child_spec(Slow, f"{tree}{number}", id=number) for number in (1, 2)]
+        gen_server.start(system, Supervisor, (children,), name=tree)
+    apps.ensure_all_started(Shop)
+    events.clear()
+    report = system.shut_down(5.0)
+    assert report
+    shown = [event for event in events if not event.startswith("prep")]
+    assert shown == ["stop shop", "stop mail", "stop stock", "y2", "y1", "x2", "x1"]
+
+
+def test_an_application_that_does_not_stop_leaves_the_others_their_time(system, apps):
+    class Stuck(Base):
+        name = "stuck"
+
+        def prep_stop(self):
+            gevent.sleep(60)
+
+    ended = []
+
+    class Last(GenServer):
+        def terminate(self, reason):
+            ended.append(reason)
+
+    gen_server.start(system, Last)
+    gen_server.start(system, Supervisor, ([Last],), name="tree")
+    apps.start(Stock)
+    apps.start(Stuck)
+    report = system.shut_down(0.05)
+    assert not report
+    assert any("prep_stop" in line for stuck in report.stuck for line in stuck.stack)
+    assert A.shutdown in ended
+    assert system.registry.whereis("tree") is None

@@ -4,12 +4,15 @@ import gc
 import logging
 
 import gevent
+import greenlet
 import pytest
+from gevent.event import Event
 
 from pyerlnode.errors import AlreadyStarted, Exit, NoProc, StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Continue, Ignore, NoReply, Reply, Stop, Timeout
+from pyerlnode.runtime import api
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
@@ -251,3 +254,50 @@ def test_ten_thousand_servers_that_crash_leave_nothing_behind(system, caplog):
     assert system.aliases == {}
     gc.collect()
     assert sum(isinstance(found, (Process, Crash)) for found in gc.get_objects()) <= before
+
+
+def test_ten_thousand_functions_that_crash_leave_no_greenlet_behind(system, caplog):
+    caplog.set_level(logging.CRITICAL)
+
+    def body():
+        api.receive()
+        raise ValueError("as asked")
+
+    gc.collect()
+    before = sum(isinstance(found, (Process, greenlet.greenlet)) for found in gc.get_objects())
+    for _ in range(10):
+        for pid in [system.spawn(body) for _ in range(1_000)]:
+            system.send(pid, A.go)
+        while len(system.processes) > 1:
+            gevent.sleep(0)
+    gevent.sleep(0)
+    gc.collect()
+    assert sum(isinstance(found, (Process, greenlet.greenlet)) for found in gc.get_objects()) <= before
+    assert len(system.timers.wheel) == 0
+
+
+def test_a_handler_that_blocks_delays_nobody_else():
+    class Blocks(Server):
+        def handle_cast(self, gate):
+            gevent.sleep(0)
+            gate.wait()
+
+    with Simulation() as simulation:
+        system = simulation.system()
+        blocked = [gen_server.start(system, Blocks) for _ in range(10)]
+        others = [gen_server.start(system, Server) for _ in range(10)]
+        gate = Event()
+        for pid in blocked:
+            gen.cast(system, pid, gate)
+        behind = [simulation.start(gen.call, system, pid, lambda: Reply(A.late), None) for pid in blocked]
+        simulation.run_until_idle()
+        before = simulation.clock.now()
+        assert [simulation.run(gen.call, system, pid, lambda: Reply(A.ok)) for pid in others] == [A.ok] * 10
+        assert simulation.clock.now() == before
+        simulation.advance(10)
+        assert [simulation.run(gen.call, system, pid, lambda: Reply(A.ok)) for pid in others] == [A.ok] * 10
+        assert simulation.clock.now() == before + 10
+        assert not any(job.ready() for job in behind)
+        gate.set()
+        simulation.run_until_idle()
+        assert [job.get() for job in behind] == [A.late] * 10

@@ -6,7 +6,7 @@ from typing import Any
 import gevent
 import pytest
 
-from pyerlnode.errors import StartFailed
+from pyerlnode.errors import ServerExit, StartFailed
 from pyerlnode.otp import gen, gen_event, gen_server, sys
 from pyerlnode.otp.child_spec import child_spec
 from pyerlnode.otp.gen_event import GenEvent
@@ -357,3 +357,45 @@ def test_bad_flags_and_children_fail_the_start_with_otps_reason(system):
     combination = [(A.auto_shutdown, A.never), (A.significant, True)]
     assert reason([worker("a", significant=True)]) == (A.start_spec, (A.bad_combination, combination))
     assert reason([], strategy="simple_one_for_one") == (A.bad_start_spec, [])
+
+
+@pytest.mark.parametrize("where", ["init", "terminate", "format_status"])
+def test_a_child_that_raises_in_any_callback_is_reported_and_never_wedges_its_supervisor(system, caplog, where):
+    broken = []
+
+    class Broken(GenServer):
+        def init(self):
+            self.process.trap_exit = True
+            if where == "init" and broken:
+                raise RuntimeError("in init")
+
+        def handle_call(self, request, from_):
+            raise ValueError("as asked")
+
+        def terminate(self, reason):
+            if where == "terminate":
+                raise RuntimeError("in terminate")
+
+        def format_status(self, status):
+            if where == "format_status":
+                raise RuntimeError("in format_status")
+            return status
+
+    sup = start(system, [child_spec(Broken, id="b"), worker("w")], max_restarts=3)
+    first = pids(system, sup)["b"]
+    if where == "format_status":
+        assert "format_status raised RuntimeError" in repr(sys.get_status(system, first))
+    broken.append(True)
+    with pytest.raises(ServerExit):
+        gen.call(system, first, A.crash)
+    settle()
+    if where == "init":  # it fails until the intensity is reached, and then the supervisor ends as OTP's does
+        assert system.adopt().receive(None, 1) == (A.EXIT, sup, A.shutdown)
+        assert "in init" in caplog.text
+        return
+    assert pids(system, sup)["b"] != first
+    assert gen.call(system, pids(system, sup)["w"], A.hello) is A.hello
+    assert Supervisor.terminate_child(sup, "b", on=system) in (None, A.ok)
+    gen.stop(system, sup, A.shutdown)
+    assert "as asked" in caplog.text
+    assert ("in terminate" in caplog.text) is (where == "terminate")
