@@ -245,3 +245,31 @@ def test_a_child_of_a_python_supervisor_may_live_on_the_beam(beam: Beam, node: A
     assert beam.eval("is_process_alive(P)", P=started[1]) is True
     Supervisor.terminate_child(sup, "remote", on=node)
     assert beam.eval("is_process_alive(P)", P=started[1]) is False
+
+
+def test_an_observer_walks_the_whole_tree_and_looks_into_each_process(beam: Beam, node: Any, tree: Pid) -> None:
+    walk = """
+    look = fn pid ->
+      {:status, ^pid, {:module, _}, [dictionary, :running, parent, _, _]} = :sys.get_status(pid)
+      info = :rpc.call(node(pid), :erlang, :process_info, [pid, [:registered_name, :links, :status, :memory]])
+      {_, _, arity} = :rpc.call(node(pid), :proc_lib, :translate_initial_call, [pid])
+      {_, ancestors} = List.keyfind(dictionary, :"$ancestors", 0)
+      :waiting = info[:status]
+      true = is_integer(info[:memory])
+      {is_pid(parent), parent in info[:links] or info[:registered_name] == :tree, ancestors != [], arity}
+    end
+    walk = fn walk, pid ->
+      [look.(pid) | (for {_, child, type, _} <- :supervisor.which_children(pid) do
+        if(type == :supervisor, do: walk.(walk, child), else: look.(child))
+      end)]
+    end
+    gone = :rpc.call(node(pid), :erlang, :process_info, [:c.pid(0, 0, 0), :status])
+    {List.flatten(walk.(walk, pid)), match?({:badrpc, _}, gone)}
+    """
+    seen, refused = beam.elixir(walk, pid=tree)
+    assert len(seen) == 5
+    assert all(one[:3] == (True, True, True) for one in seen)
+    assert refused is True
+    names = beam.elixir("for p <- :rpc.call(n, :erlang, :processes, []), do: is_pid(p)", n=A[node.name])
+    assert len(names) > 5
+    assert all(names)
