@@ -12,7 +12,8 @@ through the bytes, which both sides define the same way, so nothing of erlang-py
 
 `from_otp` reads a value as erlang-py would send it: there a `str` or `bytes` is a charlist. In a term that
 pyerlnode sends they are binaries, as everywhere; `install` lets `OtpErlang*` values stand in such a term.
-`to_otp` loses what erlang-py loses: keys that Python finds equal are one key there.
+`to_otp` loses what erlang-py loses: keys that Python finds equal are one key there, and a list in a map that is a key
+itself is a tuple. A key that it can not hold at all, as a map with lists in tuples, is a `UsageError`.
 
 erlang-py is asked for when a function is called, not when this module is imported: the codec stands on the
 standard library alone.
@@ -58,7 +59,7 @@ def to_otp(term: Any) -> Any:
     data = encode(term)
     try:
         return erlang.binary_to_term(data)
-    except (erlang.ParseException, TypeError, RecursionError) as error:
+    except (erlang.ParseException, TypeError, ValueError, RecursionError) as error:  # of what its keys can not be
         raise UsageError(f"erlang-py has nothing for this term: {type(error).__name__}") from error
 
 
