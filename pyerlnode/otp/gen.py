@@ -189,25 +189,43 @@ def stop(system: System, dest: Any, reason: Any = A.normal, timeout: float | Non
 
     Raises `NoProc` when there is none, `ServerExit` when it ended with another reason, `CallTimeout`, `NodeDown`.
     """
+    server = system.resolve(dest)[1]
+    if server is None:
+        state, value = _stop_away(system, dest, reason, timeout)
+    else:
+        caller = system.myself()
+        if server is caller:
+            raise Exit((A.calling_self, (A.sys, A.terminate, [dest, reason])), "a process can not stop itself so")
+        waiter, tag = Waiter(system.scheduler, system.timers), LocalCall(system)
+        tag.state = DOWN  # only the end counts: the `ok` before it is dropped
+        if server.monitored_by is None:
+            server.monitored_by = {}
+        server.monitored_by[waiter] = waiter
+        try:
+            server.deliver((A.system, (caller.pid, tag), (A.terminate, reason)))
+            state = waiter.wait(timeout)
+        finally:
+            if server.monitored_by is not None:
+                server.monitored_by.pop(waiter, None)
+        value = waiter.value
+    if state != DOWN or value != reason:
+        raise failure(state, value, dest, (A.terminate, reason), timeout)
+
+
+def _stop_away(system: System, dest: Any, reason: Any, timeout: float | None) -> tuple[int, Any]:
+    """The order to a process of another node, or to nobody; how it went."""
     ref = system.new_ref()
-    waiter = Waiter(
-        system.scheduler, system.timers
-    )  # behind no alias: only the end counts, the `ok` before it does not
+    waiter = Waiter(system.scheduler, system.timers)  # behind no alias, as above
     handle = None
     try:
         handle = system.watch(waiter, ref, dest)
-        caller = system.myself()
-        if handle is caller:
-            raise Exit((A.calling_self, (A.sys, A.terminate, [dest, reason])), "a process can not stop itself so")
         if waiter.state == PENDING:
-            system.send(dest, (A.system, (caller.pid, ImproperList(_ALIAS, ref)), (A.terminate, reason)))
-        state = waiter.wait(timeout)
+            system.send(dest, (A.system, (system.myself().pid, ImproperList(_ALIAS, ref)), (A.terminate, reason)))
+        return waiter.wait(timeout), waiter.value
     except ConnectError as error:
         raise NodeDown((A.nodedown, Atom(error.node)), str(error)) from error
     finally:
         system.unwatch(ref, handle)
-    if state != DOWN or waiter.value != reason:
-        raise failure(state, waiter.value, dest, (A.terminate, reason), timeout)
 
 
 def start(

@@ -234,7 +234,9 @@ class GenServer(Behaviour):
             if answer is not None:
                 gen.reply(self.process.system, *answer)
         finally:
-            self.process.exit(reason)
+            process = self.process
+            process.greenlet = None  # this is the last that the body does, so there is nothing to unwind
+            process.exit(reason)
 
     def _crashed(self, error: Exception, message: Any = None) -> None:
         """A callback raised: tell the log, clean up, end."""
