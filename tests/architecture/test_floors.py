@@ -21,7 +21,7 @@ FLOORS = {
     "otp": 4, "net": 4, "port": 4,
     "kernel": 5, "cluster": 5, "bridges": 5,
     "node": 6, "port_program": 6,
-    "facade": 7,
+    "facade": 7, "workers": 7,
     "aio": 8,  # the facade again, for coroutines
     "__init__": 8,
     "tools": 9, "testing": 9,  # programs that stand on the public face, as a user's do
@@ -29,7 +29,7 @@ FLOORS = {
 }  # fmt: skip
 GEVENT = (
     "runtime.process", "runtime.mailbox", "runtime.scheduler", "runtime.timer",
-    "facade", "aio", "net", "port", "tools", "testing",
+    "facade", "aio", "net", "port", "tools", "testing", "workers",
 )  # fmt: skip
 PURE = ("errors", "limits", "term", "signal", "etf", "schema", "dist")
 OURS = {"pyerlnode"}

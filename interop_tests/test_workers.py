@@ -1,0 +1,156 @@
+"""Workers: OS processes behind pids, called, killed and supervised from Elixir and from Python."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from interop_tests.worker_targets import Account, double, misbehave
+from pyerlnode import A, Supervise, Supervisor, child_spec
+from pyerlnode.errors import CallTimeout, ServerExit, UsageError
+from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.waiting import wait_for
+from pyerlnode.workers.worker import Worker
+
+pytestmark = pytest.mark.beam(elixir=True)
+
+
+class Misbehaving(Worker):
+    """What others may start is said here: they give no names of modules."""
+
+    def init(self) -> Any:
+        return super().init(misbehave, spares=2)
+
+
+def runs(os_pid: int) -> bool:
+    try:
+        os.kill(os_pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_function_in_an_os_process_answers_both_sides(beam: Beam, node: Any) -> None:
+    pid = node.start(Worker, double, name="double")
+    assert node.call(pid, 21) == 42
+    assert beam.elixir("GenServer.call({:double, n}, 21)", n=A[node.name]) == 42
+    assert beam.elixir("GenServer.call(p, [1, 2])", p=pid) == [1, 2, 1, 2]
+
+
+def test_a_server_in_an_os_process_is_a_server(beam: Beam, node: Any) -> None:
+    pid = node.start(Worker, Account, [5])
+    seen = beam.elixir(
+        "GenServer.cast(p, 3); b = GenServer.call(p, :balance); "
+        "s = case :sys.get_state(p) do {:ok, s} -> s; s -> s end; {b, s, GenServer.call(p, :os_pid)}",
+        p=pid,
+    )
+    assert seen[0] == 8
+    assert seen[1][A.balance] == 8
+    assert seen[2] not in (os.getpid(), 0)
+    stopped = "ref = Process.monitor(p); GenServer.call(p, :stop); receive do {:DOWN, ^ref, _, _, why} -> why end"
+    assert beam.elixir(stopped, p=pid) is A.closed
+    wait_for(lambda: not runs(seen[2]))
+
+
+def test_exit_kill_is_sigkill(beam: Beam, node: Any) -> None:
+    pid = node.start(Worker, misbehave)
+    os_pid = node.call(pid, A.pid)
+    node.cast(pid, A.spin)
+    killed = "ref = Process.monitor(p); Process.exit(p, :kill); receive do {:DOWN, ^ref, _, _, why} -> why end"
+    assert beam.elixir(killed, p=pid) is A.killed
+    wait_for(lambda: not runs(os_pid))
+
+
+@pytest.mark.parametrize(
+    ("how", "options", "reason"),
+    [
+        ("segfault", {}, (A.os_signal, A.sigsegv)),
+        ("exit", {}, (A.exit_status, 3)),
+        ("memory", {"memory": 2 << 30}, A.out_of_memory),
+        ("spin", {"time_limit": 0.1}, A.time_limit),
+        ("sleep", {"time_limit": 0.1}, A.time_limit),
+    ],
+)
+def test_each_way_to_end_is_a_reason(node: Any, how: str, options: Any, reason: Any) -> None:
+    pid = node.start(Worker, misbehave, **options)
+    with pytest.raises(ServerExit) as ended:
+        node.call(pid, A[how])
+    assert ended.value.reason[0] == reason
+    assert not node.system.process(pid)
+
+
+def test_an_exception_and_a_signal_from_outside_are_reasons(node: Any) -> None:
+    pid = node.start(Worker, misbehave)
+    with pytest.raises(ServerExit, match="ValueError: as asked"):
+        node.call(pid, A.crash)
+    pid = node.start(Worker, misbehave)
+    node.self_()
+    ref = node.monitor(pid)
+    os.kill(node.call(pid, A.pid), signal.SIGKILL)
+    assert node.receive(timeout=5.0) == (A.DOWN, ref, A.process, pid, (A.os_signal, A.sigkill))
+
+
+def test_shutdown_runs_terminate_inside(node: Any) -> None:
+    class Tree(Supervisor):
+        def init(self) -> Supervise:
+            return Supervise([child_spec(Worker, Account, [1], name="account")])
+
+    tree = node.start(Tree)
+    node.call("account", (A.tell, node.self_()))
+    node.stop_process(tree, A.shutdown)
+    assert node.receive(timeout=5.0) == (A.ended, A.shutdown)
+
+
+def test_elixir_supervises_a_worker_and_sees_its_restart_at_once(beam: Beam, node: Any) -> None:
+    node.export_server("Elixir.Work", Misbehaving)
+    times = beam.elixir(
+        """
+        Process.flag(:trap_exit, true)
+        start = {:erpc, :call, [n, Work, :start_link, []]}
+        {:ok, sup} = Supervisor.start_link([%{id: :w, start: start}], strategy: :one_for_one, max_restarts: 100)
+        child = fn -> [{_, pid, _, _}] = Supervisor.which_children(sup); pid end
+        times = for _ <- 1..3 do
+          Process.sleep(600)
+          pid = child.()
+          os_pid = GenServer.call(pid, :pid)
+          ref = Process.monitor(pid)
+          :os.cmd('kill -KILL #{os_pid}')
+          killed = System.monotonic_time(:microsecond)
+          receive do {:DOWN, ^ref, _, _, {:os_signal, :sigkill}} -> :ok end
+          new = child.()
+          true = GenServer.call(new, :pid) != os_pid
+          System.monotonic_time(:microsecond) - killed
+        end
+        Supervisor.stop(sup)
+        times
+        """,
+        n=A[node.name],
+    )
+    print("restart after SIGKILL, seen by Elixir, µs:", times)
+    assert min(times) < 50_000
+
+
+def test_a_warm_call_is_quick(node: Any) -> None:
+    pid = node.start(Worker, double)
+    best = float("inf")
+    for _ in range(20):
+        start = time.perf_counter()
+        for _ in range(50):
+            node.call(pid, 1)
+        best = min(best, (time.perf_counter() - start) / 50)
+    print(f"a call to a warm worker: {best * 1e6:.0f} µs")
+    assert best < 0.001
+
+
+def test_what_can_not_be_imported_is_refused_and_a_late_answer_is_a_time_out(node: Any) -> None:
+    with pytest.raises(Exception, match="imports what it runs") as refused:
+        node.start(Worker, lambda x: x)
+    assert isinstance(refused.value.__cause__, UsageError)
+    with pytest.raises(Exception, match="imports what it runs"):
+        node.start(Worker, b"os:system")  # a text of a peer is no name of a module
+    pid = node.start(Worker, misbehave)
+    with pytest.raises(CallTimeout):
+        node.call(pid, A.sleep, timeout=0.05)
+    node.exit(pid, A.kill)  # it would not hear a `shutdown`

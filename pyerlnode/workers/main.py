@@ -1,0 +1,103 @@
+"""The program of a worker's OS process: ``python -m pyerlnode.workers.main DESCRIPTOR``.
+
+It is a port program (`port_program`) whose port is a socket to the node that started it; the words are those of
+`port.speech_core`. Only that node talks to it, and it ends with the socket. It is asked for two things, in this order:
+
+    worker:load(Target)                          import `module:name`; gives how many OS resources that took: none, `ok`
+    worker:start(Outer, Target, Args, Limits)    run it as a server linked to `Outer`, the pid that others know
+
+The server's messages come to the name `server`, as they arrived at `Outer`: who called is the true caller, and the
+answer goes there.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+from pyerlnode.errors import StartFailed
+from pyerlnode.otp import gen_server
+from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.results import Reply
+from pyerlnode.port_program import PortProgram
+from pyerlnode.term.atom import A
+from pyerlnode.term.pid import Pid
+
+
+class FunctionServer(GenServer):
+    """Answers each call with ``function(request)``."""
+
+    def init(self, function: Any) -> None:
+        self.function = function
+
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002 - the callback's shape
+        return Reply(self.function(request))
+
+    def handle_cast(self, request: Any) -> Any:
+        self.function(request)
+
+
+def find(target: bytes) -> Any:
+    """What ``module:qualified.name`` names. Only the node that owns this process says what that is."""
+    module, _, path = target.decode().partition(":")
+    found: Any = import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+class Main:
+    def __init__(self, program: PortProgram) -> None:
+        self.program = program
+
+    def load(self, target: bytes) -> Any:
+        find(target)
+        return A.ok
+
+    def start(self, outer: Pid, target: bytes, args: list[Any], limits: dict[Any, Any]) -> Any:
+        found = find(target)
+        server: type[GenServer] = found if isinstance(found, type) else FunctionServer
+        given = tuple(args) if isinstance(found, type) else (found,)
+        if A.memory in limits:
+            resource.setrlimit(resource.RLIMIT_AS, (limits[A.memory], limits[A.memory]))
+        if A.time in limits:
+            server = limited(server, limits[A.time])
+        try:
+            pid = gen_server.start(self.program.system, server, given, {}, name="server", link=outer)
+        except StartFailed as error:
+            return A.error, error.reason
+        return A.ignore if pid is None else (A.ok, pid)
+
+
+def limited(server: type[GenServer], seconds: float) -> type[GenServer]:
+    """The same, ended by SIGALRM when one message takes longer; the kernel keeps the time, whatever the code does."""
+
+    def handle(self: Any, message: Any) -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            server.handle(self, message)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    return type(server.__name__, (server,), {"handle": handle, "__module__": server.__module__})
+
+
+def main(descriptor: int) -> None:
+    with PortProgram(descriptors=(descriptor, descriptor_twin(descriptor))) as program:
+        made = Main(program)
+        program.export("worker", {"load": made.load, "start": made.start})
+        program.run()
+
+
+def descriptor_twin(descriptor: int) -> int:
+    """The stream closes both of its descriptors, so each end is its own."""
+    import os
+
+    return os.dup(descriptor)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
