@@ -4,17 +4,20 @@
 
 Each line has the figure, its unit and the goal of the project. `--cpu` counts the seconds of this process instead of
 those of the wall, for a machine that does other work too. Beside it, in the same run: asyncio's and gevent's queues,
-and pykka when it is installed. `--quick` is a tenth of everything.
+pykka and thespian when they are installed, and an Elixir GenServer (`beam`, on one scheduler, since Python has one
+thread) when `elixir` is there. `--quick` is a tenth of everything.
 """
 
 import argparse
 import asyncio
 import gc
 import importlib.util
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import gevent
 from gevent.queue import Queue
@@ -75,6 +78,7 @@ def idle_servers() -> None:
 
     report(f"{number:,} idle GenServers: ended by a signal", number / timed(stop), "/s", ">= 150,000")
     pids[:] = [gen_server.start(system, Echo) for _ in range(number // 10)]
+    gc.freeze()
 
     def terminate() -> None:
         for pid in pids:
@@ -83,7 +87,16 @@ def idle_servers() -> None:
         while len(system.processes) > 1:
             gevent.sleep(0)
 
-    report(f"{len(pids):,} idle GenServers: stopped in order (terminate)", len(pids) / timed(terminate), "/s")
+    report(
+        f"{len(pids):,} idle GenServers: stopped in order (terminate)", len(pids) / timed(terminate), "/s", ">= 150,000"
+    )
+    pids[:] = [gen_server.start(system, Echo) for _ in range(number // 10)]
+
+    def stop_each() -> None:
+        for pid in pids:
+            gen.stop(system, pid)
+
+    report(f"{len(pids):,} idle GenServers: gen.stop, one by one", len(pids) / timed(stop_each), "/s", ">= 150,000")
     system.stop()
 
 
@@ -215,7 +228,7 @@ def selective_receive() -> None:
     system.stop()
 
 
-def peers() -> None:
+def peers() -> None:  # noqa: C901  # one peer behind the other
     number = count(200_000)
 
     async def asyncio_calls() -> None:
@@ -251,6 +264,8 @@ def peers() -> None:
     report("gevent: two queues, one caller", number // 10 / timed(gevent_calls), "/s")
     if importlib.util.find_spec("pykka"):
         pykka_calls(number // 50)
+    if importlib.util.find_spec("thespian"):
+        thespian_calls(number // 50)
 
 
 def pykka_calls(number: int) -> None:
@@ -265,7 +280,32 @@ def pykka_calls(number: int) -> None:
     actor.stop()
 
 
-BENCHES = (calls, ring, links, timers, selective_receive, peers, bare_greenlets, parked_functions, idle_servers)
+def thespian_calls(number: int) -> None:
+    from thespian.actors import Actor, ActorSystem
+
+    class Answers(Actor):
+        def receiveMessage(self, message: object, sender: object) -> None:  # noqa: N802  # thespian's name
+            self.send(sender, message)
+
+    actors = ActorSystem("simpleSystemBase")
+    actor = actors.createActor(Answers)
+    job = timed(lambda: [actors.ask(actor, 1) for _ in range(number)])
+    report("thespian (in one process): ask, one caller", number / job, "/s")
+    actors.shutdown()
+
+
+def beam() -> None:
+    if shutil.which("elixir") is None:
+        return
+    script = str(Path(__file__).with_name("runtime_peer.exs"))
+    command = ["elixir", "--erl", "+S 1:1", script, str(SCALE)]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    for line in ran.stdout.splitlines():
+        what, value = line.split("\t")
+        report(f"Elixir: {what}", float(value), "/s")
+
+
+BENCHES = (calls, ring, links, timers, selective_receive, peers, beam, bare_greenlets, parked_functions, idle_servers)
 
 
 def main() -> None:
