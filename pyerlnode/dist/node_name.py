@@ -83,14 +83,19 @@ def _split(text: str) -> NodeName:
         raise BadName(f"{_shown(text)}: a node name has at most {MAX_CHARACTERS} characters, this one {len(text)}")
     alive, at, host = text.partition("@")
     if not at or not host:
-        raise BadName(f"{_shown(text)} has no host part: write it as {alive or 'app'}@host, e.g. app@127.0.0.1")
+        raise BadName(f"{_shown(text)} has no host part: write it as {_hint(alive, 'app')}@host, e.g. app@127.0.0.1")
     if not alive:
-        raise BadName(f"{_shown(text)} has no part before the @: write it as app@{host}")
+        raise BadName(f"{_shown(text)} has no part before the @: write it as app@{_hint(host, 'host')}")
     if "@" in host:
         raise BadName(f"{_shown(text)} has more than one @: a node name is app@host")
     if not _HOST.fullmatch(host):
         raise BadName(f"{_shown(text)}: blanks and control characters can not stand in a host name")
     return NodeName(alive, host)
+
+
+def _hint(part: str, example: str) -> str:
+    """What can be shown as it stands: a name comes from a peer, and a text of ours is one line."""
+    return part if part and part.isprintable() else example
 
 
 def _shown(text: str) -> str:

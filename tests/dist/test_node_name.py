@@ -61,3 +61,10 @@ def test_long_and_short_names_do_not_meet() -> None:
     check_style(parse("a@h"), parse("b@g"))
     with pytest.raises(BadName, match=r"b@g is a short name and this node, a@h.x, has a long one"):
         check_style(parse("a@h.x"), parse("b@g"))
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\n@", "@\n", "@a\nb", "a@\nb", "\x1b[2J"], ids=repr)
+def test_what_is_said_of_a_name_is_one_printable_line(text: str) -> None:
+    with pytest.raises(BadName) as caught:
+        parse(text)
+    assert str(caught.value).isprintable()
