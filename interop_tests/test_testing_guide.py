@@ -21,11 +21,13 @@ def run(tmp_path: Path, beam_session: Beam) -> Run:
 
 @pytest.mark.beam(elixir=True)
 def test_the_pages_tests_pass(run: Run) -> None:
-    assert len(PROGRAMS) == 3
-    for number, block in enumerate(PROGRAMS[1:], 1):
-        (run.directory / f"test_block_{number}.py").write_text(block.text)
+    assert len(PROGRAMS) == 5
+    [exunit] = blocks(PAGE, "elixir")
+    (run.directory / "test_counter.exs").write_text(exunit.text)
+    for name, block in zip(("counter", "test_beam", "test_faults", "conftest", "test_pair"), PROGRAMS, strict=True):
+        (run.directory / f"{name}.py").write_text(block.text)
     status, output = run(PROGRAMS[0].text)
-    assert "3 passed" in output, output
+    assert "6 passed" in output, output
     assert status == 0
 
 

@@ -128,6 +128,7 @@ class Beam:
         if self.running():
             return self
         self._close()
+        self._loaded.clear()
         below, above = os.pipe(), os.pipe()  # to the BEAM, from the BEAM
         self._program = self.launcher.start(
             ["sh", "-c", SCRIPT, "beam", *self._options()], self._environment(),
@@ -188,7 +189,6 @@ class Beam:
     def restart(self) -> Beam:
         """Kill it when it runs and boot it again: the same name and cookie, another creation."""
         self.kill9()
-        self._loaded.clear()
         return self.start()
 
     def suspend(self) -> None:
@@ -300,6 +300,10 @@ class Beam:
             modules = list(self._request((A.load_ex, str(file), source), 60))
         self._loaded[str(file)] = source, modules
         return list(modules)
+
+    def has_loaded(self, path: str | os.PathLike[str]) -> bool:
+        """Whether `load` has loaded this file into the BEAM as it runs now."""
+        return str(path) in self._loaded
 
     def block_dist(self, peer: str) -> None:
         """Cut the distribution to `peer` and keep it cut, both ways: its cookie is wrong from now on."""

@@ -9,10 +9,13 @@ Fixtures
     beam_session    the same, for fixtures of a wider scope; nothing cleans it
     beam_factory    makes further ones: ``beam_factory(otp=27, files=["echo.erl"], args=["-kernel", …])``
     erl_node        a Python `Node` with the BEAM's cookie, at the BEAM's EPMD
+    node_pair       two nodes in memory under a virtual clock, without a BEAM (`pair`)
     cluster         makes several BEAMs and Python nodes, connected: ``cluster(beams=2, nodes=1)``
 
 Marker: ``@pytest.mark.beam(otp=">=27", elixir=True, tls=True)``. Options: see `settings`.
-Nothing is started, and gevent is not imported, before a test asks for a fixture. Nothing is ever patched.
+ExUnit files, `test_*.exs`, are collected test by test: see `exunit`.
+Nothing is started, and gevent is not imported, before a test asks for a fixture or there is such a file. Nothing is
+ever patched.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,6 +65,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     matrix = settings.read(metafunc.config).matrix
     if matrix and "beam_release" in metafunc.fixturenames:
         metafunc.parametrize("beam_release", matrix, indirect=True, ids=[f"otp{release}" for release in matrix])
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix != ".exs":
+        return None
+    from pyerlnode.testing.exunit import ExUnitFile, is_exunit
+
+    if not is_exunit(file_path, parent.session.isinitpath(file_path)):
+        return None
+    file: ExUnitFile = ExUnitFile.from_parent(parent, path=file_path)
+    file.supply = supply_of(parent.config)
+    file.release = next(iter(settings.read(parent.config).matrix), None)
+    return file
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -198,6 +215,15 @@ def erl_node(beam: Beam) -> Iterator[Any]:
 
     with Node(python_name(), cookie=beam.cookie, epmd_port=beam.epmd_port) as node:
         yield node
+
+
+@pytest.fixture
+def node_pair(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Two nodes in memory under a virtual clock; no BEAM. Parametrized indirectly: the arguments of `NodePair`."""
+    from pyerlnode.testing.pair import NodePair
+
+    with NodePair(**getattr(request, "param", {})) as pair:
+        yield pair
 
 
 @dataclass

@@ -71,6 +71,18 @@ def test_a_marker_alone_asks_for_a_beam_too(run: Run) -> None:
     assert "1 skipped" in output
 
 
+@pytest.mark.parametrize("required", [False, True])
+def test_without_a_beam_a_file_of_exunit_is_one_item_that_is_skipped_or_fails(
+    run: Run, tmp_path: Path, required: bool
+) -> None:
+    (tmp_path / "test_theirs.exs").write_text("defmodule T do\n  use ExUnit.Case\nend\n")
+    (tmp_path / "test_helper.exs").write_text("ExUnit.start()\n")
+    status, output = run(USES_NONE, *(["--beam-required"] if required else []), "test_theirs.exs")
+    assert "no `erl` on PATH" in output
+    assert ("1 error" if required else "1 skipped") in output
+    assert status == required
+
+
 def test_a_matrix_makes_one_test_of_each_release(run: Run) -> None:
     _, output = run(USES_BEAM, "--beam", f"{sys.executable} {{otp}}", "--beam-matrix", "25,27", "--collect-only", "-q")
     assert {"test_it.py::test_it[otp25]", "test_it.py::test_it[otp27]"} <= set(output.split())
