@@ -50,7 +50,7 @@ def blocks(action: Callable[[], Any], times: int) -> int:
 
 def assert_no_leak(action: Callable[[], Any]) -> None:
     blocks(action, 20)  # tables and free lists fill
-    assert min(blocks(action, 1_000) for _ in range(3)) < 100
+    assert any(blocks(action, 1_000) < 100 for _ in range(3))  # the first clean one is enough
 
 
 def test_a_thousand_round_trips_leave_nothing(etf: ModuleType) -> None:
@@ -74,6 +74,6 @@ def test_failures_leave_nothing(etf: ModuleType) -> None:
                 etf.encode(wrong)
 
     cut_short()
-    assert min(blocks(cut_short, 20) for _ in range(3)) < 100
+    assert any(blocks(cut_short, 20) < 100 for _ in range(3))  # the first clean one is enough
     not_encodable()
-    assert min(blocks(not_encodable, 50) for _ in range(3)) < 100
+    assert any(blocks(not_encodable, 50) < 100 for _ in range(3))  # the first clean one is enough
