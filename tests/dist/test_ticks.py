@@ -40,3 +40,17 @@ def test_a_peer_that_was_heard_after_all_starts_anew():
     assert machine.check(60, 0, 4) == DOWN
     machine.revive()
     assert [machine.check(60 + 15 * n, 0, 4 + n) for n in range(1, 4)] == [[], [], []]
+
+
+def test_a_clock_that_jumps_ahead_costs_one_interval_and_one_that_goes_back_ends_nobody():
+    machine = clock()
+    heard = 0
+    for jump in (1e3, 1e6, 1e9):  # a machine that slept: one silent interval each, and the peer speaks again
+        assert machine.check(jump, heard, heard) == TICK
+        heard += 1
+        assert machine.check(jump + 15, heard, heard) == []
+    deadline = machine.deadline
+    for back in (0.0, -1e9):
+        assert machine.check(back, heard, heard) == []
+    assert machine.deadline == deadline
+    assert machine.check(deadline, heard + 1, heard + 1) == []

@@ -15,6 +15,7 @@ from pyerlnode.dist.flags import HIDDEN_FLAGS, DistFlags
 from pyerlnode.dist.handshake import PeerInfo
 from pyerlnode.errors import ProtocolError
 from pyerlnode.etf import decode_term, encode_term
+from pyerlnode.kernel import spawn as spawner
 from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.spawn_server import SpawnServer
 from pyerlnode.runtime.process import Process
@@ -586,3 +587,35 @@ def test_a_token_with_a_large_label_goes_only_to_who_can_read_it(case: Labels) -
     token = (0, case.label, 1, B1, 0)
     wire.send(Message(B2, B1, A.hello, token))
     assert wire.sent[0][0][0] == (23 if case.written else 22)
+
+
+@pytest.mark.parametrize("op", [31, 32])
+@pytest.mark.parametrize(("flags", "answers"), [(0, []), (1, [24]), (2, [20]), (3, [24, 20])])
+def test_what_comes_of_an_abandoned_spawn_request_is_unlinked_and_demonitored(
+    op: int, flags: int, answers: list[int]
+) -> None:
+    wire = Wire()
+    process = wire.process()
+    ref = spawner.spawn_request(wire.system, process, PEER, (A.m, A.f, []), [A.link, A.monitor], "yes", A.spawn_reply)
+    wire.sent.clear()
+    assert spawner.spawn_request_abandon(wire.system, ref)
+    assert not spawner.spawn_request_abandon(wire.system, ref)
+    token = (TOKEN,) if op == 32 else ()
+    wire.push((op, ref, process.pid, flags, B1, *token))
+    assert mail(process) == []
+    assert [control[0] for control, _ in wire.sent] == answers
+    for control, reason in wire.sent:
+        assert control[1:3] == (process.pid, B1)
+        assert reason is (A.abandoned if control[0] == 24 else NOTHING)
+    wire.push((24, B1, process.pid), A.boom)
+    assert process.alive
+
+
+def test_an_abandoned_spawn_request_that_failed_is_not_told() -> None:
+    wire = Wire()
+    process = wire.process()
+    ref = spawner.spawn_request(wire.system, process, PEER, (A.m, A.f, []), [], "yes", A.spawn_reply)
+    assert spawner.spawn_request_abandon(wire.system, ref)
+    wire.push((31, ref, process.pid, 0, A.badopt))
+    assert mail(process) == []
+    assert not spawner.spawn_request_abandon(wire.system, ref)
