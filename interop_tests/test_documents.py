@@ -16,6 +16,7 @@ DOCUMENTS = [
     ROOT / "docs" / name
     for name in (
         "getting-started.md", "behaviours.md", "supervision.md", "remote-calls.md", "groups-and-names.md",
+        "supervising-python.md", "workers.md",
         "output-and-logs.md", "command-line.md", "operating.md",
     )
 ]  # fmt: skip

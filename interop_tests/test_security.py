@@ -43,7 +43,8 @@ ROADS = {
     "receive {'DOWN', R, _, P, {undef, _}} -> undef; {'DOWN', R, _, P, W} -> W end",
     "apply": "{P, R} = spawn_monitor(N, erlang, apply, [M, F, Args]), "
     "receive {'DOWN', R, _, P, {undef, _}} -> undef; {'DOWN', R, _, P, W} -> W end",
-    "async_call": "case rpc:yield(rpc:async_call(N, M, F, Args)) of {badrpc, {'EXIT', {undef, _}}} -> undef; V -> V end",
+    "async_call": "case rpc:yield(rpc:async_call(N, M, F, Args)) of "
+    "{badrpc, {'EXIT', {undef, _}}} -> undef; V -> V end",
     "supervisor": "case supervisor:start_child({tree, N}, #{id => x, start => {M, F, Args}}) of "
     "{error, {{'EXIT', {undef, _}}, _}} -> undef; V -> V end",
 }

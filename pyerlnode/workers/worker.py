@@ -1,7 +1,7 @@
 """`Worker`: a function or a `GenServer` in an OS process of its own, behind a pid.
 
     node.start(Worker, "model:predict", name="model")         # GenServer.call(:model, x) gives predict(x)
-    Supervise([child_spec(Worker, Model, ["weights.bin"], memory=2 << 30, time_limit=5.0, spares=1)])
+    Supervise([{"id": "model", "start": (Worker, [Model, ["weights.bin"]], {"time_limit": 5.0, "spares": 1})}])
 
 The pid is an ordinary one: it can be called, linked, monitored, supervised, and killed, and ``exit(Pid, kill)`` is
 SIGKILL. Messages are handed on as they are, so the server inside sees who called, and answers the caller directly.
