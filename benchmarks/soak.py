@@ -42,7 +42,8 @@ class Desk(GenServer):
     def handle_call(self, request: Any, from_: Any) -> Any:
         del from_
         if request is A.mortal:
-            return Reply(spawn(receive, A.finish))
+            # Not for ever: who asked may be killed before it has linked to it.
+            return Reply(spawn(receive, A.finish, timeout=30.0, default=None))
         return Reply(request[1])
 
 
