@@ -3,7 +3,7 @@
 It is a port program (`port_program`) whose port is a socket to the node that started it; the words are those of
 `port.speech_core`. Only that node talks to it, and it ends with the socket. It is asked for two things, in this order:
 
-    worker:load(Target)                          import `module:name`; gives how many OS resources that took: none, `ok`
+    worker:load(Target)                          import `module:name`, so that a start finds it loaded; `ok`
     worker:start(Outer, Target, Args, Limits)    run it as a server linked to `Outer`, the pid that others know
 
 The server's messages come to the name `server`, as they arrived at `Outer`: who called is the true caller, and the
