@@ -20,12 +20,13 @@ the pid that others know; monitors, calls and sends to any process of the cluste
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import gevent
 
-from pyerlnode.errors import EncodeError, UsageError
+from pyerlnode.errors import EncodeError, StartFailed, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Ignore, Stop
@@ -34,6 +35,7 @@ from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid, Reference
 from pyerlnode.workers.os_process import OsProcess
 
+log = logging.getLogger("pyerlnode.workers")
 BOOT: Final = 30.0
 _spares: WeakKeyDictionary[System, dict[str, list[OsProcess]]] = WeakKeyDictionary()
 
@@ -153,7 +155,15 @@ class _Shelf:
 
 
 def stock(system: System, target: str, count: int) -> None:
-    """Have `count` OS processes stand by that have imported `target`."""
+    """Have `count` OS processes stand by that have imported `target`; fewer when one does not come up."""
+    try:
+        _fill(system, target, count)
+    except StartFailed as error:
+        if not system.stopped:
+            log.warning("no more spares for %s: %s", target, error)
+
+
+def _fill(system: System, target: str, count: int) -> None:
     shelf = _spares.setdefault(system, {}).setdefault(target, [])
     shelf[:] = [spare for spare in shelf if spare.ended is None]
     while not system.stopped and sum(spare.ended is None for spare in shelf) < count:
