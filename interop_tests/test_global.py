@@ -100,7 +100,7 @@ def test_a_visible_node_joins_the_whole_mesh_and_all_share_names(
     node = python(hidden=False)
     node.connect(peer.name)
     synced(node, peer, second)
-    assert sorted(node.nodes("visible")) == sorted([peer.name, second.name])
+    wait_for(lambda: sorted(node.nodes("visible")) == sorted([peer.name, second.name]), 5, "the whole mesh")
     node.start(Desk, name=Global(A.ours))
     for member in (peer, second):
         assert member.eval("gen_server:call({global, ours}, {echo, 3})") == 3

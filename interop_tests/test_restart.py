@@ -9,6 +9,7 @@ from interop_tests.servers import Desk
 from pyerlnode import A
 from pyerlnode.errors import NoProc
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.waiting import wait_for
 
 Factory = Callable[..., Any]
 
@@ -60,6 +61,7 @@ def test_a_python_node_that_comes_back_is_found_by_name(beam: Beam, python: Fact
         node.start(Desk, name="desk")
         assert beam.eval("gen_server:call({desk, N}, {echo, L})", N=A[name], L=life) == life
         node.stop()
+        wait_for(lambda: beam.nodes() == [], 5, "the BEAM to see the end of the connection")
 
 
 def test_a_beam_that_restarts_finds_the_python_node_by_name(beam: Beam, beam_factory: Factory, node: Any) -> None:

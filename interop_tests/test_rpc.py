@@ -175,12 +175,13 @@ def test_an_error_of_the_beam_has_its_reason_and_its_stack(beam: Beam, node: Any
 
 
 def test_a_call_that_takes_too_long_fails_and_the_next_one_works(beam: Beam, node: Any) -> None:
+    node.connect(beam.name)
     with pytest.raises(RpcFailed) as caught:
         node.rpc(beam.name, "timer", "sleep", [30_000], timeout=0.05)
     assert caught.value.reason is A.timeout
     assert node.rpc(beam.name, "erlang", "abs", [-1]) == 1
     sleepers = "[exit(P, kill) || P <- processes(), process_info(P, current_function) =:= {current_function, Sleep}]"
-    beam.eval(sleepers, Sleep=(A.timer, A.sleep, 1))
+    beam.wait_until(f"{sleepers} =/= []", 5.0, Sleep=(A.timer, A.sleep, 1))  # it may not have come to sleep yet
 
 
 def test_a_call_to_a_node_that_is_not_there_says_noconnection(beam: Beam, node: Any) -> None:
