@@ -181,8 +181,7 @@ class ProxyLab(Lab):
         from pyerlnode import Node
 
         name = options.pop("name", None) or self._python_name()
-        with socket.create_server((ADDRESS, 0)) as probe:
-            port = probe.getsockname()[1]
+        port = _quiet_port()
         entrance = self._wire(port, HERE)
         self._entries.append(_announce(self._epmd.port, name.partition("@")[0], entrance.port))
         ports = self._epmd.names()
@@ -253,6 +252,15 @@ def _trial() -> str:
     finally:
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)  # noqa: S603, S607
     return ""
+
+
+def _quiet_port() -> int:
+    """A free port that the system gives to nobody by itself: those begin at 32768 on Linux, 49152 on macOS."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex((ADDRESS, port)) != 0:
+                return port
 
 
 def _ip(*words: str) -> None:
