@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import gevent
 import gevent.socket
+import gevent.subprocess
 
 from pyerlnode.errors import StartFailed
 from pyerlnode.etf import decode, encode
@@ -34,6 +35,15 @@ def _nobody(told: Any) -> None:
     """Nobody listens yet."""
 
 
+def _popen() -> Any:
+    """What starts an OS process and learns how it ended.
+
+    Where gevent watches children its handler reaps all of them, and the standard library then finds a status of 0:
+    there it must be gevent's own. It watches in the main thread's hub only; in another thread nobody else reaps.
+    """
+    return gevent.subprocess.Popen if gevent.get_hub().loop.default else subprocess.Popen
+
+
 class OsProcess:
     """Started by `boot`; talks by `say` and `request`."""
 
@@ -41,7 +51,7 @@ class OsProcess:
         self._system = system
         ours, theirs = socket.socketpair()
         try:
-            self._program = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
+            self._program = _popen()(
                 [sys.executable, "-m", "pyerlnode.workers.main", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,

@@ -46,7 +46,7 @@ def test_a_greenlet_a_thread_a_socket_and_a_process_are_seen_until_they_end() ->
 def test_what_stays_is_told_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaks, "SETTLE_S", 0.01)
     before = leaks.snapshot()
-    with socket.socket(), pytest.raises(AssertionError, match=r"left behind by the test:\n  socket:"):
+    with socket.socket(), pytest.raises(AssertionError, match=r"left behind by the test:\n +socket:"):
         leaks.assert_no_leaks(before)
 
 
