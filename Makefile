@@ -55,6 +55,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.test
 	@.ci/test "$(PY)" tests interop_tests $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@$(PY) .ci/matrix --subset --others
+endif
 
 interop: $(VENV)/.test
 	@.ci/matrix --write $(ARGS)
