@@ -2,10 +2,8 @@
 
 import gc
 
-import pytest
 
-
-def pytest_collection_finish(session: pytest.Session) -> None:
+def pytest_collection_finish() -> None:
     """Thousands of collected tests are no garbage: without them, what the tests' own checks collect and list is little.
 
     A run of `tests/` took eight times as long with them.
