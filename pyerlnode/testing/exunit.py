@@ -80,10 +80,12 @@ class ExUnitFile(pytest.Module):
             return [(self.path.stem, _stand_in())]  # its marker tells why there is none
         if not beam.elixir_version:
             return [(self.path.stem, _stand_in())]
+        said = beam.log_position
         try:
             tests = [_described(told) for told in beam.rpc(MODULE, "tests", load(beam, self.path), timeout=60)]
         except BeamError as error:
-            raise self.CollectError(str(error)) from None
+            # Elixir 1.15 and later print what is wrong with a file, and raise only that something is.
+            raise self.CollectError(f"{error}\n{beam.logs_since(said)}".rstrip()) from None
         several = len({test.module for test in tests}) > 1
         return [
             (f"{_short(test.module)} {test.name}" if several else test.name, self._function(test)) for test in tests
