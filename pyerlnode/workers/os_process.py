@@ -143,6 +143,8 @@ class OsProcess:
         if owner.monitored_by is None:
             owner.monitored_by = {}
         owner.monitored_by[self] = self
+        if self._system.stopped or not owner.alive:  # it ended while this was being started
+            self.down(A.noproc)
 
     def down(self, reason: Any) -> None:
         """`owner` has ended."""
