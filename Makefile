@@ -54,10 +54,7 @@ demo: $(VENV)/.installed
 	@$(PY) -m pyerlnode demo $(ARGS)
 
 test: $(VENV)/.test
-	@.ci/test "$(PY)" tests interop_tests $(ARGS)
-ifeq ($(strip $(ARGS)),)
-	@$(PY) .ci/matrix --subset --others
-endif
+	@.ci/test $(if $(strip $(ARGS)),,--others) "$(PY)" tests interop_tests $(ARGS)
 
 interop: $(VENV)/.test
 	@.ci/matrix --write $(ARGS)
