@@ -499,6 +499,7 @@ class Acceptor(_Handshake):
         """A peer without a name: it is hidden, whatever it says, and learns its name from the status."""
         if "@" in host:
             raise self._protocol("a whole name together with the wish for one")
+        self._checked(f"name@{host}")  # what is given is shown in errors and logs: no peer chooses its characters
         missing = missing_mandatory(self._theirs, self.required)
         given = None if missing else self._give_name(host)
         if given is None:

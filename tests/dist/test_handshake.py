@@ -212,6 +212,14 @@ def test_a_whole_name_with_the_wish_for_one_is_refused() -> None:
         acceptor().receive_data(len(hello).to_bytes(2, "big") + hello)
 
 
+@pytest.mark.parametrize("host", ["ho\nst", "ho st", "h\x1b[2Jost", ""])
+def test_the_wish_for_a_name_on_a_host_that_no_line_can_show_is_refused(host: str) -> None:
+    hello = SendName(6, HIDDEN_FLAGS | DistFlags.NAME_ME, 0, host).encode()
+    with pytest.raises(HandshakeError) as caught:
+        acceptor(give_name=lambda host: (f"x1@{host}", 77)).receive_data(len(hello).to_bytes(2, "big") + hello)
+    assert str(caught.value).isprintable()
+
+
 def test_a_name_that_nobody_asked_for_is_refused() -> None:
     given = StatusMessage(Status.NAMED, "x@h", 5).encode()
     with pytest.raises(HandshakeError) as caught:
