@@ -9,7 +9,7 @@ PY       = $(VENV)/bin/python
 PIP      = $(PY) -m pip --disable-pip-version-check -qq
 SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi pyerlnode/term/*.pyx)
 
-.PHONY: help demo test lint format interop compose vectors bench docs changelog clean
+.PHONY: help demo test lint format interop wheel compose vectors bench docs changelog clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 	@echo "make interop    the tests against a BEAM on OTP 25, 27 and 29, and one table; ARGS='27' for one of them"
+	@echo "make wheel      build the wheel and test the example project with it, on a local BEAM and in Docker; ARGS='local'"
 	@echo "make compose    two Elixir nodes and two Python nodes in containers, and a check that they work together"
 	@echo "make vectors    tests/data/vectors_otpNN.json of this BEAM's release, made anew; ARGS='PREFIX' for another BEAM"
 	@echo "make bench      the benchmarks, run one after the other"
@@ -58,6 +59,9 @@ test: $(VENV)/.test
 
 interop: $(VENV)/.test
 	@.ci/matrix --write $(ARGS)
+
+wheel:
+	@.ci/wheel $(ARGS)
 
 compose:
 	@.ci/compose $(ARGS)
