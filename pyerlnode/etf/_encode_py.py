@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate, chain
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pyerlnode.errors import EncodeError
 from pyerlnode.etf import tags
@@ -116,10 +116,19 @@ _pack_port = struct.Struct(">QI").pack
 _pack_fun = struct.Struct(">BIB16sII").pack
 _SMALL_INTEGERS: Final = [bytes((tags.SMALL_INTEGER, value)) for value in range(256)]
 _SMALL_TUPLES: Final = [bytes((tags.SMALL_TUPLE, arity)) for arity in range(256)]
+_SHORT_BINARIES: Final = [_pack_u32(tags.BINARY, size) for size in range(256)]
+_SHORT_LISTS: Final = [_pack_u32(tags.LIST, length) for length in range(256)]
+_SMALL_MAPS: Final = [_pack_u32(tags.MAP, size) for size in range(256)]
+_INTEGER: Final = tags.INTEGER  # a module's name is looked up once less than a module's attribute
+_NEW_FLOAT: Final = tags.NEW_FLOAT
 _NIL: Final = bytes((tags.NIL,))
 _NIL_TAIL: Final[tuple[list[Any]]] = ([],)
 _TRUE, _FALSE = Atom("true").wire, Atom("false").wire
 _ONLY_INT: Final = {int}
+_SUSPICIOUS_DEPTH: Final = 1_024
+"""From here on each level is looked at: is it one that is being written already?"""
+_Mark: TypeAlias = tuple[Any, int, Iterator[Any] | None]
+"""A container that is being written, its depth, and the iterator over what it holds."""
 
 
 def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # one branch a type, as in `run`
@@ -128,6 +137,7 @@ def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # 
     waiting: list[Iterator[Any]] = []
     terms: Iterator[Any] = iter((root,))
     inner: Iterable[Any] | None
+    mark: _Mark = (None, 0, None)
     while True:
         for term in terms:
             kind = type(term)
@@ -138,32 +148,36 @@ def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # 
                 if 0 <= term <= 255:
                     append(_SMALL_INTEGERS[term])
                 elif -0x80000000 <= term <= 0x7FFFFFFF:
-                    append(_pack_i32(tags.INTEGER, term))
+                    append(_pack_i32(_INTEGER, term))
                 else:
                     append(_big(term))
             elif kind is tuple:
                 inner = term
                 append(_SMALL_TUPLES[len(term)] if len(term) < 256 else _large_tuple(term))
             elif kind is bytes:
-                append(_pack_u32(tags.BINARY, len(term)))
+                size = len(term)
+                append(_SHORT_BINARIES[size] if size < 256 else _pack_u32(tags.BINARY, size))
                 append(term)
             elif kind is str:
                 utf8 = _utf8(term)
-                append(_pack_u32(tags.BINARY, len(utf8)))
+                size = len(utf8)
+                append(_SHORT_BINARIES[size] if size < 256 else _pack_u32(tags.BINARY, size))
                 append(utf8)
             elif kind is list or kind is FrozenList:
                 if not term:
                     append(_NIL)
-                elif (text := _byte_list(term)) is not None:
+                elif type(term[0]) is int and (text := _byte_list(term)) is not None:
                     append(_pack_u16(tags.STRING, len(text)))
                     append(text)
                 else:
-                    append(_pack_u32(tags.LIST, len(term)))
+                    size = len(term)
+                    append(_SHORT_LISTS[size] if size < 256 else _pack_u32(tags.LIST, size))
                     inner = chain(term, _NIL_TAIL)
             elif kind is dict or kind is FrozenMap:
                 if not distinct(map(type, term)):
                     check_keys(term, encode_term, profile)
-                append(_pack_u32(tags.MAP, len(term)))
+                size = len(term)
+                append(_SMALL_MAPS[size] if size < 256 else _pack_u32(tags.MAP, size))
                 inner = chain.from_iterable(term.items())
             elif term is None:
                 append(none)
@@ -172,19 +186,33 @@ def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # 
             elif kind is float:
                 if term - term != 0.0:  # not a number, or infinite
                     raise EncodeError("a float that is not finite: a BEAM has none and drops the connection over it")
-                append(_pack_f64(tags.NEW_FLOAT, term))
+                append(_pack_f64(_NEW_FLOAT, term))
             else:
                 inner = _write_rare(out, term, profile)
             if inner is not None:
-                if len(waiting) > MAX_DEPTH:
-                    raise TooDeep(f"a term of more than {MAX_DEPTH} levels: it may hold itself")
                 waiting.append(terms)
                 terms = iter(inner)
+                if len(waiting) > _SUSPICIOUS_DEPTH:
+                    mark = _check_depth(mark, term, terms, waiting)
                 break
         else:
             if not waiting:
                 return
             terms = waiting.pop()
+
+
+def _check_depth(mark: _Mark, term: Any, terms: Iterator[Any], waiting: list[Iterator[Any]]) -> _Mark:
+    """Refuse a term that holds itself soon (Brent's way: the one marked at the last power of two comes again).
+
+    A container may well be met twice below a deep one; the mark counts as long as it is still being written.
+    """
+    depth = len(waiting)
+    marked, at, its_terms = mark
+    if term is marked and depth > at and waiting[at] is its_terms:
+        raise TooDeep(f"a {type(term).__name__} that holds itself")
+    if depth > MAX_DEPTH + 1:
+        raise TooDeep(f"a term of more than {MAX_DEPTH} levels: it may hold itself")
+    return (term, depth, terms) if depth & (depth - 1) == 0 else mark
 
 
 def _write_rare(out: _Output, term: Any, profile: Profile) -> Iterable[Any] | None:
@@ -221,9 +249,8 @@ def _utf8(term: str) -> bytes:
 
 
 def _byte_list(term: list[Any]) -> bytes | None:
-    """The elements as bytes when all are integers 0..255 and STRING_EXT can count them."""
-    first = term[0]
-    if type(first) is not int or not 0 <= first <= 255 or len(term) > 0xFFFF:
+    """The elements as bytes when all are integers 0..255, as the first may be, and STRING_EXT can count them."""
+    if not 0 <= term[0] <= 255 or len(term) > 0xFFFF:
         return None
     if set(map(type, term)) != _ONLY_INT:
         return None

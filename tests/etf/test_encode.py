@@ -202,11 +202,26 @@ def test_an_encoder_that_raises_is_an_encode_error(etf: ModuleType, monkeypatch:
         etf.encode(Plain(1))
 
 
-def test_a_list_that_holds_itself_is_an_encode_error(etf: ModuleType) -> None:
+@pytest.mark.parametrize("levels", [1, 2, 1_500])
+def test_a_list_that_holds_itself_is_an_encode_error(etf: ModuleType, levels: int) -> None:
     endless: list[Any] = []
-    endless.append(endless)
-    with pytest.raises(EncodeError, match="may hold itself"):
-        etf.encode(endless)
+    inner: Any = endless
+    for level in range(levels - 1):
+        inner = ((inner,), [inner], {"k": inner})[level % 3]
+    endless.append(inner)
+    with pytest.raises(EncodeError, match=r"holds? itself"):
+        etf.encode([1, endless])
+
+
+@pytest.mark.parametrize("above", range(2_043, 2_051))
+def test_what_is_met_twice_below_a_deep_term_does_not_hold_itself(etf: ModuleType, above: int) -> None:
+    shared: list[Any] = [[1.5]]
+    term: list[Any] = [shared, [[shared], shared]]
+    for _ in range(above):
+        term = [term]
+    data = etf.encode(term)
+    assert data.count(etf.encode(shared)[1:]) == 3
+    assert etf.encode(etf.decode(data)) == data
 
 
 def test_large_binaries_are_not_copied(etf: ModuleType) -> None:
