@@ -107,7 +107,7 @@ class PortProgram(Local):
         system.peers = _OtherSide(self._peer)
         self._ended = Waiter(system.scheduler, system.timers)
         descriptors = take_over(self._standard) if self._descriptors is None else self._descriptors
-        self._stream = Stream(descriptors, self._received, self._lost)
+        self._stream = self._open_stream(descriptors)
         self._stream.start()
         return self
 
@@ -195,6 +195,9 @@ class PortProgram(Local):
             self.exports.add(module, function, name)
 
     # --- the stream ----------------------------------------------------------------------------
+    def _open_stream(self, descriptors: tuple[int, int]) -> Stream:
+        return Stream(descriptors, self._received, self._lost)
+
     def _send_signal(self, signal: Signal) -> None:
         """The route to the BEAM. Raises `EncodeError` before anything is written."""
         said = say(signal)
@@ -225,6 +228,9 @@ class PortProgram(Local):
         except DecodeError as error:
             log.warning("a packet of the port's owner is dropped, it is no term: %s", error)
             return
+        self._hear_term(term)
+
+    def _hear_term(self, term: Any) -> None:
         signal = hear(term, self.system.root.pid)
         if signal is not None:
             self._peer.deliver(signal)

@@ -89,7 +89,7 @@ class Stream:
 
     def _readable(self) -> None:
         try:
-            data = os.read(self._in, READ)
+            data = self._take()
         except BlockingIOError:
             return
         except OSError:
@@ -99,10 +99,16 @@ class Stream:
         else:
             self.close()
 
+    def _take(self) -> bytes:
+        return os.read(self._in, READ)
+
+    def _give(self, data: bytes | memoryview) -> int:
+        return os.write(self._out, data)
+
     def _writable(self) -> None:
         while self._queue:
             try:
-                written = os.write(self._out, self._queue[0])
+                written = self._give(self._queue[0])
             except OSError as error:
                 if error.errno == errno.EAGAIN:
                     self._wait_writable(True)

@@ -1,7 +1,8 @@
-"""The program of a worker's OS process: ``python -m pyerlnode.workers.main DESCRIPTOR``.
+"""The program of a worker's OS process: ``python -m pyerlnode.workers.main DESCRIPTOR PARENT``.
 
-It is a port program (`port_program`) whose port is a socket to the node that started it; the words are those of
-`port.speech_core`. Only that node talks to it, and it ends with the socket. It is asked for two things, in this order:
+It is a port program (`program`) whose port is a socket to the node that started it; the words are those of
+`port.speech_core`. Only that node talks to it, and it ends with the socket; on Linux the kernel kills it when its
+parent ends, so that none computes on for a node that was killed. It is asked for two things, in this order:
 
     worker:load(Target)                          import `module:name`, so that a start finds it loaded; `ok`
     worker:start(Outer, Target, Args, Limits)    run it as a server linked to `Outer`, the pid that others know
@@ -12,19 +13,22 @@ answer goes there.
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from pyerlnode.errors import StartFailed
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Reply
-from pyerlnode.port_program import PortProgram
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
+from pyerlnode.workers.program import WorkerProgram
+
+PR_SET_PDEATHSIG: Final = 1
 
 
 class FunctionServer(GenServer):
@@ -50,7 +54,7 @@ def find(target: bytes) -> Any:
 
 
 class Main:
-    def __init__(self, program: PortProgram) -> None:
+    def __init__(self, program: WorkerProgram) -> None:
         self.program = program
 
     def load(self, target: bytes) -> Any:
@@ -58,6 +62,7 @@ class Main:
         return A.ok
 
     def start(self, outer: Pid, target: bytes, args: list[Any], limits: dict[Any, Any]) -> Any:
+        self.program.system.worker_node = outer.node  # type: ignore[attr-defined]  # for `inside.node`
         found = find(target)
         server: type[GenServer] = found if isinstance(found, type) else FunctionServer
         given = tuple(args) if isinstance(found, type) else (found,)
@@ -85,19 +90,24 @@ def limited(server: type[GenServer], seconds: float) -> type[GenServer]:
     return type(server.__name__, (server,), {"handle": handle, "__module__": server.__module__})
 
 
-def main(descriptor: int) -> None:
-    with PortProgram(descriptors=(descriptor, descriptor_twin(descriptor))) as program:
+def main(descriptor: int, parent: int) -> None:
+    end_with(parent)
+    program = WorkerProgram(descriptor)
+    with program:
         made = Main(program)
         program.export("worker", {"load": made.load, "start": made.start})
         program.run()
 
 
-def descriptor_twin(descriptor: int) -> int:
-    """The stream closes both of its descriptors, so each end is its own."""
-    import os
+def end_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, whatever it does then."""
+    if sys.platform == "linux":
+        import ctypes
 
-    return os.dup(descriptor)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has ended meanwhile
+            os._exit(0)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

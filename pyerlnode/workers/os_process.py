@@ -1,32 +1,33 @@
-"""One OS process of a worker, as its node sees it: a socket, a reader, and how it ended.
+"""One OS process of a worker, as its node sees it: what it says, and how it ended.
 
-It is killed and reaped when the node's process that owns it ends (`hold`), whatever that ended with; and it ends by
-itself when the node does, because its socket closes.
+Two processes of the node belong to it. Its *owner*, the worker itself or the shelf of the spares, decides how long it
+lives: when the owner ends, by whatever, it is killed. Its *keeper* reads what it says and ends when it has ended and
+was reaped, so a node that stops waits for it, as for any of its processes. An owner that ends because time is up takes
+it along without a turn of the hub. And should the node itself be killed, the kernel ends it (`main`).
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-import gevent
 import gevent.socket
-import gevent.subprocess
+from gevent.lock import BoundedSemaphore
 
-from pyerlnode.errors import StartFailed
-from pyerlnode.etf import decode, encode
-from pyerlnode.port.packets_core import Packets
+from pyerlnode.errors import ConnectError, DecodeError, ProtocolError, StartFailed
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.workers.channel import Packer, send_all
+from pyerlnode.workers.child import Child
 
-READ: Final = 262_144
+log = logging.getLogger("pyerlnode.workers")
+
 REAP: Final = 2.0
 """Seconds that an OS process has to end in once its socket has closed."""
 
@@ -35,131 +36,136 @@ def _nobody(told: Any) -> None:
     """Nobody listens yet."""
 
 
-def _popen() -> Any:
-    """What starts an OS process and learns how it ended.
-
-    Where gevent watches children its handler reaps all of them, and the standard library then finds a status of 0:
-    there it must be gevent's own. It watches in the main thread's hub only; in another thread nobody else reaps.
-    """
-    return gevent.subprocess.Popen if gevent.get_hub().loop.default else subprocess.Popen
-
-
 class OsProcess:
-    """Started by `boot`; talks by `say` and `request`."""
+    """A running ``python -m pyerlnode.workers.main``, owned from its first moment. Talks by `say` and `request`."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, owner: Process) -> None:
         self._system = system
         ours, theirs = socket.socketpair()
         try:
-            self._program = _popen()(
-                [sys.executable, "-m", "pyerlnode.workers.main", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
+            command = [sys.executable, "-m", "pyerlnode.workers.main", str(theirs.fileno()), str(os.getpid())]
+            path = os.pathsep.join(filter(None, sys.path))
+            self._child = Child(command, theirs.fileno(), {**os.environ, "PYTHONPATH": path})
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        self._socket = gevent.socket.socket(fileno=ours.detach())
-        self._packets = Packets()
+        self._socket: Any = gevent.socket.socket(fileno=ours.detach())
+        self._writing = BoundedSemaphore()
+        self._packer = Packer()
         self._replies: dict[tuple[int, ...], Waiter] = {}
         self.on_term: Callable[[tuple[Any, ...]], None] = _nobody
         self.on_end: Callable[[Any], None] = _nobody
         self.ended: Any = None
+        """The exit reason that its end is, once it has ended."""
         self._owner: Process | None = None
-        self._reader = gevent.spawn(self._read)
+        self.hold(owner)
+        self.keeper = system.spawn_function(self._keep, (), {})
+        self.keeper.trap_exit = True  # it ends when the OS process has
 
     @property
     def pid(self) -> int:
-        return self._program.pid
+        return self._child.pid
 
     # --- talk ----------------------------------------------------------------------------------
     def say(self, term: tuple[Any, ...]) -> None:
-        """Raises `EncodeError` before anything is written; to one that has ended it is dropped."""
-        data = self._packets.frame(encode(term))
+        """Raises `EncodeError` before anything is written; to one that has ended it is dropped.
+
+        While the other side does not read, the caller waits.
+        """
+        data, descriptor = self._packer.frame(term)
         try:
-            self._socket.sendall(data)
+            with self._writing:  # what two greenlets write would be mixed otherwise
+                taken, descriptor = descriptor, None
+                send_all(self._socket, data, taken)
         except OSError:
-            pass  # the reader says how it ended
+            pass  # the keeper says how it ended
+        finally:
+            if descriptor is not None:  # killed while it waited for its turn
+                os.close(descriptor)
 
     def request(self, function: str, args: list[Any], timeout: float | None) -> Any:
         """Call ``worker:function`` there. Raises `StartFailed` with the reason of its end, or `timeout`."""
         ref = self._system.new_ref()
         waiter = self._replies[ref.words] = Waiter(self._system.scheduler, self._system.timers)
+        state, outcome = REPLY, None
         try:
             if self.ended is None:
                 self.say((A.call, ref, A.worker, Atom(function), args))
-                state = waiter.wait(timeout)
-            outcome: Any = waiter.value
+                state, outcome = waiter.wait(timeout), waiter.value
         finally:
             self._replies.pop(ref.words, None)
         if self.ended is not None:
             raise StartFailed(self.ended, f"the worker's OS process ended during {function}: {self.ended}")
         if state != REPLY:
             raise StartFailed(A.timeout, f"the worker's OS process did not {function} within {timeout} s")
-        if outcome[0] is not A["return"]:
-            raise StartFailed(outcome[1], f"the worker's OS process could not {function}: {outcome[1]!r}")
+        if outcome is None or outcome[0] is not A["return"]:
+            reason = None if outcome is None else outcome[1]
+            raise StartFailed(reason, f"the worker's OS process could not {function}: {reason!r}")
         return outcome[1]
+
+    # --- the keeper ----------------------------------------------------------------------------
+    def _keep(self) -> None:
+        try:
+            self._read()
+            self._socket.close()
+            if not self._child.wait(REAP):
+                self._child.kill()
+                self._child.wait()
+        finally:  # also when the keeper itself is killed
+            self._leave()
+        self.on_end(self.ended)
 
     def _read(self) -> None:
         try:
-            while data := self._socket.recv(READ):
-                for packet in self._packets.receive_data(data):
-                    self._hear(decode(packet))
+            while (terms := self._packer.receive(self._socket)) is not None:
+                for term in terms:
+                    self._hear(term)
         except OSError:
             pass
-        self._socket.close()
-        self._reap()
+        except (DecodeError, ProtocolError) as error:
+            log.error("the worker's OS process %d is killed, its words are none: %s", self.pid, error)
+            self._child.kill()
 
     def _hear(self, term: tuple[Any, ...]) -> None:
         if term[0] is A.reply:
             waiter = self._replies.get(term[1].words)
             if waiter is not None:
                 waiter.settle(REPLY, term[2])
-        else:
+            return
+        try:
             self.on_term(term)
+        except ConnectError:
+            pass  # a signal to a node that is not there is dropped
 
-    # --- the end -------------------------------------------------------------------------------
-    def _reap(self) -> None:
-        left = REAP
-        while (status := self._program.poll()) is None and left > 0:
-            gevent.sleep(0.001)
-            left -= 0.001
-        if status is None:
-            self._program.kill()
-            status = self._program.wait()
-        self.ended = reason_of(status)
+    def _leave(self) -> None:
+        """Nothing of it is left after this, and who waits for it is told."""
+        if self._child.status is None:
+            self._child.kill()
+            self._child.wait_now()
+        self._socket.close()
+        self._packer.close()
+        self.ended = self._child.reason
         for waiter in list(self._replies.values()):
             waiter.settle(REPLY, None)
-        self.on_end(self.ended)
 
+    # --- the owner -----------------------------------------------------------------------------
     def hold(self, owner: Process) -> None:
-        """Let it end when `owner` does."""
+        """Let it end when `owner` does, and not any more when the one before does."""
         if self._owner is not None and self._owner.monitored_by is not None:
             self._owner.monitored_by.pop(self, None)
         self._owner = owner
+        if not owner.alive:
+            self.down(A.noproc)
+            return
         if owner.monitored_by is None:
             owner.monitored_by = {}
         owner.monitored_by[self] = self
-        if self._system.stopped or not owner.alive:  # it ended while this was being started
-            self.down(A.noproc)
 
     def down(self, reason: Any) -> None:
-        """`owner` has ended."""
+        """The owner has ended."""
         del reason
-        self._program.kill()
-        if self._system.stopped:  # nothing runs after this
-            self._reader.kill(block=False)
-            self._socket.close()
-            self._program.wait()
-
-
-def reason_of(status: int) -> Any:
-    """The exit reason for the status of an OS process."""
-    if status >= 0:
-        return A.exit_status, status
-    if -status == signal.SIGALRM:
-        return A.time_limit
-    return A.os_signal, Atom(signal.Signals(-status).name.lower())
+        self._child.kill()
+        if self._system.stopped:  # nothing waits for anything after this
+            self._leave()

@@ -14,30 +14,24 @@ SIGKILL. Messages are handed on as they are, so the server inside sees who calle
     exit(), os._exit()               {exit_status, N}
 
 A warm start: `spares` OS processes that have imported the target stand by, and one of them is taken by the next start.
-Between node and OS process go terms, never pickles. Inside, links to other processes do not exist, and `self_()` is not
-the pid that others know; monitors, calls and sends to any process of the cluster work.
+Between node and OS process go terms, never pickles, and NumPy arrays by shared memory (`channel`). Inside, links to
+other processes do not exist, and `self_()` is not the pid that others know; monitors and sends to any process of the
+cluster work, and calls do by `inside`.
 """
 
 from __future__ import annotations
 
-import logging
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Any
 
-import gevent
-
-from pyerlnode.errors import EncodeError, StartFailed, UsageError
+from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Ignore, Stop
-from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A
+from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.pid import Pid, Reference
 from pyerlnode.workers.os_process import OsProcess
-
-log = logging.getLogger("pyerlnode.workers")
-BOOT: Final = 30.0
-_spares: WeakKeyDictionary[System, dict[str, list[OsProcess]]] = WeakKeyDictionary()
+from pyerlnode.workers.spares import BOOT, Spares, shelf_of
 
 
 class Worker(GenServer):
@@ -65,20 +59,31 @@ class Worker(GenServer):
         system, named = self.process.system, name_of(target)
         self._inner = None
         self._watched: dict[tuple[int, ...], tuple[Reference, Reference]] = {}
-        self._os = taken(system, named) or OsProcess(system)
-        self._os.hold(self.process)
+        self._answers: dict[tuple[int, ...], _Answer] = {}
+        shelf = shelf_of(system)
+        self._os = shelf.take(named, self.process) or OsProcess(system, self.process)
         self._os.on_term, self._os.on_end = self._hear, self._ended
         limits = {A.memory: memory, A.time: time_limit}
         given = {key: value for key, value in limits.items() if value is not None}
         answer = self._os.request("start", [self.pid, named.encode(), list(args), given], BOOT)
         if spares:
-            gevent.spawn(stock, system, named, spares)
+            shelf.want(named, spares)
         if answer is A.ignore:
             return Ignore()
         if answer[0] is A.error:
             return Stop(answer[1])
         self._inner = answer[1]
         return None
+
+    @staticmethod
+    def spares(target: Any, *, on: Any) -> Spares:
+        """How many OS processes stand by for `target` on the node `on`: `ready`, and `coming`."""
+        return shelf_of(on.system).count(name_of(target))
+
+    @staticmethod
+    def keep_spares(target: Any, count: int, *, on: Any) -> None:
+        """Have `count` OS processes stand by for `target` on the node `on`, before the first worker is started."""
+        shelf_of(on.system).want(name_of(target), count)
 
     @property
     def os_pid(self) -> int:
@@ -89,26 +94,42 @@ class Worker(GenServer):
         match message:
             case (A.EXIT, from_, reason):
                 # The server inside traps exits or does not: it decides. To it the parent is this process.
-                self._os.say((A.exit2, self.pid if from_ == self._parent else from_, A.server, reason))
-                return
+                self._tell((A.exit2, self.pid if from_ == self._parent else from_, A.server), reason)
             case (A.DOWN, Reference() as ref, _, _, reason) if ref.words in self._watched:
                 _, theirs = self._watched.pop(ref.words)
-                self._os.say((A.down, theirs, reason))
-                return
+                self._tell((A.down, theirs), reason)
+            case _Answered():
+                try:
+                    self._os.say((A.send, gen.alias_of(message.tag), (message.tag, message.value)))
+                except EncodeError as error:
+                    self._os.say((A.send, gen.alias_of(message.tag), (message.tag, _unencodable(error))))
+            case _:
+                try:
+                    self._os.say((A.send, A.server, message))
+                except EncodeError as error:
+                    self._refuse(message, error)
+
+    def _tell(self, signal: tuple[Any, ...], reason: Any) -> None:
+        """A signal that ends with a reason, which a local process chose freely."""
         try:
-            self._os.say((A.send, A.server, message))
+            self._os.say((*signal, reason))
         except EncodeError as error:
-            self._refuse(message, error)
+            self._os.say((*signal, (A.unencodable_reason, str(error).encode())))
 
     def _refuse(self, message: Any, error: EncodeError) -> None:
         """A local caller's argument that no term can be: its call ends with the error, and the worker lives."""
         if type(message) is tuple and len(message) == 3 and message[0] is gen.CALL:
-            gen.reply(self.process.system, message[1], (A.error, (A.unencodable, str(error))))
+            gen.reply(self.process.system, message[1], _unencodable(error))
 
     def _hear(self, term: tuple[Any, ...]) -> None:
         """What the OS process says, in its reader's greenlet."""
         system = self.process.system
         match term:
+            case (A.send, to, (gen.CALL, (Pid(), tag), request)) if (ours := self._watches(tag)) is not None:
+                # A call made inside. Its reference is not one of this node, so the monitor of the call, which is,
+                # stands for it, and the answer is handed in.
+                self._answers[ours.words] = system.aliases[ours.words] = _Answer(self, ours, tag)
+                system.send(to, (gen.CALL, (self.pid, ImproperList((A.alias,), ours)), request))
             case (A.send, to, message):
                 system.send(to, message)
             case (A.exit, _, to, reason) if to == self.pid:
@@ -123,9 +144,54 @@ class Worker(GenServer):
                     if theirs == ref:
                         del self._watched[ours.words]
                         system.demonitor(self.process, ours, flush=True)
+                        self.answered(ours)
+
+    def _watches(self, tag: Any) -> Reference | None:
+        """Our monitor for a call inside with `tag`."""
+        alias = gen.alias_of(tag)
+        return next((ours for ours, theirs in self._watched.values() if theirs == alias), None)
+
+    def answered(self, ours: Reference) -> None:
+        """The call inside that `ours` stands for is over, or this process is."""
+        if self._answers.pop(ours.words, None) is not None:
+            self.process.system.aliases.pop(ours.words, None)
 
     def _ended(self, reason: Any) -> None:
+        """The OS process has, and so has this one, or does now."""
         self.process.exit(reason)
+        for answer in list(self._answers.values()):
+            self.answered(answer.ours)
+
+
+class _Answered:
+    """In the mailbox of a worker: an answer to a call that was made inside."""
+
+    __slots__ = ("tag", "value")
+
+    def __init__(self, tag: Any, value: Any) -> None:
+        self.tag = tag
+        self.value = value
+
+
+class _Answer:
+    """What an alias of ours stands for: a call that is waited for inside."""
+
+    __slots__ = ("ours", "tag", "worker")
+
+    def __init__(self, worker: Worker, ours: Reference, tag: Any) -> None:
+        self.worker = worker
+        self.ours = ours
+        self.tag = tag
+
+    def reply(self, message: Any) -> None:
+        """By way of the mailbox, as who delivers it may not wait until the OS process reads."""
+        self.worker.answered(self.ours)
+        if type(message) is tuple and len(message) == 2:
+            self.worker.process.deliver(_Answered(self.tag, message[1]))
+
+
+def _unencodable(error: EncodeError) -> Any:
+    return A.error, (A.unencodable, str(error))
 
 
 def plain(reason: Any) -> Any:
@@ -144,41 +210,3 @@ def name_of(target: Any) -> str:
     if not module or module == "__main__" or "<" in name:
         raise UsageError(f"a worker imports what it runs: {target!r} is not a name of a module; put it into one")
     return f"{module}:{name}"
-
-
-# --- spares ------------------------------------------------------------------------------------------
-class _Shelf:
-    """The handler of the process that holds a spare until it is taken."""
-
-    def handle(self, message: Any) -> None:
-        """Nobody knows its pid."""
-
-
-def stock(system: System, target: str, count: int) -> None:
-    """Have `count` OS processes stand by that have imported `target`; fewer when one does not come up."""
-    try:
-        _fill(system, target, count)
-    except StartFailed as error:
-        if not system.stopped:
-            log.warning("no more spares for %s: %s", target, error)
-
-
-def _fill(system: System, target: str, count: int) -> None:
-    shelf = _spares.setdefault(system, {}).setdefault(target, [])
-    shelf[:] = [spare for spare in shelf if spare.ended is None]
-    while not system.stopped and sum(spare.ended is None for spare in shelf) < count:
-        spare = OsProcess(system)
-        shelf.append(spare)
-        spare.hold(system.spawn_handler(_Shelf()))
-        spare.request("load", [target.encode()], BOOT)
-
-
-def taken(system: System, target: str) -> OsProcess | None:
-    """A spare for `target`, if one stands by."""
-    shelf = _spares.get(system, {}).get(target, [])
-    while shelf:
-        spare = shelf.pop(0)
-        holder = spare._owner
-        if spare.ended is None and holder is not None and holder.alive:
-            return spare
-    return None
