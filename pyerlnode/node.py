@@ -16,7 +16,7 @@ import secrets
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyerlnode.dist import node_name
 from pyerlnode.dist.epmd import HIDDEN_NODE, NORMAL_NODE, NodeEntry
@@ -25,8 +25,6 @@ from pyerlnode.dist.handshake import OwnIdentity
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
-from pyerlnode.kernel import global_
-from pyerlnode.kernel.export_server import export_server
 from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.peer import Peer
@@ -41,13 +39,15 @@ from pyerlnode.net.connection import ConnectionStats
 from pyerlnode.net.epmd_client import Epmd, EpmdService, Mode, Registration, find_or_start_epmd
 from pyerlnode.net.epmd_server import addresses_for
 from pyerlnode.net.listener import Listener
-from pyerlnode.net.tls_options import Tls
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.runtime.shutdown import StopReport
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
+
+if TYPE_CHECKING:
+    from pyerlnode.net.tls_options import Tls
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -62,6 +62,12 @@ def _own_host(peer: node_name.NodeName) -> str:
     if tcp.is_loopback(peer.host):
         return peer.host
     return socket.getfqdn() if peer.is_long else socket.gethostname().partition(".")[0]
+
+
+def _tls_of(what: Tls | str | os.PathLike[str] | Mapping[str, Any]) -> Tls:
+    from pyerlnode.net.tls_options import Tls  # OpenSSL is loaded by the nodes that speak TLS
+
+    return Tls.of(what)
 
 
 class Node(Remote):
@@ -127,7 +133,7 @@ class Node(Remote):
         self._setup_time = setup_time
         self._ticks = TickSettings(ticktime, tickintensity)
         self._limits = limits
-        self._tls = None if tls is None else Tls.of(tls)
+        self._tls = None if tls is None else _tls_of(tls)
         self.exports = Exports()
         self._stopping = False
         self._kept: frozenset[Pid] = frozenset()
@@ -206,6 +212,8 @@ class Node(Remote):
         gen_server.start(system, NetKernelServer, name="net_kernel")
         gen_server.start(system, Rex, (server,), name="rex")
         if not self._hidden and self._ask_name_of is None:
+            from pyerlnode.kernel import global_  # for visible nodes only
+
             global_.start(system, kernel, self.exports)
         self._kept = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
@@ -348,4 +356,6 @@ class Node(Remote):
 
         `name` is registered by the start; `options` are keys of a child specification. See `kernel.export_server`.
         """
+        from pyerlnode.kernel.export_server import export_server  # it brings every behaviour with it
+
         export_server(self, module, cls, name=name, **options)

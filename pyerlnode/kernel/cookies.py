@@ -11,7 +11,6 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from pyerlnode.errors import CookieError
 
@@ -30,21 +29,21 @@ def find_cookie(
     if cookie is not None:
         return check(cookie, "the cookie")
     if cookie_file is not None:
-        return read(Path(cookie_file))
+        return read(cookie_file)
     for variable in VARIABLES:
         if env.get(variable):
             return check(env[variable], variable)
     paths = default_files(env)
     for path in paths:
-        if path.exists():
+        if os.path.exists(path):
             return read(path)
     return create(paths[0], choose)
 
 
-def default_files(env: Mapping[str, str]) -> list[Path]:
-    home = Path(env.get("HOME") or os.path.expanduser("~"))
-    config = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
-    return [home / ".erlang.cookie", config / "erlang" / ".erlang.cookie"]
+def default_files(env: Mapping[str, str]) -> list[str]:
+    home = env.get("HOME") or os.path.expanduser("~")
+    config = env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+    return [os.path.join(home, ".erlang.cookie"), os.path.join(config, "erlang", ".erlang.cookie")]
 
 
 def check(cookie: str, what: str) -> str:
@@ -60,11 +59,12 @@ def check(cookie: str, what: str) -> str:
     return cookie
 
 
-def read(path: Path) -> str:
+def read(path: str | os.PathLike[str]) -> str:
     """The cookie in a file that is the user's alone; blanks and line ends around it are cut."""
     try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii").strip("\r\n ")
+        mode = os.stat(path).st_mode
+        with open(path, encoding="ascii") as file:
+            text = file.read().strip("\r\n ")
     except FileNotFoundError:
         raise CookieError(f"there is no cookie file {path}: create it, or give the cookie itself") from None
     except OSError as error:
@@ -78,11 +78,11 @@ def read(path: Path) -> str:
     return check(text, f"the cookie in {path}")
 
 
-def create(path: Path, choose: Callable[[str], str] = secrets.choice) -> str:
+def create(path: str, choose: Callable[[str], str] = secrets.choice) -> str:
     """A new cookie file, as OTP makes one."""
     cookie = "".join(choose("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(20))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(cookie)

@@ -23,7 +23,6 @@ from typing import Any, Final
 from pyerlnode.errors import PyerlnodeError, TermSyntaxError
 from pyerlnode.kernel import io_lib_core
 from pyerlnode.kernel.io_lib_core import BadFormat
-from pyerlnode.kernel.io_scan_core import complete, tokens
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.mailbox import REPLY, Waiter
@@ -221,6 +220,8 @@ class GroupLeader(GenServer):
     def _get_term(self, prompt: Any, module: Any, function: Any) -> Any:
         if module is not A.erl_scan or function is not A.tokens:
             return A.error, (A.get_until, module, function)
+        from pyerlnode.kernel.io_scan_core import complete, tokens  # the reader of terms, for those who read terms
+
         self._prompt(prompt)
         text = self.files.read(complete)
         if text is None:

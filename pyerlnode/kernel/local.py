@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import pyerlnode.schema  # noqa: F401  # teaches the codec dates, decimals, sets and ranges
-from pyerlnode.otp import gen, gen_server, gen_statem, requests
+from pyerlnode.otp import gen, gen_server, requests
 from pyerlnode.otp.behaviour import Behaviour
-from pyerlnode.otp.gen_statem import GenStatem
+from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.requests import Request
 from pyerlnode.runtime import api
 from pyerlnode.runtime.bounded import MailboxLimit
@@ -27,7 +27,11 @@ T = TypeVar("T")
 
 
 def _starter(cls: Any) -> Callable[..., Any]:
-    return gen_statem.start if isinstance(cls, type) and issubclass(cls, GenStatem) else gen_server.start
+    if isinstance(cls, type) and issubclass(cls, GenServer):
+        return gen_server.start
+    from pyerlnode.otp import gen_statem  # loaded by those who have one
+
+    return gen_statem.start if isinstance(cls, type) and issubclass(cls, gen_statem.GenStatem) else gen_server.start
 
 
 class Local(ABC):

@@ -35,7 +35,6 @@ from pyerlnode.runtime.reason_core import erlang_stack, python_error
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
-from pyerlnode.term.text import format_term
 
 QUEUE = 10_000
 """Records that wait to be sent; more are dropped and counted."""
@@ -227,14 +226,20 @@ def text_of(what: Any) -> str:
                 return io_lib_core.format(io_lib_core.chars(template), args)[:MAX_TEXT]
     except BadFormat:
         pass  # printed as a term
-    return format_term(what, width=0, limit=50)
+    return _term(what)
 
 
 def _report(report: Any) -> str:
     try:
         return io_lib_core.chars(report)[:MAX_TEXT]  # a string as a list
     except BadFormat:
-        return format_term(report, width=0, limit=50)
+        return _term(report)
+
+
+def _term(what: Any) -> str:
+    from pyerlnode.term.text import format_term  # the printers are loaded by the first event that shows a term
+
+    return format_term(what, width=0, limit=50)
 
 
 class Logs:

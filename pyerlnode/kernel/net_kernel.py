@@ -15,10 +15,9 @@ one who waits does not end it for the others.
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyerlnode.dist.channel import Channel
 from pyerlnode.dist.flags import DistFlags
@@ -36,8 +35,6 @@ from pyerlnode.net.connection import Connection, ConnectionStats
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.listener import Reception
 from pyerlnode.net.ticker import Ticker
-from pyerlnode.net.tls import TlsTransport
-from pyerlnode.net.tls_options import Tls
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.runtime.mailbox import REPLY, Waiter
@@ -48,6 +45,12 @@ from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.signal import Message
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
+
+if TYPE_CHECKING:
+    import socket
+
+    from pyerlnode.net.tls import TlsTransport
+    from pyerlnode.net.tls_options import Tls
 
 log = logging.getLogger("pyerlnode.net_kernel")
 

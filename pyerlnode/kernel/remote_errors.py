@@ -18,7 +18,6 @@ from pyerlnode.otp import gen
 from pyerlnode.schema.elixir import ElixirError, is_exception
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Struct
-from pyerlnode.term.text import format_term
 
 Ask = Callable[[str, str, list[Any]], Any]
 MAX_TEXT = 200
@@ -141,5 +140,7 @@ def brief(value: Any) -> str:
         return "undef: there is no such function"
     if type(value) is tuple and value and value[0] is A.python_error:
         return gen.brief(value)
+    from pyerlnode.term.text import format_term  # the printers are loaded by the first error that shows a term
+
     text = format_term(value, width=0, limit=20)
     return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"

@@ -11,7 +11,7 @@ import secrets
 import socket as plain
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyerlnode.dist.epmd import NodeEntry
 from pyerlnode.dist.flags import DistFlags
@@ -20,8 +20,10 @@ from pyerlnode.dist.node_name import NodeName, check_style, parse, parse_peer
 from pyerlnode.errors import ConnectError, EpmdError, HandshakeError
 from pyerlnode.net import handshaking, tcp
 from pyerlnode.net.epmd_client import Epmd
-from pyerlnode.net.tls import LENGTH_BYTES, TlsStream, TlsTransport
-from pyerlnode.net.tls_options import Side
+
+if TYPE_CHECKING:
+    from pyerlnode.net.tls import TlsTransport
+    from pyerlnode.net.tls_options import Side
 
 Addresses = Mapping[str, tuple[str, int]]
 """Host and port of nodes that are reached without EPMD, by their whole name."""
@@ -71,7 +73,11 @@ def connect(
         raise ConnectError(f"{name}: EPMD took all of the time to connect", name, "timeout")
     sock: Any = tcp.dial(host, port, step, node=name)
     try:
+        length_bytes = 2
         if tls is not None:
+            from pyerlnode.net.tls import LENGTH_BYTES, TlsStream  # OpenSSL is loaded by the nodes that speak TLS
+
+            length_bytes = LENGTH_BYTES
             sock = TlsStream(sock, tls, who=name, host=peer.host)
             sock.handshake(step)
         machine = Initiator(
@@ -82,7 +88,7 @@ def connect(
             version=version,
             now=time.monotonic(),
             setup_time=setup_time,
-            length_bytes=2 if tls is None else LENGTH_BYTES,
+            length_bytes=length_bytes,
             still_wanted=still_wanted,
         )
         found, leftover = handshaking.run(sock, machine, end=end)

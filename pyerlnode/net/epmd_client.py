@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +23,6 @@ from typing import Any, Literal, TypeVar
 
 import gevent
 from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
-from gevent.threadpool import ThreadPool
 
 from pyerlnode.dist import epmd as protocol
 from pyerlnode.dist.epmd import DEFAULT_PORT, NodeEntry
@@ -333,6 +330,11 @@ class EpmdService:
             self.server = None
 
     def _start_daemon(self) -> bool:
+        import shutil  # here: only the first node of a machine starts one
+        import subprocess
+
+        from gevent.threadpool import ThreadPool
+
         program = shutil.which("epmd")
         if program is None:
             return False
@@ -366,6 +368,8 @@ class EpmdService:
 
 
 def _run(command: list[str]) -> None:
+    import subprocess
+
     null = subprocess.DEVNULL
     subprocess.run(command, stdin=null, stdout=null, stderr=null, timeout=5, check=True)  # noqa: S603 - `epmd` of PATH
 

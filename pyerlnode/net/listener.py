@@ -17,7 +17,7 @@ import socket as plain
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
@@ -35,8 +35,10 @@ from pyerlnode.dist.handshake import (
 from pyerlnode.errors import HandshakeError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import handshaking, tcp
-from pyerlnode.net.tls import LENGTH_BYTES, TlsStream, TlsTransport
-from pyerlnode.net.tls_options import Side
+
+if TYPE_CHECKING:
+    from pyerlnode.net.tls import TlsTransport
+    from pyerlnode.net.tls_options import Side
 
 log = logging.getLogger("pyerlnode.net")
 
@@ -165,7 +167,7 @@ class Listener:
             raise
         self._pending.pop(gevent.getcurrent(), None)
         stream = guest.stream
-        transport = stream.transport() if isinstance(stream, TlsStream) else tcp.detach(stream)
+        transport = tcp.detach(stream) if reception.tls is None else stream.transport()
         reception.on_connection(transport, peer, leftover)
 
 
@@ -183,7 +185,11 @@ class _Guest:
     def shake_hands(self, sock: Any, address: str, setup_time: float, limits: Limits) -> tuple[PeerInfo, bytes]:
         reception = self.reception
         self.stream = sock
+        length_bytes = 2
         if reception.tls is not None:
+            from pyerlnode.net.tls import LENGTH_BYTES, TlsStream  # OpenSSL is loaded by the nodes that speak TLS
+
+            length_bytes = LENGTH_BYTES
             self.stream = TlsStream(sock, reception.tls, who=f"the peer at {address}")
             self.stream.handshake(setup_time)
         machine = Acceptor(
@@ -194,7 +200,7 @@ class _Guest:
             give_name=self._give_name,
             now=time.monotonic(),
             setup_time=setup_time,
-            length_bytes=2 if reception.tls is None else LENGTH_BYTES,
+            length_bytes=length_bytes,
             limit=limits.handshake_message,
         )
         return handshaking.run(self.stream, machine, replace=reception.replace)
@@ -202,7 +208,7 @@ class _Guest:
     def _vouched_for(self, host: str, who: str) -> bool:
         """Whether the certificate of the peer, if it has to show one, is for its host."""
         stream = self.stream
-        if isinstance(stream, TlsStream) and stream.checks_host and not stream.is_for(host):
+        if self.reception.tls is not None and stream.checks_host and not stream.is_for(host):
             self.why = f"{who}: its certificate is not for the host {host}"
             return False
         return True

@@ -27,8 +27,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyerlnode.errors import EncodeError, Exit
 from pyerlnode.etf import encode
@@ -39,6 +38,9 @@ from pyerlnode.runtime.info import dictionary, module_atom
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = logging.getLogger("pyerlnode.sys")
 
@@ -254,6 +256,8 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
         case (A.log_to_file, False):
             state.file = None
         case (A.log_to_file, name):
+            from pathlib import Path  # for the few who log to a file
+
             path = Path(bytes(name).decode() if isinstance(name, (bytes, list)) else str(name))
             try:
                 path.open("a", encoding="utf-8").close()

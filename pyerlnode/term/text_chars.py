@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 RESERVED = frozenset(
     (
@@ -20,20 +21,26 @@ RESERVED = frozenset(
 
 _CONTROL = r"\n\r\t\v\b\f\x1b"
 _PRINTABLE = {
-    "latin1": re.compile(rf"[{_CONTROL}\x20-\x7e\xa0-\xff]*"),
-    "unicode": re.compile(rf"[{_CONTROL}\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*"),
+    "latin1": rf"[{_CONTROL}\x20-\x7e\xa0-\xff]*",
+    "unicode": rf"[{_CONTROL}\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*",
 }
 _BARE_ATOM = re.compile(r"[a-zß-öø-ÿ][a-zA-Z0-9_@À-ÖØ-öø-ÿ]*\Z")
 
 _ESCAPES = {8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 27: "\\e", 127: "\\d"}
 _COMMON = {code: f"\\{code:03o}" for code in range(32)} | _ESCAPES | {0x5C: "\\\\"}
 _TABLES = {quote: _COMMON | {ord(quote): "\\" + quote} for quote in "'\""}
-_ABOVE_LATIN1 = re.compile("[\u0100-\U0010ffff]")
+_ABOVE_LATIN1 = "[\u0100-\U0010ffff]"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Ranges over all of Unicode take milliseconds to compile: when they are first needed, not at each start."""
+    return re.compile(pattern)
 
 
 def printable_prefix(text: str, charset: str) -> int:
     """How many characters of `text`, from its start, ``~p`` ("latin1") or ``~tp`` under ``+pc unicode`` shows."""
-    return _PRINTABLE[charset].match(text).end()  # type: ignore[union-attr]  # it matches the empty text
+    return _compiled(_PRINTABLE[charset]).match(text).end()  # type: ignore[union-attr]  # it matches the empty text
 
 
 def is_printable(text: str, charset: str) -> bool:
@@ -45,7 +52,7 @@ def quoted(text: str, quote: str, *, unicode: bool = True) -> str:
     """`text` between quotes as Erlang writes it; without `unicode`, what is above latin-1 becomes ``\\x{…}``."""
     escaped = text.translate(_TABLES[quote])
     if not unicode:
-        escaped = _ABOVE_LATIN1.sub(lambda found: f"\\x{{{ord(found[0]):X}}}", escaped)
+        escaped = _compiled(_ABOVE_LATIN1).sub(lambda found: f"\\x{{{ord(found[0]):X}}}", escaped)
     return quote + escaped + quote
 
 
