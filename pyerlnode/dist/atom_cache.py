@@ -28,7 +28,8 @@ _REMEMBERED = 512
 """Distinct headers remembered: a bound, not a tuning knob."""
 
 NO_ATOMS: tuple[Any, ...] = ()
-_EMPTY = object()
+EMPTY = object()
+"""Stands in a slot that the peer never filled."""
 
 
 class AtomCacheReader:
@@ -36,13 +37,16 @@ class AtomCacheReader:
 
     `intern` turns the text of a new entry into what an atom of that text decodes to (`nil` is None); it counts
     atoms against the connection's limit and may raise a `DecodeError`.
+
+    Attributes:
+        slots: what was sent, by segment and index; a list of fixed length, of which `etf.PacketReader` reads.
     """
 
-    __slots__ = ("_intern", "_remembered", "_slots")
+    __slots__ = ("_intern", "_remembered", "slots")
 
     def __init__(self, intern: Callable[[bytes], Any]) -> None:
         self._intern = intern
-        self._slots: list[Any] = [_EMPTY] * SLOTS
+        self.slots: list[Any] = [EMPTY] * SLOTS
         self._remembered: dict[bytes, tuple[Any, ...]] = {}
 
     def read(self, data: bytes, at: int, end: int) -> tuple[Sequence[Any], int]:
@@ -86,9 +90,9 @@ class AtomCacheReader:
                 position = text + length
                 if position > end:
                     raise ProtocolError("the peer sent a distribution header that is cut off")
-                self._slots[slot] = self._intern(data[text:position])
-            atom = self._slots[slot]
-            if atom is _EMPTY:
+                self.slots[slot] = self._intern(data[text:position])
+            atom = self.slots[slot]
+            if atom is EMPTY:
                 raise ProtocolError("the peer named an atom of the cache that it never sent")
             atoms.append(atom)
         found = tuple(atoms)

@@ -24,24 +24,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from pyerlnode.dist.atom_cache import AtomCacheReader
+from pyerlnode.dist.atom_cache import EMPTY, AtomCacheReader
 from pyerlnode.dist.control import read_control
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.dist.fragment import FIRST, FRAGMENT_SIZE, NEXT, Buffer, FragmentReader, Packet, split
-from pyerlnode.dist.framing import MAX_FRAME, Frame, FrameReader
+from pyerlnode.dist.framing import MAX_FRAME, FrameReader
 from pyerlnode.dist.handshake import PeerInfo
 from pyerlnode.dist.ticks import TickAction, TickClock, TickSettings
 from pyerlnode.dist.vocabulary import Vocabulary
 from pyerlnode.errors import DecodeError, EncodeError, ProtocolError
-from pyerlnode.etf import AtomBudget, decode_packet, decode_term, encode_packet, encode_term, encode_term_buffers
+from pyerlnode.etf import (
+    AtomBudget,
+    PacketReader,
+    decode_packet,
+    decode_term,
+    encode_packet,
+    encode_term,
+    encode_term_buffers,
+)
 from pyerlnode.etf.common import AtomValue, atom_value
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
-from pyerlnode.signal import Message, Signal
+from pyerlnode.signal import Demonitor, Message, Monitor, Signal
 from pyerlnode.term.atom import Atom
 
 VERSION, PASS_THROUGH, HEADER = 131, 112, 68
 NO_ATOMS: tuple[Any, ...] = ()
 DEFAULT_TICKS = TickSettings()
+_USUAL = (Message, Monitor, Demonitor)
 _SMALL = 16 * 1024
 """Packets up to here are joined into one buffer: cheaper than a longer list for `sendmsg`."""
 
@@ -69,6 +78,10 @@ def _fill(signal: Any, field: str, payload: Any) -> None:
         signal.args = payload
 
 
+def _not_usual(_signal: Signal) -> None:
+    """The usual packets are written for peers of our time only."""
+
+
 def _no_payload(signal: Signal) -> ProtocolError:
     return ProtocolError(f"the peer sent a {type(signal).__name__} without its payload")
 
@@ -78,8 +91,9 @@ class Channel:
 
     __slots__ = (
         "_atoms", "_budget", "_cache", "_events", "_failed", "_fragmenting", "_fragments", "_frames", "_head",
-        "_header", "_limits", "_sequence", "_ticks", "_vocabulary", "bytes_in", "bytes_out", "flags", "fragments_in",
-        "fragments_out", "messages_in", "messages_out", "node", "peer", "ticks_in", "undecodable",
+        "_header", "_limits", "_messages_out", "_read", "_sequence", "_ticks", "_vocabulary", "_writer", "bytes_in",
+        "bytes_out", "flags", "fragments_in", "fragments_out", "messages_in", "node", "peer", "ticks_in", "undecodable",
+        "usual",
     )  # fmt: skip
 
     def __init__(
@@ -94,7 +108,7 @@ class Channel:
         self.node = Atom(peer.name)
         self.flags = peer.flags
         self.bytes_in = self.bytes_out = 0
-        self.messages_in = self.messages_out = 0
+        self.messages_in = self._messages_out = 0
         self.fragments_in = self.fragments_out = 0
         self.ticks_in = self.undecodable = 0
         self._limits = limits
@@ -108,6 +122,11 @@ class Channel:
         self._header = self._atoms or self._fragmenting
         self._head = b"\x83D\0" if self._header else b"p\x83"
         self._sequence = 0
+        reader = PacketReader(_USUAL, self.node, self._cache.slots, EMPTY, self._budget, limits)
+        self._read = reader.read if self._header else None
+        self._writer = self._vocabulary.writer(_USUAL, FRAGMENT_SIZE)
+        self.usual = self._writer.write if self._fragmenting else _not_usual
+        """Writes a signal as one packet; gives something else than bytes when `packets` must be asked."""
         self._ticks = TickClock(ticks, peer.hidden, now)
         self._events: deque[Event] = deque()
         self._failed: ProtocolError | None = None
@@ -119,23 +138,30 @@ class Channel:
         if self._failed is not None:
             return events
         self.bytes_in += len(data)
-        frames: list[Frame] = []
-        failed: ProtocolError | None = None
         try:
-            self._frames.feed(data, frames)
+            self._receive(data, events)
         except ProtocolError as error:
-            failed = error
-        try:
-            for chunk, start, end in frames:
-                if start == end:
-                    self.ticks_in += 1
-                else:
-                    self._packet(chunk, start, end, events)
-        except ProtocolError as error:
-            failed = error
+            self._failed = error
         self.messages_in += len(events)
-        self._failed = failed
         return events
+
+    def _receive(self, data: bytes, events: list[Event]) -> None:
+        frames, read = self._frames, self._read
+        at = 0
+        if frames.pending:
+            frame, at = frames.complete(data)
+            if frame is not None:
+                whole, start, end = frame
+                if read is None or read(whole, 0, events) < end:
+                    self._packet(whole, start, end, events)
+        while True:
+            if read is not None:  # whole packets of the usual kinds
+                at = read(data, at, events)
+            frame = frames.cut(data, at)
+            if frame is None:
+                return
+            _, start, at = frame
+            self._packet(data, start, at, events)
 
     @property
     def failed(self) -> ProtocolError | None:
@@ -160,6 +186,9 @@ class Channel:
 
     def _packet(self, data: bytes, start: int, end: int, events: list[Event]) -> None:
         atoms: Sequence[Any] = NO_ATOMS
+        if start == end:
+            self.ticks_in += 1
+            return
         if not self._header:
             if end - start < 2 or data[start] != PASS_THROUGH or data[start + 1] != VERSION:
                 raise ProtocolError("the peer sent a packet that is no pass-through packet")
@@ -283,10 +312,16 @@ class Channel:
 
     def packets(self, signal: Signal) -> list[Packet]:
         """The same, one packet apart from the other: several when the message is sent in fragments."""
+        return self.packets_of(signal, self.usual(signal))
+
+    def packets_of(self, signal: Signal, made: bytes | tuple[list[Buffer], int] | None) -> list[Packet]:
+        """The same for who has asked `usual` already, which gave `made`."""
+        if made is not None:
+            return [[made]] if type(made) is bytes else self._packets(*made)
         if type(signal) is Message and self._fragmenting:
             usual = self._vocabulary.usual(signal)
             if usual is not None:
-                return self._packets(usual, signal.message)
+                return self._packets(*encode_packet(self._head, usual, signal.message))
         operation = self._vocabulary.operation(signal)
         if operation is None:
             return []
@@ -295,7 +330,9 @@ class Channel:
             without: Any = signal
             return self.packets(replace(without, token=None))
         if operation.payload and self._fragmenting:
-            return self._packets(operation.write(signal), getattr(signal, operation.payload))
+            return self._packets(
+                *encode_packet(self._head, operation.write(signal), getattr(signal, operation.payload))
+            )
         control = encode_term(operation.write(signal))
         if not operation.payload:
             return [self._whole([self._head, control])]
@@ -304,17 +341,16 @@ class Channel:
             return [self._whole([self._head, control, *payload])]
         return [self._whole([self._head, control, b"\x83", *payload])]
 
-    def _packets(self, control: tuple[Any, ...], payload: Any) -> list[Packet]:
-        """One packet, or the fragments when the payload is large."""
-        buffers, begins = encode_packet(self._head, control, payload)
+    def _packets(self, buffers: list[Buffer], begins: int) -> list[Packet]:
+        """One packet, or the fragments when the payload, which `begins` there in the first buffer, is large."""
         if len(buffers) == 1 and len(buffers[0]) - begins <= FRAGMENT_SIZE:
-            self.messages_out += 1
+            self._messages_out += 1
             return [buffers]
         first = memoryview(buffers[0])
         self._sequence += 1
         packets = split(self._sequence, b"\0", bytes(first[7:begins]), [first[begins:], *buffers[1:]])
         self.fragments_out += len(packets)
-        self.messages_out += 1
+        self._messages_out += 1
         return packets
 
     def _whole(self, buffers: list[Buffer]) -> Packet:
@@ -323,7 +359,7 @@ class Channel:
             raise EncodeError(
                 f"a message of {size} bytes does not fit into one packet, and this peer takes no fragments"
             )
-        self.messages_out += 1
+        self._messages_out += 1
         length = size.to_bytes(4, "big")
         if size <= _SMALL:
             return [b"".join((length, *buffers))]
@@ -331,6 +367,11 @@ class Channel:
         while len(buffers[0]) <= _SMALL and len(buffers) > 1:
             head.append(bytes(buffers.pop(0)))
         return [b"".join(head), *buffers]
+
+    @property
+    def messages_out(self) -> int:
+        """Packets of signals that were made for the peer."""
+        return self._messages_out + self._writer.count
 
     @property
     def ticks_missed(self) -> int:

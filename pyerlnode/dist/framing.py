@@ -40,22 +40,28 @@ class FrameReader:
         Raises:
             ProtocolError: a frame above the limit; the frames before it have been appended.
         """
-        at = self._complete(data, frames) if self._have else 0
+        at = 0
+        if self._have:
+            frame, at = self.complete(data)
+            if frame is not None:
+                frames.append(frame)
+        while (found := self.cut(data, at)) is not None:
+            frames.append(found)
+            at = found[2]
+
+    def cut(self, data: bytes, at: int) -> Frame | None:
+        """The frame at `at`; None when it is not whole, and what there is of it is kept. Raises as `feed`."""
         size = len(data)
-        limit = self.limit
-        while size - at >= 4:
+        if size - at >= 4:
             start = at + 4
             end = start + int.from_bytes(data[at:start], "big")
-            if end > size:
-                if end - start > limit:
-                    raise self._too_long(end - start)
-                break
-            if end - start > limit:
+            if end - start > self.limit:
                 raise self._too_long(end - start)
-            frames.append((data, start, end))
-            at = end
+            if end <= size:
+                return data, start, end
         if at < size:
-            self._keep(data[at:])
+            self._keep(data[at:] if at else data)
+        return None
 
     @property
     def pending(self) -> int:
@@ -67,8 +73,8 @@ class FrameReader:
         self._have = len(rest)
         self._whole = 4 + int.from_bytes(rest[:4], "big") if len(rest) >= 4 else 0
 
-    def _complete(self, data: bytes, frames: list[Frame]) -> int:
-        """Add to the frame that has begun; gives how much of `data` that took."""
+    def complete(self, data: bytes) -> tuple[Frame | None, int]:
+        """Add to the frame that is `pending`: it, when it is whole now, and how much of `data` that took."""
         at = 0
         if not self._whole:
             at = min(4 - self._have, len(data))
@@ -76,7 +82,7 @@ class FrameReader:
             self._parts = [head]
             self._have = len(head)
             if self._have < 4:
-                return at
+                return None, at
             self._whole = 4 + int.from_bytes(head, "big")
             if self._whole - 4 > self.limit:
                 raise self._too_long(self._whole - 4)
@@ -85,13 +91,12 @@ class FrameReader:
             if at < len(data):
                 self._parts.append(data[at:] if at else data)
                 self._have += len(data) - at
-            return len(data)
+            return None, len(data)
         self._parts.append(data[at:end])
         frame = b"".join(self._parts)
         self._parts = []
         self._have = 0
-        frames.append((frame, 4, len(frame)))
-        return end
+        return (frame, 4, len(frame)), end
 
     def _too_long(self, length: int) -> ProtocolError:
         return ProtocolError(f"the peer announced a packet of {length} bytes; the limit is {self.limit}")

@@ -35,6 +35,13 @@ class SendQueue:
         """Bytes that a packet of `sender` has to wait for: fragments of others are none, it passes them."""
         return self.size if sender in self.lanes else self.small_size
 
+    def put_small(self, packet: bytes) -> None:
+        """Add one packet while nothing waits in `lanes`: who sends it plays no part then."""
+        size = len(packet)
+        self.size += size
+        self.small_size += size
+        self._small.append(packet)
+
     def put(self, sender: Hashable, packet: Packet) -> None:
         """Add one packet."""
         size = len(packet[0]) if len(packet) == 1 else sum(map(len, packet))

@@ -57,6 +57,7 @@ from pyerlnode.dist.control import (
 )
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.errors import EncodeError
+from pyerlnode.etf import PacketWriter
 from pyerlnode.signal import (
     Demonitor,
     Exit2,
@@ -154,6 +155,10 @@ class Vocabulary:
         if kind is Reference:
             return (37, AltactSend.ALIAS, from_, to) if self._altact else None
         return (6, from_, UNUSED, to) if kind is Atom else None
+
+    def writer(self, classes: tuple[type, type, type], whole: int) -> PacketWriter:
+        """What writes `usual` messages, monitors and demonitors as packets at once (see `etf.PacketWriter`)."""
+        return PacketWriter(classes, whole, self._send_sender, self._altact, self._monitors, self._monitors_names)
 
     def token(self, token: Token) -> Token:
         """The trace token as this peer takes it: without BIG_SEQTRACE_LABELS only small labels travel."""

@@ -10,7 +10,8 @@ an `ImportError`, so that a deployment is not slow without saying so.
 
 With the leading 131: `encode`, `encode_buffers`, `decode`, `decode_prefix`. Without, for distribution packets
 with a header: `encode_term`, `encode_term_buffers`, `decode_term`, where ATOM_CACHE_REF indexes `atoms`; and a whole
-packet at once: `encode_packet`, `decode_packet`.
+packet at once: `encode_packet`, `decode_packet`. Packets of the usual signals, from and to the signals themselves:
+`PacketReader`, `PacketWriter`.
 Encoding raises `EncodeError` only, decoding `DecodeError` only, whatever the input.
 """
 
@@ -22,6 +23,8 @@ from pyerlnode.etf.common import ELIXIR, ERLANG, AtomBudget, Atoms, AtomValue, B
 
 if os.environ.get("PYERLNODE_PUREPYTHON") == "1":
     from pyerlnode.etf._codec_py import (
+        PacketReader,
+        PacketWriter,
         decode,
         decode_packet,
         decode_prefix,
@@ -36,7 +39,9 @@ if os.environ.get("PYERLNODE_PUREPYTHON") == "1":
     IMPLEMENTATION = "python"
 else:
     try:
-        from pyerlnode.etf._codec_c import (
+        from pyerlnode.etf._codec_c import (  # type: ignore[assignment]  # classes of one shape
+            PacketReader,
+            PacketWriter,
             decode,
             decode_packet,
             decode_prefix,
@@ -53,6 +58,8 @@ else:
         if os.environ.get("PYERLNODE_REQUIRE_C") == "1":
             raise ImportError("PYERLNODE_REQUIRE_C=1, but the compiled codec is not there") from error
         from pyerlnode.etf._codec_py import (
+            PacketReader,
+            PacketWriter,
             decode,
             decode_packet,
             decode_prefix,
@@ -75,6 +82,8 @@ __all__ = [
     "Atoms",
     "Buffer",
     "Data",
+    "PacketReader",
+    "PacketWriter",
     "Profile",
     "atom_value",
     "decode",

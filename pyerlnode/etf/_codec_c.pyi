@@ -4,6 +4,32 @@ from typing import Any
 from pyerlnode.errors import DecodeError
 from pyerlnode.etf.common import AtomBudget, Atoms, AtomValue, Buffer, Data, Profile
 from pyerlnode.limits import Limits
+from pyerlnode.term.atom import Atom
+
+class PacketReader:
+    def __init__(
+        self,
+        classes: tuple[type, type, type],
+        node: Atom,
+        slots: list[Any],
+        empty: object,
+        budget: AtomBudget,
+        limits: Limits,
+    ) -> None: ...
+    def read(self, data: bytes, at: int, events: list[Any]) -> int: ...
+
+class PacketWriter:
+    count: int
+    def __init__(
+        self,
+        classes: tuple[type, type, type],
+        whole: int,
+        send_sender: bool,
+        altact: bool,
+        monitors: bool,
+        names: bool,
+    ) -> None: ...
+    def write(self, signal: Any) -> bytes | tuple[list[Buffer], int] | None: ...
 
 def encode(term: Any, *, profile: Profile = "elixir", compressed: bool | int = False) -> bytes: ...
 def encode_buffers(term: Any, *, profile: Profile = "elixir") -> list[Buffer]: ...

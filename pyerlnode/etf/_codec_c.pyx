@@ -10,8 +10,9 @@ containers at their final size; the encoder writes into one growing bytes object
 - nesting is kept in frames on the heap, never on the C stack;
 - whatever is rare (closures, unusual keys and types, compressed terms) goes through `common`, where both twins meet.
 
-This file is the ground; the decoder (`_decode_c*.pxi`) and the encoder (`_encode_c*.pxi`) are included. Objects of the
-classes in `pyerlnode.term` are made and read through their slots, whose offsets are asked once, on loading.
+This file is the ground; the decoder (`_decode_c*.pxi`), the encoder (`_encode_c*.pxi`) and whole packets
+(`_packets_c.pxi`) are included. Objects of the classes in `pyerlnode.term` are made and read through their slots,
+whose offsets are asked once, on loading.
 """
 
 from cpython.object cimport PyObject, PyTypeObject
@@ -62,6 +63,8 @@ from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.pid import Pid, Port, Reference
 
 __all__ = [
+    "PacketReader",
+    "PacketWriter",
     "decode",
     "decode_packet",
     "decode_prefix",
@@ -372,3 +375,4 @@ include "_decode_c_parts.pxi"
 include "_decode_c.pxi"
 include "_encode_c_leaves.pxi"
 include "_encode_c.pxi"
+include "_packets_c.pxi"

@@ -12,6 +12,7 @@ from pyerlnode.errors import DecodeError, LimitExceeded
 from pyerlnode.etf import tags
 from pyerlnode.etf._decode_py import decode_packet, decode_term
 from pyerlnode.etf._encode_py import encode_packet, encode_term, encode_term_buffers
+from pyerlnode.etf._packets_py import PacketReader, PacketWriter
 from pyerlnode.etf.common import (
     ELIXIR,
     NO_ATOMS,
@@ -26,6 +27,8 @@ from pyerlnode.etf.common import (
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
+    "PacketReader",
+    "PacketWriter",
     "decode",
     "decode_packet",
     "decode_prefix",

@@ -282,6 +282,7 @@ cdef object run(Reader* r, Py_ssize_t* end):
 
 cdef int set_limits(Reader* r, object limits) except -1:
     r.limits = <PyObject*>limits
+    r.refs_count = 0
     if limits is THE_DEFAULT:
         r.nesting = DEFAULT_NESTING
         r.digits = DEFAULT_DIGITS

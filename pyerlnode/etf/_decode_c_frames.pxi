@@ -23,6 +23,8 @@ cdef struct Reader:
     Py_ssize_t nesting
     Py_ssize_t digits
     PyObject* atoms      # references of the packet: a tuple or a list; NULL when there are none
+    PyObject** refs      # the same, borrowed, where the packet's header was read here; used when `atoms` is NULL
+    Py_ssize_t refs_count
     PyObject* budget     # NULL: made from the limits when the first new atom comes
     PyObject* limits
     PyObject* loose      # an identifier that is being made: dropped when its reading fails
@@ -68,6 +70,7 @@ cdef void drop_frames(Reader* r) noexcept:
         xdecref(r.stack[i].box)
         xdecref(r.stack[i].key)
     xdecref(r.loose)
+    r.loose = NULL
     if r.stack != r.first:
         raw_free(r.stack)
 

@@ -54,6 +54,8 @@ cdef PyObject* cached_atom(Reader* r, unsigned int index) except NULL:
                 return list_item(r.atoms, index)
         elif index < tuple_size(r.atoms):
             return tuple_item(r.atoms, index)
+    elif index < r.refs_count:
+        return r.refs[index]
     raise DecodeError(f"a reference to atom {index}, which the packet does not have", r.at)
 
 

@@ -31,7 +31,7 @@ from gevent.monkey import get_original
 from greenlet import getcurrent
 
 from pyerlnode.dist.channel import Channel, Undecodable
-from pyerlnode.dist.fragment import Buffer
+from pyerlnode.dist.fragment import Buffer, Packet
 from pyerlnode.dist.framing import TICK
 from pyerlnode.dist.send_queue import AFTER_ALL, SendQueue
 from pyerlnode.dist.ticks import TickAction
@@ -112,6 +112,7 @@ class Connection:
         self.channel = channel
         self.peer = channel.peer
         self.closed = False
+        self._usual = channel.usual
         self._transport: Transport = SocketTransport(transport, self.hub) if hasattr(transport, "detach") else transport
         self._deliver = deliver
         self._on_down = on_down
@@ -269,13 +270,11 @@ class Connection:
         """
         if self.closed or (nosuspend and self._load(_sender(signal)) > self._limit):
             return False
-        packets = self.channel.packets(signal)
+        packet = self._usual(signal)
         queue = self._queue
-        if len(packets) == 1:
-            queue.put(_sender(signal) if queue.lanes else None, packets[0])
-        elif packets:
-            queue.put_fragments(_sender(signal), packets)
-        else:
+        if type(packet) is bytes and not queue.lanes:
+            queue.put_small(packet)
+        elif not self._put(signal, packet):
             return False
         if not self._in_read and not self._flush_planned:
             self._flush_planned = True
@@ -283,6 +282,16 @@ class Connection:
         if queue.size + self._partial_size > self._limit and type(signal) is Message and not nosuspend:
             self._wait_for_room(_sender(signal))
         return True
+
+    def _put(self, signal: Signal, packet: Any) -> bool:
+        """Queue what `channel.usual` gave for `signal`: what is no single packet, or has others to wait for."""
+        queue = self._queue
+        packets: list[Packet] = [[packet]] if type(packet) is bytes else self.channel.packets_of(signal, packet)
+        if len(packets) == 1:
+            queue.put(_sender(signal) if queue.lanes else None, packets[0])
+        elif packets:
+            queue.put_fragments(_sender(signal), packets)
+        return bool(packets)
 
     def _load(self, sender: Hashable) -> int:
         return self._partial_size + self._queue.load(sender)
