@@ -1,4 +1,4 @@
-"""What every interop test stands on: the project's own plugin, a clean BEAM, and a check that nothing is left.
+"""What every interop test stands on: the project's own plugin, with its check that nothing is left.
 
 The fixtures `beam`, `beam_factory` and `cluster` are the plugin's (`pyerlnode.testing.plugin`). Each
 Python node of a test runs in the hub of the main thread, beside the test itself.
@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from pyerlnode.testing import leaks
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.lab import why_no_namespaces
-from pyerlnode.testing.waiting import wait_for
 
 BEAM_SRC = Path(__file__).parent / "beam_src"
 
@@ -23,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     # From a source tree that is not installed there is no entry point that would load the plugin.
     if not pluginmanager.has_plugin("pyerlnode"):
         pluginmanager.import_plugin("pyerlnode.testing.plugin")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Law 8, whatever a node starts, it stops: every test here is checked."""
+    config.option.beam_leaks = True
 
 
 def lab_kinds() -> list[str]:
@@ -36,19 +39,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(beam_session: Beam) -> Iterator[None]:
-    """Law 8: whatever a node starts, it stops."""
-    before = leaks.snapshot(beam_session.epmd)
-    yield
-    leaks.assert_no_leaks(before, beam_session.epmd)
-
-
-@pytest.fixture
-def beam(beam: Beam) -> Iterator[Beam]:
-    """The plugin's, and nothing that a Python node had started there may be left when that node is gone."""
-    yield beam
-    if beam.running():
-        wait_for(lambda: not beam.foreign(), 2, "the end of what Python nodes have started on the BEAM")
+def with_a_beam(beam_session: Beam) -> None:
+    """Each test here has a BEAM, and with that the plugin's check."""
 
 
 @pytest.fixture

@@ -117,15 +117,52 @@ def test_it(beam, n):
 def test_it_works_under_a_patched_pytest(run: Run) -> None:
     status, output = run(
         """
-import gevent.monkey
+import gevent.monkey, pytest
+from pyerlnode import A, GenServer, Exit
 def test_it(beam, erl_node):
     assert gevent.monkey.is_module_patched("socket")
     assert erl_node.ping(beam.name)
     assert beam.eval("1") == 1
+class Careless(GenServer):
+    def handle_call(self, request, from_):
+        raise ValueError("it logs in its greenlet")
+def test_a_greenlet_that_logged_is_no_leak(beam, erl_node):
+    erl_node.start(Careless, name="careless")
+    with pytest.raises(Exit):
+        erl_node.call("careless", A.get)
 """,
+        "--beam-leaks",
         python=("-m", "gevent.monkey", "--module"),
     )
-    assert "1 passed" in output, output
+    assert "2 passed" in output, output
+    assert status == 0
+
+
+def test_what_a_test_leaves_behind_fails_it_when_that_is_wanted(run: Run) -> None:
+    leaky = """
+import socket, gevent
+from pyerlnode import A
+left = []
+def test_greenlet(beam):
+    left.append(gevent.spawn(gevent.sleep, 60))
+def test_socket(cluster):
+    left.append(socket.socket())
+def test_process_on_the_beam(beam, erl_node):
+    erl_node.rpc(beam.name, "erlang", "spawn", [A.timer, A.sleep, [60_000]])
+def test_tidy(beam, erl_node):
+    erl_node.connect(beam.name)
+def test_without_a_beam():
+    left.append(socket.socket())
+"""
+    status, output = run(leaky, "--beam-leaks")
+    assert "left behind by the test:\n" in output, output
+    assert "greenlet <Greenlet" in output
+    assert "socket:[" in output
+    assert "the end of what Python nodes have started on the BEAM" in output
+    assert "5 passed, 3 errors" in output
+    assert status == 1
+    status, output = run(leaky)
+    assert "5 passed" in output, output
     assert status == 0
 
 

@@ -40,7 +40,7 @@ def snapshot(epmd: Epmd | None = None) -> Snapshot:
     """What there is now. The hubs of gevent and its thread pool do not count: they live as long as their thread."""
     return Snapshot(
         greenlets=_greenlets(),
-        threads={thread.ident or 0: thread.name for thread in threading.enumerate()},
+        threads=_threads(),
         sockets=_sockets(),
         processes=_children(),
         names=frozenset(epmd.names()) if epmd is not None and epmd.running() else frozenset(),
@@ -70,6 +70,15 @@ def assert_no_leaks(before: Snapshot, epmd: Epmd | None = None) -> None:
         if time.monotonic() >= end:  # no `assert`: pytest writes those of a plugin anew, with another text
             raise AssertionError("left behind by the test:\n  " + "\n  ".join(found))
         waiting.pause(0.02)
+
+
+def _threads() -> dict[int, str]:
+    """The threads. Where gevent has patched `threading`, a greenlet that logs is entered there too, and stays after it
+    has ended: those are counted as greenlets."""
+    lasting: tuple[type, ...] = ()
+    if "gevent.monkey" in sys.modules and sys.modules["gevent.monkey"].is_module_patched("threading"):
+        lasting = (threading._DummyThread,)
+    return {thread.ident or 0: thread.name for thread in threading.enumerate() if not isinstance(thread, lasting)}
 
 
 def _greenlets() -> dict[int, Any]:

@@ -12,6 +12,7 @@ Fixtures
     node_pair       two nodes in memory under a virtual clock, without a BEAM (`pair`)
     cluster         makes several BEAMs and Python nodes, connected: ``cluster(beams=2, nodes=1)``
 
+With ``--beam-leaks`` a test that uses one of these, but `node_pair`, fails when it leaves something behind.
 Marker: ``@pytest.mark.beam(otp=">=27", elixir=True, tls=True)``. Options: see `settings`.
 ExUnit files, `test_*.exs`, are collected test by test: see `exunit`.
 Nothing is started, and gevent is not imported, before a test asks for a fixture or there is such a file. Nothing is
@@ -166,14 +167,42 @@ def beam_session(beam_release: int | None, pytestconfig: pytest.Config) -> Any:
     return _or_skip(pytestconfig, lambda: supply_of(pytestconfig).shared(beam_release))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[None]:
+    """With ``--beam-leaks``: first to come and last to go, so that every other fixture of the test has ended."""
+    with_a_beam = {"beam_session", "beam_factory"} & set(request.fixturenames)
+    if not with_a_beam or not settings.read(pytestconfig).leaks:
+        yield
+        return
+    from pyerlnode.testing import leaks
+
+    epmd = request.getfixturevalue("beam_session").epmd
+    before = leaks.snapshot(epmd)
+    yield
+    leaks.assert_no_leaks(before, epmd)
+
+
 @pytest.fixture
 def beam(beam_session: Beam, beam_release: int | None, pytestconfig: pytest.Config) -> Iterator[Beam]:
     """The run's BEAM, running and clean: what the test spawns there is killed after it, connections are dropped."""
     del beam_session  # it may have been killed since: the supply starts it again
-    shared = supply_of(pytestconfig).shared(beam_release)
+    supply = supply_of(pytestconfig)
+    shared = supply.shared(beam_release)
     yield shared
     if shared.running():
-        shared.clean()
+        try:
+            if supply.settings.leaks:
+                _wait_for_the_end_of_foreign(shared)
+        finally:
+            shared.clean()
+
+
+def _wait_for_the_end_of_foreign(beam: Beam) -> None:
+    """What a Python node has started on the BEAM ends when that node is gone, or has been left behind."""
+    from pyerlnode.testing.leaks import SETTLE_S
+    from pyerlnode.testing.waiting import wait_for
+
+    wait_for(lambda: not beam.foreign(), SETTLE_S, "the end of what Python nodes have started on the BEAM")
 
 
 @pytest.fixture

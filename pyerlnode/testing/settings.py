@@ -19,6 +19,11 @@ _TEXTS = (
 )
 _SWITCHES = (
     ("beam-required", "a missing BEAM fails the tests that need one, instead of skipping them"),
+    (
+        "beam-leaks",
+        "fail a test with a BEAM that leaves something behind: a greenlet, a thread, a socket, an OS process, a name "
+        "at EPMD, or what its Python nodes have started on the BEAM",
+    ),
     ("beam-keep", "leave the BEAMs of this run running at its end, and print how to reach them"),
 )
 _TRUE = ("1", "true", "yes", "on")
@@ -30,6 +35,7 @@ class Settings:
     image: str = "elixir:1.18"
     matrix: tuple[int, ...] = ()
     required: bool = False
+    leaks: bool = False
     keep: bool = False
 
 
@@ -65,6 +71,7 @@ def read(config: Any) -> Settings:
         image=values["beam-image"],
         matrix=_releases(values["beam-matrix"]),
         required=switches["beam-required"],
+        leaks=switches["beam-leaks"],
         keep=switches["beam-keep"],
     )
 
