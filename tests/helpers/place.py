@@ -33,10 +33,12 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ERL_", "PYERLNODE_COOKIE"))}
+        other = ("ERL_", "PYERLNODE_COOKIE", "PYTHONDONTWRITEBYTECODE")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(other)}
         return {
             **kept,
             "HOME": str(self.home),
+            "PYTHONPYCACHEPREFIX": str(self.home / "compiled"),  # compiled once, not by each of a hundred commands
             "ERL_EPMD_PORT": str(self.epmd_port),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
