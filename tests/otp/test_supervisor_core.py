@@ -1,5 +1,6 @@
 """The decisions of a supervisor as chains of values, and against a small model over random histories."""
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -394,4 +395,5 @@ class SupervisorMachine(RuleBasedStateMachine):
 
 
 TestAgainstTheModel = SupervisorMachine.TestCase
-TestAgainstTheModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+EXAMPLES = 3_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 60
+TestAgainstTheModel.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)

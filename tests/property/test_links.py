@@ -1,5 +1,6 @@
 """Links, monitors and exits against a small model of OTP's rules, under any sequence of operations."""
 
+import os
 from collections import Counter
 
 import gevent
@@ -157,4 +158,5 @@ class Links(RuleBasedStateMachine):
 
 
 TestLinks = Links.TestCase
-TestLinks.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+EXAMPLES = 5_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 200
+TestLinks.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)
