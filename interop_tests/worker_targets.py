@@ -3,9 +3,11 @@
 import ctypes
 import os
 import time
+from pathlib import Path
 from typing import Any
 
-from pyerlnode import A, GenServer, Reply, Stop
+from pyerlnode import ANY, A, Atom, Exit, GenServer, Reply, Stop, monitor, receive, send
+from pyerlnode.workers.inside import call, cast, node
 
 
 def double(x: Any) -> Any:
@@ -52,3 +54,48 @@ class Account(GenServer):
     def terminate(self, reason: Any) -> None:
         if hasattr(self, "teller"):
             self.process.system.send(self.teller, (A.ended, reason))
+
+
+def ask(request: Any) -> Any:
+    """From inside a worker: call another process, or tell it something, or watch it."""
+    match request:
+        case (A.call, dest, what):
+            try:
+                return A.ok, call(dest, what, 5.0)
+            except Exit as ended:
+                return A.exit, ended.reason
+        case (A.call, dest, what, seconds):
+            try:
+                return A.ok, call(dest, what, seconds)
+            except Exit as ended:
+                return A.exit, ended.reason
+        case (A.send, dest, what):
+            send(dest, what)
+        case (A.cast, dest, what):
+            cast(dest, what)
+        case A.node:
+            return node()
+        case (A.monitor, dest):
+            ref = monitor(dest)
+            return receive((A.DOWN, ref, A.process, ANY, ANY), 5.0)[4]
+    return A.ok
+
+
+def about(array: Any) -> Any:
+    """What arrives, and the same back."""
+    if isinstance(array, (bytes, memoryview)):
+        return Atom(type(array).__name__), len(array), array
+    return Atom(type(array).__name__), array.flags.writeable, array * 2
+
+
+def hold(array: Any) -> Any:
+    """Take an array and never answer."""
+    time.sleep(60)
+
+
+def garble(_: Any) -> Any:
+    """Write what is no packet to the node."""
+    here = Path("/proc/self/fd")
+    for path in [path for path in here.iterdir() if path.is_socket()]:
+        os.write(int(path.name), b"\0\0\0\1x")
+    return A.ok

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import gevent
+from gevent.event import Event
 
 from pyerlnode.errors import StartFailed
 from pyerlnode.runtime.process import Process
@@ -44,13 +45,22 @@ class Spares:
 class _Stock:
     """The spares of one target."""
 
-    __slots__ = ("coming", "count", "ready", "stocker")
+    __slots__ = ("coming", "count", "done", "ready", "stocker")
 
     def __init__(self) -> None:
         self.count = 0
         self.ready: list[OsProcess] = []
         self.coming: OsProcess | None = None
         self.stocker: Process | None = None
+        self.done = Event()
+        """Set while there is no stocker."""
+        self.done.set()
+
+    def down(self, reason: Any) -> None:
+        """The stocker has ended, whatever it was at."""
+        del reason
+        self.stocker = self.coming = None
+        self.done.set()
 
 
 class Shelf:
@@ -71,27 +81,26 @@ class Shelf:
         stock = self.stocks.setdefault(target, _Stock())
         stock.count = count
         if stock.stocker is None and self.process.alive:
+            stock.done.clear()
             stock.stocker = self.system.spawn_function(self._fill, (target, stock), {})
             stock.stocker.ancestors = [self.process.pid]
+            stock.stocker.monitored_by = {stock: stock}
 
     def _fill(self, target: str, stock: _Stock) -> None:
         """The stocker."""
-        try:
-            gevent.sleep(PAUSE)
-            while self.process.alive and len(self._ready(stock)) < stock.count:
-                stock.coming = spare = OsProcess(self.system, self.process)
-                try:
-                    spare.request("load", [target.encode()], BOOT)
-                except StartFailed as error:
-                    if stock.coming is spare:  # else it was taken while it loaded, and how it ended is another's matter
-                        self._failed(target, spare, error)
-                        return
-                else:
-                    if stock.coming is spare:
-                        stock.ready.append(spare)
-                stock.coming = None
-        finally:
-            stock.stocker = stock.coming = None
+        gevent.sleep(PAUSE)
+        while self.process.alive and len(self._ready(stock)) < stock.count:
+            stock.coming = spare = OsProcess(self.system, self.process)
+            try:
+                spare.request("load", [target.encode()], BOOT)
+            except StartFailed as error:
+                if stock.coming is spare:  # else it was taken while it loaded, and how it ended is another's matter
+                    self._failed(target, spare, error)
+                    return
+            else:
+                if stock.coming is spare:
+                    stock.ready.append(spare)
+            stock.coming = None
 
     def _failed(self, target: str, spare: OsProcess, error: StartFailed) -> None:
         if self.process.alive and not self.system.stopped:
@@ -116,6 +125,12 @@ class Shelf:
         if spare is not None:
             spare.hold(owner)
         return spare
+
+    def wait(self, target: str, timeout: float | None) -> None:
+        """Until no spare of `target` is being made any more."""
+        stock = self.stocks.get(target)
+        if stock is not None:
+            stock.done.wait(timeout)
 
     def count(self, target: str) -> Spares:
         stock = self.stocks.get(target)

@@ -85,6 +85,12 @@ class Worker(GenServer):
         """Have `count` OS processes stand by for `target` on the node `on`, before the first worker is started."""
         shelf_of(on.system).want(name_of(target), count)
 
+    @staticmethod
+    def await_spares(target: Any, *, on: Any, timeout: float | None = 30.0) -> Spares:
+        """`spares`, when as many stand by as are wanted, or no more can be made; at most `timeout` seconds later."""
+        shelf_of(on.system).wait(name_of(target), timeout)
+        return Worker.spares(target, on=on)
+
     @property
     def os_pid(self) -> int:
         return self._os.pid

@@ -103,7 +103,7 @@ def test_the_one_that_is_being_made_is_taken_when_none_is_ready(node: Node) -> N
 
 def test_a_spare_that_dies_while_it_stands_by_is_not_taken(node: Node) -> None:
     Worker.keep_spares(double, 1, on=node)
-    wait_for(lambda: Worker.spares(double, on=node).ready, 20)
+    assert Worker.await_spares(double, on=node) == Spares(1, 0)
     spare = shelf_of(node.system).stocks["interop_tests.worker_targets:double"].ready[0]
     os.kill(spare.pid, 9)
     wait_for(lambda: spare.ended)
@@ -117,6 +117,16 @@ def test_a_spare_that_can_not_load_is_a_line_in_the_log(node: Node, caplog: pyte
         Worker.keep_spares("no_such_module:nothing", 1, on=node)
         wait_for(lambda: Worker.spares("no_such_module:nothing", on=node) == Spares(0, 0), 20)
     assert "no more spares for no_such_module:nothing" in caplog.text
+
+
+def test_waiting_for_spares_ends_with_the_time_out_and_with_the_node(node: Node) -> None:
+    assert Worker.await_spares(double, on=node) == Spares(0, 0)
+    Worker.keep_spares(double, 1, on=node)
+    assert Worker.await_spares(double, on=node, timeout=0.001) == Spares(0, 1)
+    waiting = gevent.spawn(shelf_of(node.system).wait, "interop_tests.worker_targets:double", None)
+    gevent.sleep(0)
+    node.stop()
+    waiting.get(timeout=5)
 
 
 def test_spares_are_kept_when_the_worker_that_wanted_them_is_gone(node: Node) -> None:
