@@ -23,8 +23,8 @@ def synced(node: Any, *beams: Beam) -> None:
     for beam in beams:
         beam.wait_until("lists:member(N, gen_server:call(global_name_server, get_known))", 15.0, N=A[node.name])
     server = node.system.global_names.server
-    wait_for(lambda: {beam.name for beam in beams} <= {other.name for other in server.known}, 15)
-    wait_for(lambda: not server.locks, 15)
+    wait_for(lambda: {beam.name for beam in beams} <= {other.name for other in server.nodes}, 15)
+    wait_for(lambda: not server.is_locked(), 15)
 
 
 def test_a_visible_node_is_in_the_list_and_synchronises_with_global(peer: Beam, python: Factory) -> None:

@@ -78,6 +78,8 @@ class Node(Remote):
         cookie: the cluster's; unless given from `cookie_file`, the environment or ``~/.erlang.cookie``.
         cookies: other cookies for single peers, by their names.
         hidden: False takes part in the mesh of visible nodes.
+        connect_all: OTP's; of a visible node False: it connects to nobody by itself, and `Global` names are its own.
+        prevent_overlapping_partitions: OTP's; of a visible node; must be the same on all nodes.
         epmd: ``auto`` finds or starts one, ``external``, ``embedded``, or ``none`` to go without.
         epmd_port: ERL_EPMD_PORT or 4369 unless given.
         addresses: (host, port) of peers that are reached without EPMD, by their names.
@@ -99,6 +101,8 @@ class Node(Remote):
         cookie_file: str | os.PathLike[str] | None = None,
         cookies: Mapping[str, str] | None = None,
         hidden: bool = True,
+        connect_all: bool = True,
+        prevent_overlapping_partitions: bool = True,
         epmd: Mode = "auto",
         epmd_port: int | None = None,
         addresses: Mapping[str, tuple[str, int]] | None = None,
@@ -124,6 +128,8 @@ class Node(Remote):
         self._cookies = {peer: cookie_files.check(c, f"the cookie for {peer}") for peer, c in (cookies or {}).items()}
         self._flags = HIDDEN_FLAGS if hidden else VISIBLE_FLAGS
         self._hidden = hidden
+        self._connect_all = connect_all
+        self._prevent_overlapping_partitions = prevent_overlapping_partitions
         self._mode: Mode = epmd
         self._epmd = Epmd(epmd_port)
         self._addresses = addresses
@@ -214,7 +220,13 @@ class Node(Remote):
         if not self._hidden and self._ask_name_of is None:
             from pyerlnode.kernel import global_  # for visible nodes only
 
-            global_.start(system, kernel, self.exports)
+            global_.start(
+                system,
+                kernel,
+                self.exports,
+                connect_all=self._connect_all,
+                prevent_overlapping_partitions=self._prevent_overlapping_partitions,
+            )
         self._kept = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
             listener.start(kernel.reception())

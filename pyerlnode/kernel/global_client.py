@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 from typing import Any, Protocol
 
+from pyerlnode.kernel.global_core import GLOBAL
 from pyerlnode.kernel.global_locker import SERVER, backoff, boss, del_lock, set_lock
-from pyerlnode.kernel.global_names import GLOBAL
 from pyerlnode.otp import gen, requests
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Reply

@@ -19,25 +19,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyerlnode.errors import RpcError, UsageError
-from pyerlnode.etf import decode, encode
 from pyerlnode.kernel import erpc
+from pyerlnode.kernel.global_core import GLOBAL, key_of
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import exact, freeze
 from pyerlnode.term.pid import Pid
 
 log = logging.getLogger("pyerlnode.global")
 
-GLOBAL = A["global"]
 TIMEOUT = 5.0
-
-
-def key_of(name: Any) -> Any:
-    """What stands for a name in a table: its form on the wire, where "x" is a binary, and 1 is not 1.0."""
-    return exact(freeze(decode(encode(name))))
 
 
 @dataclass(slots=True, eq=False)
