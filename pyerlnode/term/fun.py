@@ -46,7 +46,8 @@ class Fun:
     """A closure of a BEAM, kept to be sent back; only a decoder makes one.
 
     `module` and `arity` may interest a reader; `uniq` (16 bytes), `index`, `old_index`, `old_uniq` and `pid`
-    identify it to its maker, `free` are the values it closes over.
+    identify it to its maker, `free` are the values it closes over. As on a BEAM, it is the same closure whichever
+    process made it.
     """
 
     __slots__ = ("arity", "free", "index", "module", "old_index", "old_uniq", "pid", "uniq")
@@ -76,7 +77,7 @@ class Fun:
         return Fun(self.module, self.arity, self.uniq, self.index, self.old_index, self.old_uniq, self.pid, free)
 
     def _identity(self) -> tuple[Any, ...]:
-        return self.module, self.arity, self.uniq, self.index, self.old_index, self.old_uniq, self.pid
+        return self.module, self.arity, self.uniq, self.index, self.old_index, self.old_uniq
 
     def __eq__(self, other: object) -> bool:
         return type(other) is Fun and self._identity() == other._identity() and self.free == other.free
@@ -88,4 +89,4 @@ class Fun:
         return f"#Fun<{self.module}.{self.index}.{self.old_uniq}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Fun, (*self._identity(), self.free)
+        return Fun, (*self._identity(), self.pid, self.free)

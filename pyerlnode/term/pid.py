@@ -69,8 +69,18 @@ class Port:
         return Port, (self.node, self.id, self.creation)
 
 
+def _significant(words: tuple[int, ...]) -> tuple[int, ...]:
+    """The words without zeros at their end."""
+    while words and not words[-1]:
+        words = words[:-1]
+    return words
+
+
 class Reference:
-    """A reference: `words` is a tuple of up to five 32-bit integers, in the order of the wire."""
+    """A reference: `words` is a tuple of up to five 32-bit integers, in the order of the wire.
+
+    As on a BEAM, words that are not there are 0: references that differ in zeros at the end alone are one term.
+    """
 
     __slots__ = ("creation", "node", "words")
     __match_args__ = ("node", "creation", "words")
@@ -83,13 +93,16 @@ class Reference:
     def __eq__(self, other: object) -> bool:
         return self is other or (
             type(other) is Reference
-            and self.words == other.words
+            and (
+                self.words == other.words
+                or (len(self.words) != len(other.words) and _significant(self.words) == _significant(other.words))
+            )
             and self.node is other.node
             and self.creation == other.creation
         )
 
     def __hash__(self) -> int:
-        return hash((self.words, self.node, self.creation))
+        return hash((_significant(self.words), self.node, self.creation))
 
     def __repr__(self) -> str:
         return f"#Ref<{self.node}.{'.'.join(map(str, reversed(self.words)))}>"

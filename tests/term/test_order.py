@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pyerlnode.errors import EncodeError
+from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.term import (
     A,
     Bitstring,
@@ -104,3 +104,24 @@ def test_terms_of_any_nesting_compare() -> None:
 def test_what_is_no_term_is_an_encode_error() -> None:
     with pytest.raises(EncodeError):
         compare(object(), 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Reference(NODES[0], 1, (7,)), Reference(NODES[0], 1, (7, 0, 0))),
+        (Reference(NODES[0], 1, (7, 8)), Reference(NODES[0], 1, (7, 8, 0, 0, 0))),
+        (FUN, Fun(A.m, 1, bytes(16), 0, 0, 7, Pid(NODES[1], 5, 0, 1), ())),
+    ],
+)
+def test_what_is_one_term_on_a_beam_is_one_key_in_python(one: Any, other: Any) -> None:
+    assert identical(one, other)
+    assert one == other
+    assert {one: 1, other: 2} == {one: 2}
+    with pytest.raises(UsageError, match="each key once"):
+        TermMap([(one, 1), (other, 2)])
+
+
+def test_references_that_differ_in_a_word_are_two_keys() -> None:
+    words = [(7,), (0, 7), (7, 8), (7, 0, 8), (0,)]
+    assert len({Reference(NODES[0], 1, some): 1 for some in words}) == len(words)
