@@ -280,6 +280,7 @@ class NetKernel:
             channel,
             deliver=peer.deliver,
             on_down=self._down,
+            before_read=system.scheduler.hold,
             after_read=system.scheduler.drain,
             ticker=self.ticker,
             limits=settings.limits,

@@ -99,7 +99,7 @@ class CallWatcher(RemoteWatcher):
 
     def down(self, reason: Any) -> None:
         node = self.node
-        del node.watchers[self.ref]
+        node.watchers.pop(self.ref.words, None)
         if node.route is None:
             return
         try:
@@ -155,13 +155,12 @@ class SpawnServer:
     ) -> None:
         watcher: RemoteWatcher
         if tag is None:
-            watcher = RemoteWatcher(peer, request.from_, request.ref, process.pid)
+            watcher = RemoteWatcher(peer, process, request.from_, request.ref, process.pid)
         else:
-            watcher = CallWatcher(peer, request.from_, request.ref, process.pid)
+            watcher = CallWatcher(peer, process, request.from_, request.ref, process.pid)
             watcher.tag = tag
             watcher.mfa = (module, function, len(args) if type(args) is list else 0)
-        process.monitored_by = {request.ref: watcher}
-        peer.watchers[request.ref] = process
+        peer.watch(watcher)
 
     # --- finding -------------------------------------------------------------------------------
     def find(self, node: Atom, module: Any, function: Any, args: Any) -> Callable[..., Any] | None:

@@ -2,7 +2,8 @@
 
 One read, all its frames, one write. There is no greenlet per connection: a watcher calls `_readable` in the hub,
 which reads what the socket has, gives every signal to `deliver`, calls `after_read` (the scheduler lets the
-processes run that became ready) and writes what they sent in one gathered call. What is sent at other times is
+processes run that became ready; `before_read` told it that this will come) and writes what they sent in one gathered
+call. What is sent at other times is
 written once per turn of the hub.
 
 Laws:
@@ -102,6 +103,7 @@ class Connection:
         *,
         deliver: Callable[[Signal], None],
         on_down: Callable[[Connection, Any], None],
+        before_read: Callable[[], None] = _nothing,
         after_read: Callable[[], None] = _nothing,
         ticker: Ticker | None = None,
         limits: Limits = DEFAULT_LIMITS,
@@ -117,6 +119,7 @@ class Connection:
         self._deliver = deliver
         self._on_down = on_down
         self._on_event = on_event
+        self._before_read = before_read
         self._after_read = after_read
         self._ticker = ticker
         self._limit = limits.send_buffer
@@ -127,7 +130,7 @@ class Connection:
         self._room = Event()
         self._leftover = b""
         self._in_read = self._flush_planned = self._paused = self._want_write = False
-        self._pipe_broken = False
+        self._pipe_broken = self._crowded = False
         self._bytes_seen = 0
         self._ticks_out = self._suspensions = self._undecodable = 0
 
@@ -223,15 +226,19 @@ class Connection:
             return None
         channel = self.channel
         deliver = self._deliver
-        for event in channel.receive(data):
-            if self.closed:  # by one of the signals before this one
-                return None
-            if type(event) is Undecodable:
-                self._report(event)
-                self._without_payload(event, deliver)
-            else:
-                deliver(event)  # type: ignore[arg-type] # what is not Undecodable is a Signal
-        self._after_read()
+        events = channel.receive(data)
+        self._before_read()
+        try:
+            for event in events:
+                if type(event) is Undecodable:
+                    self._report(event)
+                    self._without_payload(event, deliver)
+                else:
+                    deliver(event)  # type: ignore[arg-type] # what is not Undecodable is a Signal
+                if self.closed:  # by this signal
+                    return None
+        finally:
+            self._after_read()
         if channel.failed is not None:
             return self._broken(channel.failed)
         return None if data else A.connection_closed
@@ -310,6 +317,7 @@ class Connection:
         self._on_event("suspended", self, self._queue.size + self._partial_size)
         while not self.closed and self._load(sender) > self._limit // 2:
             self._room.clear()
+            self._crowded = True
             self._room.wait()
 
     def _planned_flush(self) -> None:
@@ -332,7 +340,8 @@ class Connection:
         if bool(waiting) is not self._want_write:
             self._want_write = not self._want_write
             self._transport.want_write(self._want_write)
-        if self._partial_size + self._queue.small_size <= self._limit // 2 and not self._room.is_set():
+        if self._crowded and self._partial_size + self._queue.small_size <= self._limit // 2:
+            self._crowded = False
             self._room.set()
 
     def _write(self, size: int) -> None:
@@ -348,7 +357,12 @@ class Connection:
             written = self._transport.send(partial)
             if not written:
                 return
-            self._advance(written)
+            if written == self._partial_size:
+                self.channel.bytes_out += written
+                self._partial_size = 0
+                self._partial = []
+            else:
+                self._advance(written)
             size -= written
 
     def _advance(self, written: int) -> None:

@@ -29,7 +29,7 @@ from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.scheduler import ProcessKilled
 from pyerlnode.runtime.system import System
-from pyerlnode.signal import Message
+from pyerlnode.signal import Demonitor, Message, Monitor
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.hooks import register_encoder
@@ -76,11 +76,11 @@ def call(system: System, dest: Any, request: Any, timeout: float | None = DEFAUL
     Raises `NoProc`, `ServerExit`, `NodeDown`, `CallTimeout` (all of them `Exit`, with OTP's reason) and `EncodeError`.
     """
     if type(dest) is Pid:
-        server = system.process(dest) if dest.node is system.node else None
+        node, server, to = dest.node, system.process(dest), dest
     else:
-        server = system.resolve(dest)[1]
+        node, server, to = system.resolve(dest)  # type: ignore[assignment]  # `to` may be a name now
     if server is None:
-        return _call_away(system, dest, request, timeout, label)
+        return _call_away(system, dest, (node, to), request, timeout, label)
     caller = system.myself()
     if server is caller:
         raise Exit((A.calling_self, _mfa(dest, request, timeout)), "a process can not call itself")
@@ -101,25 +101,34 @@ def call(system: System, dest: Any, request: Any, timeout: float | None = DEFAUL
     raise failure(state, waiter.value, dest, request, timeout)
 
 
-def _call_away(system: System, dest: Any, request: Any, timeout: float | None, label: Any) -> Any:
-    """A call to another node, or to nobody."""
+def _call_away(
+    system: System, dest: Any, resolved: tuple[Atom, Any], request: Any, timeout: float | None, label: Any
+) -> Any:
+    """A call to another node, or to nobody; `resolved` is the node of `dest`, and its name or pid there."""
+    node, to = resolved
+    if node is system.node:
+        raise failure(DOWN, A.noproc, dest, request, timeout)
+    caller = system.myself().pid
+    peer = system.peer(node)
     ref = system.new_ref()
     waiter = system.waiter(ref)
-    handle = None
     try:
-        caller = system.myself()
-        handle = system.watch(waiter, ref, dest)
-        if waiter.state == PENDING:
-            system.send(dest, (label, (caller.pid, ImproperList(_ALIAS, ref)), request))
+        route = peer.route or system.route(node)
+        peer.monitors[ref.words] = (waiter, ref, to)
+        route.send(Monitor(caller, to, ref))
+        route.send(Message(caller, to, (label, (caller, ImproperList(_ALIAS, ref)), request)))
         state = waiter.wait(timeout)
     except ConnectError as error:
         reason = ((A.nodedown, Atom(error.node)), _mfa(dest, request, timeout))
         raise NodeDown(reason, str(error)) from error
     finally:
-        system.unwatch(ref, handle)
+        system.aliases.pop(ref.words, None)
+        if peer.monitors.pop(ref.words, None) is not None and peer.route is not None:
+            peer.route.send(Demonitor(caller, to, ref))
+    value, waiter.value = waiter.value, None  # the timers may know the waiter for a while: not what it was told
     if state == REPLY:
-        return waiter.value
-    raise failure(state, waiter.value, dest, request, timeout)
+        return value
+    raise failure(state, value, dest, request, timeout)
 
 
 def _mfa(dest: Any, request: Any, timeout: float | None) -> tuple[Any, ...]:
@@ -169,7 +178,8 @@ def reply(system: System, from_: tuple[Any, Any], value: Any) -> None:
     if type(tag) is LocalCall:
         tag.settle(REPLY, value)
         return
-    alias = alias_of(tag)
+    simple = type(tag) is ImproperList and tag.items == _ALIAS and type(tag.tail) is Reference
+    alias = tag.tail if simple else alias_of(tag)
     node = pid.node if alias is None else alias.node
     if node is system.node:
         system.send(pid if alias is None else alias, (tag, value))

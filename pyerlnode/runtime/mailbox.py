@@ -14,7 +14,7 @@ from greenlet import greenlet
 
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.scheduler import Scheduler
-from pyerlnode.runtime.timer import Timers
+from pyerlnode.runtime.timer import YOUNG, Timers
 from pyerlnode.runtime.timer_core import Timer
 
 _switch = greenlet.switch
@@ -81,5 +81,14 @@ class Waiter:
 
     def arm(self) -> None:
         """The turn in which the wait began is over: from now on a timer runs."""
-        if self.timeout is not None and self.timer is None and self.state == PENDING:
-            self.timer = self.timers.start(self.timeout, self.settle, TIMEOUT, None)
+        timeout = self.timeout
+        if timeout is not None and self.timer is None and self.state == PENDING:
+            if timeout > YOUNG:
+                self.timers.start_late(timeout, self)
+            else:
+                self.arm_for(timeout)
+
+    def arm_for(self, seconds: float) -> None:
+        """Start the timer of what is still waited for."""
+        if self.timer is None and self.state == PENDING:
+            self.timer = self.timers.start(seconds, self.settle, TIMEOUT, None)

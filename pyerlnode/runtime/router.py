@@ -46,18 +46,22 @@ class Route(Protocol):
 
 
 class RemoteWatcher:
-    """A process of another node that monitors one of ours; `named` is how it named it."""
+    """A process `pid` of another node that monitors `process` of ours; `named` is how it named it.
 
-    __slots__ = ("named", "node", "pid", "ref")
+    It is its own key among those who monitor the process: a reference takes longer to hash than all else here.
+    """
 
-    def __init__(self, node: RemoteNode, pid: Pid, ref: Reference, named: Pid | Atom) -> None:
+    __slots__ = ("named", "node", "pid", "process", "ref")
+
+    def __init__(self, node: RemoteNode, process: Process, pid: Pid, ref: Reference, named: Pid | Atom) -> None:
         self.node = node
+        self.process = process
         self.pid = pid
         self.ref = ref
         self.named = named
 
     def down(self, reason: Any) -> None:
-        del self.node.watchers[self.ref]
+        self.node.watchers.pop(self.ref.words, None)
         self.node.tell(MonitorExit(self.named, self.pid, self.ref, reason))
 
 
@@ -73,8 +77,8 @@ class RemoteNode:
         self.linked: dict[tuple[Process, Pid], None] = {}
         self.monitors: dict[tuple[int, ...], tuple[Process | Waiter, Reference, Any]] = {}
         """Our monitors of its processes, by the words of the reference."""
-        self.watchers: dict[Reference, Process] = {}
-        """Its monitors of our processes."""
+        self.watchers: dict[tuple[int, ...], RemoteWatcher] = {}
+        """Its monitors of our processes, by the words of its reference."""
         self.spawns: dict[tuple[int, ...], Any] = {}
         """Our spawn requests that it has not answered."""
         self._on: dict[type, Callable[[Any], None]] = {
@@ -194,15 +198,27 @@ class RemoteNode:
         if process is None:
             self.tell(MonitorExit(signal.to, signal.from_, signal.ref, A.noproc))
             return
-        if process.monitored_by is None:
-            process.monitored_by = {}
-        process.monitored_by[signal.ref] = RemoteWatcher(self, signal.from_, signal.ref, signal.to)
-        self.watchers[signal.ref] = process
+        self.watch(RemoteWatcher(self, process, signal.from_, signal.ref, signal.to))
+
+    def watch(self, watcher: RemoteWatcher) -> None:
+        """Remember a monitor of the peer. One with the reference of another takes its place."""
+        words, process = watcher.ref.words, watcher.process
+        if words in self.watchers:
+            self._unwatch(words)
+        watchers = process.monitored_by
+        if watchers is None:
+            watchers = process.monitored_by = {}
+        watchers[watcher] = self.watchers[words] = watcher
+
+    def _unwatch(self, words: tuple[int, ...]) -> None:
+        watcher = self.watchers.pop(words, None)
+        if watcher is not None:
+            watchers = watcher.process.monitored_by
+            if watchers is not None:
+                watchers.pop(watcher, None)
 
     def _demonitor(self, signal: Demonitor) -> None:
-        process = self.watchers.pop(signal.ref, None)
-        if process is not None and process.monitored_by is not None:
-            process.monitored_by.pop(signal.ref, None)
+        self._unwatch(signal.ref.words)
 
     def _monitor_exit(self, signal: MonitorExit) -> None:
         self._down(signal.ref.words, signal.reason)
@@ -239,9 +255,9 @@ class RemoteNode:
         linked, self.linked = self.linked, {}
         monitors, watchers, spawns = list(self.monitors), self.watchers, self.spawns
         self.watchers, self.spawns = {}, {}
-        for ref, process in watchers.items():
-            if process.monitored_by is not None:
-                process.monitored_by.pop(ref, None)
+        for watcher in watchers.values():
+            if watcher.process.monitored_by is not None:
+                watcher.process.monitored_by.pop(watcher, None)
         for process, other in linked:
             end = None if process.links is None else process.links.pop(other, None)
             if end is not None and end.active:

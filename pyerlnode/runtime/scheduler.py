@@ -158,6 +158,10 @@ class Scheduler:
         if not target.dead and getattr(target, "erl_process", None) is process:
             target.throw(ProcessKilled)
 
+    def hold(self) -> None:
+        """Schedule nothing for those that become ready now: the caller is in the hub and calls `drain` itself."""
+        self._draining = True
+
     def drain(self) -> None:
         """Run what is ready. In the hub only."""
         if self._scheduled is not None:

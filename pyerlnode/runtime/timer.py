@@ -12,11 +12,14 @@ from pyerlnode.runtime.timer_core import Timer, TimerWheel
 
 log = logging.getLogger("pyerlnode.timer")
 
+YOUNG = 0.25
+"""Seconds for which a wait with a longer time-out has no timer of its own."""
+
 
 class Timers:
     """Starts timers; each fires in the hub, so a callback must not block (deliver a message, wake a greenlet)."""
 
-    __slots__ = ("_armed", "_loop", "_watcher", "now", "wheel")
+    __slots__ = ("_armed", "_loop", "_watcher", "_young", "now", "wheel")
 
     def __init__(self, loop: Any, now: Callable[[], float] = monotonic) -> None:
         self._loop = loop
@@ -24,6 +27,23 @@ class Timers:
         self.wheel = TimerWheel()
         self._armed = inf
         self._watcher: Any = None
+        self._young: list[tuple[float, Any]] = []
+
+    def start_late(self, delay: float, wait: Any) -> None:
+        """Call ``wait.arm_for(seconds)`` some time within `YOUNG` seconds, with what is left of `delay` then.
+
+        A call that is answered meanwhile, as nearly all are, has cost no timer. `wait` is kept until then.
+        """
+        if not self._young:
+            self.start(YOUNG, self._grown)
+        self._young.append((self.now() + delay, wait))
+
+    def _grown(self) -> None:
+        young, self._young = self._young, []
+        now = self.now()
+        for deadline, wait in young:
+            if wait.resumable:
+                wait.arm_for(deadline - now)
 
     def start(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call `callback(*args)` after `delay` seconds."""
@@ -59,6 +79,7 @@ class Timers:
 
     def close(self) -> None:
         """Forget every timer."""
+        self._young.clear()
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
