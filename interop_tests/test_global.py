@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from interop_tests.servers import Desk
-from pyerlnode import A
+from pyerlnode import A, ExternalFun
+from pyerlnode.kernel.global_locker import del_lock, set_lock
 from pyerlnode.runtime.names import Global
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
@@ -132,3 +133,221 @@ def test_two_visible_python_nodes_share_names(python: Factory) -> None:
     one.connect(other.name)
     wait_for(lambda: other.whereis(Global(A.desk)) == pid, 15)
     assert other.call(Global(A.desk), (A.echo, 5)) == 5
+
+
+# --- locks of both ---------------------------------------------------------------------------------------------
+HOLD = """
+Me = self(),
+Holder = spawn(fun() ->
+    Me ! {self(), global:set_lock(Id, Nodes, 0)},
+    receive let_go -> global:del_lock(Id, Nodes) end
+end),
+receive {Holder, true} -> Holder end
+"""
+
+
+def held(peer: Beam, node: Any, resource: Any) -> Any:
+    """A process of the BEAM that holds a lock on both nodes until it is told `let_go`."""
+    return peer.eval(HOLD, 10.0, Id=(resource, A.me), Nodes=[peer.node, A[node.name]])
+
+
+RACE = """
+Me = self(), N = 30,
+Runner = spawn(fun() ->
+    register(racer, self()),
+    Took = [I || I <- lists:seq(1, N), global:register_name({race, I}, Me) =:= yes],
+    receive {tell, To} -> To ! {took, Took} end
+end), Runner
+"""
+
+
+def test_of_a_beam_and_python_that_want_the_same_names_at_once_each_name_goes_to_one(
+    peer: Beam, python: Factory
+) -> None:
+    node = python(hidden=False)
+    node.connect(peer.name)
+    synced(node, peer)
+    ours = node.start(Desk)
+    runner = peer.eval(RACE)
+    took = {number for number in range(1, 31) if node.system.global_names.register_name((A.race, number), ours)}
+    node.send(runner, (A.tell, node.self_()))
+    tag, theirs = node.receive(timeout=60.0)
+    assert tag is A.took
+    assert took.isdisjoint(theirs)
+    assert took | set(theirs) == set(range(1, 31))
+    for number in range(1, 31):
+        seen = peer.eval("global:whereis_name({race, I})", I=number)
+        assert node.whereis(Global((A.race, number))) == seen
+        assert (seen == ours) == (number in took)
+
+
+def test_a_lock_that_a_beam_holds_keeps_python_from_registering_until_it_is_let_go(peer: Beam, python: Factory) -> None:
+    node = python(hidden=False)
+    node.connect(peer.name)
+    synced(node, peer)
+    holder = held(peer, node, A["global"])
+    asked = node.spawn(lambda: node.start(Desk, name=Global(A.late)))
+    assert node.receive(timeout=0.5, default=None) is None
+    assert node.system.process(asked) is not None  # it waits
+    assert node.whereis(Global(A.late)) is None
+    node.send(holder, A.let_go)
+    wait_for(lambda: node.whereis(Global(A.late)) is not None, 15)
+    assert peer.eval("global:whereis_name(late)") == node.whereis(Global(A.late))
+
+
+def test_a_lock_goes_with_the_beam_that_held_it(peer: Beam, python: Factory) -> None:
+    node = python(hidden=False)
+    node.connect(peer.name)
+    synced(node, peer)
+    held(peer, node, A["global"])
+    assert node.system.global_names.server.is_locked()
+    peer.kill9()
+    assert node.start(Desk, name=Global(A.after)) == node.whereis(Global(A.after))
+
+
+def test_python_may_not_lock_what_a_beam_has_locked_nor_a_beam_what_python_has(peer: Beam, python: Factory) -> None:
+    node = python(hidden=False)
+    node.connect(peer.name)
+    synced(node, peer)
+    lock = (A.printer, node.self_())
+    both = [A[node.name], peer.node]
+    assert set_lock(node.system, lock, both) is True
+    assert peer.eval("global:set_lock({printer, self()}, [node(), N], 0)", N=A[node.name]) is False
+    del_lock(node.system, lock, both)
+    held(peer, node, A.printer)
+    assert set_lock(node.system, lock, both) is False
+
+
+# --- conflicts ---------------------------------------------------------------------------------------------------
+CLASH = "P = desk:start(), yes = global:register_name(same, P, fun global:{0}/3), P"
+
+
+@pytest.mark.parametrize("alive", ["aa_judges", "zz_is_judged"])
+@pytest.mark.parametrize("method", ["random_exit_name", "random_notify_name", "notify_all_name"])
+def test_a_conflict_ends_by_the_method_of_the_lesser_node_as_seen_by_both(
+    alive: str, method: str, peer: Beam, python: Factory
+) -> None:
+    node = python(f"{alive}_{method}@127.0.0.1", hidden=False)
+    ours = node.start(Desk)
+    assert node.system.global_names.register_name(A.same, ours, ExternalFun(A["global"], A[method], 3))
+    theirs = peer.eval(CLASH.format(method), 10.0)
+    node.connect(peer.name)
+    synced(node, peer)
+    seen = peer.eval("global:whereis_name(same)")
+    wait_for(lambda: node.whereis(Global(A.same)) == (None if seen is A.undefined else seen))
+    both = sorted((ours, theirs), key=lambda pid: pid.node.name)
+    kept = {pid: node.call(pid, A.kept) for pid in both if is_alive(node, peer, pid)}
+    if method == "notify_all_name":
+        assert seen is A.undefined
+        assert kept == {
+            ours: [(A.info, (A.global_name_conflict, A.same, theirs))],
+            theirs: [(A.info, (A.global_name_conflict, A.same, ours))],
+        }
+    elif method == "random_notify_name":
+        assert sum(messages == [(A.info, (A.global_name_conflict, A.same))] for messages in kept.values()) == 1
+        assert kept[seen] == []
+    else:
+        assert kept == {seen: []}
+
+
+def is_alive(node: Any, peer: Beam, pid: Any) -> bool:
+    if pid.node.name == node.name:
+        return node.system.process(pid) is not None
+    return bool(peer.eval("is_process_alive(P)", P=pid))
+
+
+# --- partitions ------------------------------------------------------------------------------------------------------
+def overlaps(node: Any, *beams: Beam) -> bool:
+    """Whether two nodes that do not see each other are both seen by a third."""
+    sees = {node.name: set(node.nodes("visible"))}
+    sees |= {beam.name: set(beam.nodes()) for beam in beams}
+    return any(a in sees[c] and b in sees[c] and b not in sees[a] for a in sees for b in sees for c in sees if a != b)
+
+
+def test_a_line_that_is_cut_parts_the_mesh_without_overlap_and_healed_it_is_one_again(
+    peer: Beam, beam: Beam, beam_factory: Factory, python: Factory
+) -> None:
+    second = beam_factory(cookie=beam.cookie, files=["beam_src/desk.erl"])
+    assert second.eval("net_adm:ping(N)", N=peer.node) is A.pong
+    node = python(hidden=False)
+    node.connect(peer.name)
+    synced(node, peer, second)
+    wait_for(lambda: len(node.nodes("visible")) == 2, 10)
+    ours = node.start(Desk, name=Global(A.ours))
+    node.disconnect(peer.name)
+    wait_for(lambda: not overlaps(node, peer, second), 15, "partitions that do not overlap")
+    wait_for(lambda: peer.name not in node.nodes(), 5)
+    for other in (peer, second):
+        node.connect(other.name)
+    assert peer.eval("net_adm:ping(N)", N=second.node) is A.pong
+    synced(node, peer, second)
+    for beam_ in (peer, second):
+        beam_.wait_until("global:whereis_name(ours) =:= P", 15.0, P=ours)
+    assert not overlaps(node, peer, second)
+
+
+def test_names_of_both_halves_are_there_after_the_heal_and_a_clash_is_left_to_one(
+    peer: Beam, beam: Beam, beam_factory: Factory, python: Factory
+) -> None:
+    second = beam_factory(cookie=beam.cookie, files=["beam_src/desk.erl"])
+    assert second.eval("net_adm:ping(N)", N=peer.node) is A.pong
+    node = python(hidden=False)
+    ours, same = node.start(Desk, name=Global(A.ours)), node.start(Desk, name=Global(A.same))
+    theirs = second.eval("P = desk:start(), yes = global:register_name(theirs, P), P", 10.0)
+    other = second.eval("P = desk:start(), yes = global:register_name(same, P), P", 10.0)
+    node.connect(peer.name)
+    synced(node, peer, second)
+    for member in (peer, second):
+        member.wait_until("global:whereis_name(ours) =:= P", 15.0, P=ours)
+    wait_for(lambda: node.whereis(Global(A.theirs)) == theirs)
+    winner = node.whereis(Global(A.same))
+    assert winner in (same, other)
+    assert {peer.eval("global:whereis_name(same)"), second.eval("global:whereis_name(same)")} == {winner}
+
+
+# --- connect_all -----------------------------------------------------------------------------------------------------
+def test_without_connect_all_a_visible_node_joins_no_mesh_and_its_names_are_its_own(
+    peer: Beam, beam: Beam, beam_factory: Factory, python: Factory
+) -> None:
+    second = beam_factory(cookie=beam.cookie)
+    assert second.eval("net_adm:ping(N)", N=peer.node) is A.pong
+    node = python(hidden=False, connect_all=False)
+    ours = node.start(Desk, name=Global(A.ours))
+    assert node.ping(peer.name)
+    assert peer.eval("lists:member(N, nodes())", N=A[node.name]) is True
+    assert peer.eval("global:register_name(theirs, self())", 5.0) is A.yes  # nobody waits for us
+    assert peer.eval("global:whereis_name(ours)") is A.undefined
+    assert node.whereis(Global(A.ours)) == ours
+    assert node.whereis(Global(A.theirs)) is None
+    assert node.nodes("visible") == [peer.name]
+    assert A[node.name] not in second.eval("nodes()")
+    node.disconnect(peer.name)
+    peer.wait_until("not lists:member(N, nodes())", N=A[node.name])
+    assert peer.nodes() == [second.name]  # and no loss of ours parts others
+
+
+def test_a_beam_without_connect_all_is_met_by_nobody(beam: Beam, beam_factory: Factory, python: Factory) -> None:
+    alone = beam_factory(cookie=beam.cookie, args=["-connect_all", "false"])
+    node = python(hidden=False)
+    ours = node.start(Desk, name=Global(A.ours))
+    assert node.ping(alone.name)
+    assert alone.eval("nodes()") == [A[node.name]]
+    assert alone.eval("yes = global:register_name(theirs, whereis(init)), global:whereis_name(ours)") is A.undefined
+    assert node.whereis(Global(A.theirs)) is None
+    assert node.start(Desk, name=Global(A.later)) == node.whereis(Global(A.later))
+    assert node.whereis(Global(A.ours)) == ours
+
+
+def test_without_prevention_a_loss_parts_nobody(beam: Beam, beam_factory: Factory, python: Factory) -> None:
+    args = ["-kernel", "prevent_overlapping_partitions", "false"]
+    peer, second = (beam_factory(cookie=beam.cookie, args=args) for _ in range(2))
+    assert second.eval("net_adm:ping(N)", N=peer.node) is A.pong
+    node = python(hidden=False, prevent_overlapping_partitions=False)
+    node.connect(peer.name)
+    synced(node, peer, second)
+    wait_for(lambda: len(node.nodes("visible")) == 2, 10)
+    node.disconnect(peer.name)
+    peer.wait_until("not lists:member(N, nodes())", N=A[node.name])
+    assert node.start(Desk, name=Global(A.ours)) == node.whereis(Global(A.ours))  # a transaction with who is left
+    assert node.nodes("visible") == [second.name]
+    assert sorted(second.nodes()) == sorted([peer.name, node.name])
