@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from greenlet import GreenletExit
+
 from pyerlnode.errors import PyerlnodeError
 from pyerlnode.tools.output import Output
 
@@ -48,6 +50,9 @@ class Report:
         try:
             yield step
             step.verified = True
+        except GreenletExit:
+            step.seen = "interrupted"
+            raise
         except PyerlnodeError as error:
             step.seen = f"{type(error).__name__}: {error}" if not isinstance(error, NotVerified) else str(error)
             raise

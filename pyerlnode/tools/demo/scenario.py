@@ -12,8 +12,9 @@ from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
+from gevent.lock import Semaphore
 
-from pyerlnode import A, GenServer, Node, NoProc, NoReply, Reply, process_flag, receive, self_
+from pyerlnode import A, GenServer, Node, NoProc, NoReply, Pid, Reply, process_flag, receive, self_
 from pyerlnode.errors import PyerlnodeError
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.epmd_server import EpmdServer
@@ -62,9 +63,9 @@ def play(kind: Kind, report: Report) -> None:
             with _node(ours, cookie, epmd, report) as node:
                 scenario = Scenario(node, theirs, lambda: Peer(kind, theirs, home, epmd.port), report)
                 try:
-                    _in_process(node, scenario.run)
+                    scenario.play()
                 finally:
-                    scenario.kill_peer()
+                    scenario.end()
             with report.step("nothing is left behind") as step:
                 left = epmd_names(epmd)
                 verify(not left, f"still registered at EPMD: {left}")
@@ -111,21 +112,6 @@ def _node(name: str, cookie: str, epmd: EpmdServer, report: Report) -> Iterator[
         yield node
 
 
-def _in_process(node: Node, body: Callable[[], None]) -> None:
-    """Run `body` as a process of `node` and wait for its end, so that it can link, monitor and receive."""
-    done: AsyncResult[None] = AsyncResult()
-
-    def process() -> None:
-        try:
-            body()
-            done.set()
-        except PyerlnodeError as error:
-            done.set_exception(error)
-
-    node.spawn(process)
-    done.get()
-
-
 # --- the steps -------------------------------------------------------------------------------------
 class Scenario:
     """The steps between `node`, which is ours, and the peer, which is another OS process."""
@@ -137,6 +123,22 @@ class Scenario:
         self.start_peer = start_peer
         self.report = report
         self.peer: Peer | None = None
+        self.starting = Semaphore()
+        self.process: Pid | None = None
+
+    def play(self) -> None:
+        """Run the steps as a process of the node, so that they can link, monitor and receive; wait for its end."""
+        done: AsyncResult[None] = AsyncResult()
+
+        def process() -> None:
+            try:
+                self.run()
+                done.set()
+            except PyerlnodeError as error:
+                done.set_exception(error)
+
+        self.process = self.node.spawn(process)
+        done.get()
 
     def run(self) -> None:
         process_flag("trap_exit", True)
@@ -156,7 +158,8 @@ class Scenario:
     # --- the peer's OS process
     def boot(self, title: str) -> None:
         with self.report.step(title) as step:
-            self.peer = self.start_peer()
+            with self.starting:
+                self.peer = self.start_peer()
             self.peer.wait_ready()
             step.seen = f"{self.ask('version')}: {self.peer_name}"
 
@@ -164,6 +167,13 @@ class Scenario:
         if self.peer is None:
             raise NotVerified("the peer is not running")
         return self.peer.ask(command, str(self.node.name)).lstrip(":")
+
+    def end(self) -> None:
+        """No further step; an interrupt may have come while the peer is being started, and that is waited for."""
+        with self.starting:
+            if self.process is not None:
+                self.node.exit(self.process, A.kill)
+            self.kill_peer()
 
     def kill_peer(self) -> None:
         if self.peer is not None:
