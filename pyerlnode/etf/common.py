@@ -219,7 +219,7 @@ def simplify(value: Any) -> Any:
     for base, convert in _BASES:
         if isinstance(value, base):
             return _run(convert, value)
-    if hasattr(kind, "__index__") and not isinstance(value, type):
+    if hasattr(kind, "__index__") and not hasattr(kind, "__len__") and not isinstance(value, type):  # no array of one
         return _run(operator.index, value)
     raise EncodeError(f"{_name(kind)} has no form on the wire; {_hint(kind)}")
 
@@ -255,7 +255,7 @@ def _name(kind: type) -> str:
 def _hint(kind: type) -> str:
     top = kind.__module__.partition(".")[0]
     if top == "numpy":
-        return "wrap an array in nx(...)"
+        return "wrap an array in nx(...), give a scalar as value.item()"
     if top == "pyarrow":
         return "wrap a table in arrow(...)"
     if dataclasses.is_dataclass(kind):
@@ -317,6 +317,12 @@ def _parts(term: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{str(name)!r}]", value) for name, value in zip(term.names, term.values, strict=False))
     elif isinstance(term, Fun):
         yield from ((f".free[{index}]", part) for index, part in enumerate(term.free))
+    elif encoder_for(type(term)) is not None:  # a dataclass with a form, a set
+        try:
+            simpler = simplify(term)
+        except EncodeError:  # it is the value itself
+            return
+        yield from _parts(simpler)
 
 
 def _key_text(key: Any) -> str:

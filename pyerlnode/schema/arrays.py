@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
 from pyerlnode.errors import UsageError
 from pyerlnode.schema.forms import Mismatch
@@ -39,13 +40,20 @@ def _extra(module: str, extra: str) -> Any:
 def nx(array: Any) -> bytes:
     """`array` (a NumPy array or what becomes one) as a binary for `Nx.deserialize/1`. Copies its elements once.
 
-    Raises `UsageError` when NumPy is missing or Nx has no such type of elements.
+    Raises `UsageError` when NumPy is missing, and for what Nx has not: such elements, an axis of none, a mask.
     """
     numpy = _extra("numpy", "numpy")
-    array = numpy.asarray(array)
+    if isinstance(array, numpy.ma.MaskedArray):
+        raise UsageError("Nx has no masks; give array.filled(value)")
+    try:
+        array = numpy.asarray(array)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"nx() takes an array or what NumPy makes one of: {error}") from None
     kind, bits = _KINDS.get(array.dtype.kind), array.dtype.itemsize * 8
     if kind is None or bits not in _BITS[kind]:
         raise UsageError(f"Nx has no elements of the type {array.dtype}")
+    if array.size == 0:
+        raise UsageError(f"Nx has no axis without elements, and this array is of the shape {array.shape}")
     array = numpy.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
     names = b"".join([b"l", array.ndim.to_bytes(4, "big"), Atom("nil").wire * array.ndim]) if array.ndim else b""
     term = b"".join(
@@ -99,6 +107,22 @@ def tensor(term: Any) -> Any:
     if not isinstance(state, (bytes, memoryview)) or len(state) * 8 != math.prod(shape) * bits:
         raise Mismatch("a binary of as many elements as the shape says", state).within(".data.state")
     return numpy.frombuffer(state, numpy.dtype(f"{_CODES[kind]}{bits // 8}")).reshape(shape)
+
+
+def tensor_of(args: tuple[Any, ...]) -> Callable[[Any], Any]:
+    """The decoder of ``numpy.ndarray[Shape, numpy.dtype[T]]``, which ``numpy.typing.NDArray[T]`` is."""
+    numpy = _extra("numpy", "numpy")
+    wanted = get_args(args[1])[0] if len(args) > 1 and get_args(args[1]) else None
+    if wanted is Any or not isinstance(wanted, type):
+        return tensor
+
+    def decode(term: Any) -> Any:
+        array = tensor(term)
+        if not numpy.issubdtype(array.dtype, wanted):
+            raise Mismatch(f"ndarray of {wanted.__name__}", got=f"one of {array.dtype}")
+        return array
+
+    return decode
 
 
 def _type(term: Any) -> tuple[str, int]:

@@ -47,6 +47,7 @@ def elixir_struct(module: str) -> Callable[[_C], _C]:
 
     Raises `UsageError` when the class is no dataclass. A later class of the same module replaces an earlier one.
     """
+    _check_name("elixir_struct", module)
     tag = Atom(module if module.startswith("Elixir.") else "Elixir." + module)
 
     def decorate(cls: _C) -> _C:
@@ -70,6 +71,7 @@ def elixir_struct(module: str) -> Callable[[_C], _C]:
 
 def record(tag: str) -> Callable[[_C], _C]:
     """The dataclass is an Erlang record: the tuple ``{tag, Field1, …}``."""
+    _check_name("record", tag)
     atom = Atom(tag)
 
     def decorate(cls: _C) -> _C:
@@ -85,6 +87,11 @@ def atom_map(cls: _C) -> _C:
     fields = _mark(cls, Form("map"))
     register_encoder(cls, lambda value: _map(value, fields))
     return cls
+
+
+def _check_name(decorator: str, name: Any) -> None:
+    if not isinstance(name, str):
+        raise UsageError(f'@{decorator} takes the name on the BEAM, as in @{decorator}("name")')
 
 
 def _mark(cls: type, form: Form) -> list[FieldSpec]:

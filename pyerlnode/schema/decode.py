@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 from pyerlnode.errors import SchemaError, UsageError
-from pyerlnode.schema.arrays import tensor
+from pyerlnode.schema.arrays import tensor, tensor_of
 from pyerlnode.schema.forms import Mismatch, kind_of
 from pyerlnode.schema.objects import dataclass_decoder, namedtuple_decoder, typeddict_decoder
 from pyerlnode.schema.scalars import LENIENT, STRICT, Decoder, enum_decoder, exactly, literal_decoder
@@ -98,7 +98,8 @@ def _compile(wanted: Any, strict: bool) -> Decoder:
         return decoder_of(inner, strict)
     if isinstance(wanted, type):
         return _class(wanted, strict)
-    raise UsageError(f"no term is of the type {wanted!r}")
+    hint = "; give the class itself" if isinstance(wanted, (str, typing.ForwardRef)) else ""
+    raise UsageError(f"no term is of the type {wanted!r}{hint}")
 
 
 def _class(wanted: type, strict: bool) -> Decoder:
@@ -110,7 +111,7 @@ def _class(wanted: type, strict: bool) -> Decoder:
         return dataclass_decoder(wanted, strict, decoder_of)
     if issubclass(wanted, tuple) and hasattr(wanted, "_fields"):
         return namedtuple_decoder(wanted, strict, decoder_of)
-    if wanted.__module__ == "numpy" and wanted.__name__ == "ndarray":
+    if _is_ndarray(wanted):
         return tensor
     if wanted in _CONTAINERS:
         return _generic(wanted, wanted, (), strict)
@@ -132,9 +133,16 @@ def _generic(wanted: Any, origin: Any, args: tuple[Any, ...], strict: bool) -> D
         return _set(origin, args, strict)
     if origin in _DICTS:
         return _dict(args, strict)
+    if _is_ndarray(origin):
+        return tensor_of(args)
     if isinstance(origin, type):  # a generic class of the program: its parameters are not checked
         return decoder_of(origin, strict)
     raise UsageError(f"no term is of the type {wanted!r}")
+
+
+def _is_ndarray(wanted: Any) -> bool:
+    """Without an import of NumPy."""
+    return getattr(wanted, "__module__", "") == "numpy" and getattr(wanted, "__name__", "") == "ndarray"
 
 
 _WRAPPERS = [typing.Annotated, typing.Final, typing.ClassVar]
@@ -156,14 +164,14 @@ def _union(members: tuple[Any, ...], strict: bool) -> Decoder:
     def decode(term: Any) -> Any:
         deepest: Mismatch | None = None
         wanted: dict[str, None] = {}
-        for attempt in tries:
+        for left, attempt in zip(range(len(tries), 0, -1), tries, strict=True):
             try:
                 return attempt(term)
             except Mismatch as error:  # noqa: PERF203  # each member is tried on its own
                 if error.path:
                     if deepest is None or len(error.path) > len(deepest.path):
                         deepest = error
-                else:
+                elif left <= len(members):  # a member's last try says all that it takes
                     wanted[error.wanted] = None
         raise deepest or Mismatch(" or ".join(wanted), term)
 

@@ -7,6 +7,7 @@ trailing underscore (``from_`` is ``from``), or what ``field(metadata={"atom": "
 from __future__ import annotations
 
 import dataclasses
+import typing
 from typing import Any, Literal, NamedTuple
 
 from pyerlnode.errors import UsageError
@@ -56,6 +57,14 @@ def fields_of(cls: type) -> list[FieldSpec]:
         )
         for field in dataclasses.fields(cls)
     ]
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """The annotations of a class. Raises `UsageError` when one names what is not there."""
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        raise UsageError(f"an annotation of {cls.__name__} names what its module does not have: {error}") from None
 
 
 class Mismatch(Exception):

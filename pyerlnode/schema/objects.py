@@ -7,11 +7,10 @@ kept beside an instance that has a ``__dict__``, and dropped from one with slots
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pyerlnode.schema.forms import LAYOUT, FieldSpec, Form, Mismatch, fields_of, form_of
+from pyerlnode.schema.forms import LAYOUT, FieldSpec, Form, Mismatch, fields_of, form_of, hints_of
 from pyerlnode.schema.layout import Layout, layout_of
 from pyerlnode.schema.scalars import Decoder
 from pyerlnode.term.atom import Atom
@@ -43,7 +42,7 @@ class _Class:
 
     def compiled(self) -> list[tuple[FieldSpec, Decoder]]:
         if self.fields is None:
-            hints = typing.get_type_hints(self.cls, include_extras=True)
+            hints = hints_of(self.cls)
             self.fields = [(spec, self.decoder_of(hints[spec.name], self.strict)) for spec in fields_of(self.cls)]
             self.names = {spec.atom for spec, _ in self.fields}
             self.order = tuple(spec.atom for spec, _ in self.fields)
@@ -93,7 +92,8 @@ class _Class:
                 if item is not _MISSING:
                     found[name] = decode(item)
                 elif not spec.optional or self.strict:
-                    raise Mismatch(f"a field {spec.atom}", got="none")
+                    got = "one whose name is a binary, no atom" if spec.atom.utf8 in term else "none"
+                    raise Mismatch(f"a field {spec.atom}", got=got)
         except Mismatch as error:
             raise error.within(f".{name}") from None
         return found
@@ -138,7 +138,7 @@ def namedtuple_decoder(cls: type, strict: bool, decoder_of: DecoderOf) -> Decode
         if not isinstance(term, tuple) or len(term) != len(names):
             raise Mismatch(f"{cls.__name__} (a tuple of {len(names)})", term)
         if not decoders and names:
-            hints = typing.get_type_hints(cls, include_extras=True)
+            hints = hints_of(cls)
             decoders.extend(decoder_of(hints.get(name, Any), strict) for name in names)
         made: list[Any] = []
         try:
@@ -160,7 +160,7 @@ def typeddict_decoder(cls: Any, strict: bool, decoder_of: DecoderOf) -> Decoder:
         if strict or not isinstance(term, Mapping):
             raise Mismatch(f"{cls.__name__} (a map)", term)
         if not decoders:
-            hints = typing.get_type_hints(cls, include_extras=True)
+            hints = hints_of(cls)
             decoders.update({name: (Atom(name), decoder_of(hint, strict)) for name, hint in hints.items()})
         made = {}
         for name, (atom, each) in decoders.items():

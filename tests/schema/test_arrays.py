@@ -5,6 +5,7 @@ from typing import Any
 import numpy
 import pyarrow
 import pytest
+from numpy.typing import NDArray
 
 from pyerlnode.errors import EncodeError, SchemaError, UsageError
 from pyerlnode.schema import arrays, arrow, decode_as, nx
@@ -63,14 +64,34 @@ def test_a_tensor_that_is_none_is_refused(term: Any, message: str) -> None:
         decode_as(term, numpy.ndarray)
 
 
-def test_elements_that_nx_has_not_are_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="Nx has no elements of the type <U1"):
-        nx(numpy.array(["a"]))
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (numpy.array(["a"]), "Nx has no elements of the type <U1"),
+        (numpy.zeros((0, 3)), r"Nx has no axis without elements, and this array is of the shape \(0, 3\)"),
+        (numpy.ma.array([1, 2], mask=[True, False]), "Nx has no masks"),
+        ([[1], [1, 2]], r"nx\(\) takes an array or what NumPy makes one of"),
+    ],
+)
+def test_what_nx_has_not_is_a_usage_error(array: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        nx(array)
 
 
-def test_a_bare_array_does_not_encode(etf: Any) -> None:
-    with pytest.raises(EncodeError, match="ndarray"):
-        etf.encode([numpy.zeros(3)])
+def test_the_type_of_elements_in_an_annotation_is_checked() -> None:
+    term = tensor(b"1234", "f", 32, (1,))
+    for wanted in (NDArray[numpy.float32], NDArray[numpy.floating[Any]], NDArray[Any]):
+        assert decode_as(term, wanted).dtype == numpy.float32
+    with pytest.raises(SchemaError, match="expected ndarray of int64, got one of float32"):
+        decode_as(term, NDArray[numpy.int64])
+
+
+@pytest.mark.parametrize("value", [numpy.zeros(3), numpy.array([5]), numpy.array(5), numpy.float32(1.5)])
+def test_a_bare_array_does_not_encode_and_the_error_says_what_does(etf: Any, value: Any) -> None:
+    with pytest.raises(
+        EncodeError, match=r"wrap an array in nx\(\.\.\.\), give a scalar as value\.item\(\) \(at term\[0\]\)"
+    ):
+        etf.encode([value])
 
 
 def test_a_table_is_an_arrow_stream() -> None:

@@ -126,6 +126,11 @@ def test_a_dataclass_without_a_form_does_not_encode(etf: Any) -> None:
         etf.encode(Plain(1))
 
 
+def test_the_path_of_an_error_leads_through_decorated_classes(etf: Any) -> None:
+    with pytest.raises(EncodeError, match=r"object has no form on the wire.* \(at term\[1\]\.tags\[0\]\)"):
+        etf.encode([1, User("Ann", [object()])])  # type: ignore[list-item]  # that is the test
+
+
 DATE = {"calendar": ISO, "day": 29, "month": 2, "year": 2020}
 CLOCK = {"hour": 23, "microsecond": (120_000, 2), "minute": 59, "second": 58}
 ZONE = {"std_offset": 3600, "time_zone": b"Europe/Paris", "utc_offset": 3600, "zone_abbr": b"CEST"}

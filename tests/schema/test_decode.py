@@ -255,3 +255,35 @@ def test_an_exception_of_elixir_becomes_an_elixir_error() -> None:
     assert str(error) == "RuntimeError: oops"
     assert error.struct is ERROR
     assert error.module is A["Elixir.RuntimeError"]
+
+
+def test_an_annotation_that_names_nothing_is_told_at_the_first_term() -> None:
+    @dataclass
+    class Ahead:
+        name: "NoSuchClass"  # type: ignore[name-defined]  # noqa: F821  # that is the test
+
+    with pytest.raises(UsageError, match=r"an annotation of Ahead names what its module does not have: .*NoSuchClass"):
+        decode_as({A.name: 1}, Ahead)
+    with pytest.raises(UsageError, match="no term is of the type 'int'; give the class itself"):
+        decode_as(1, "int")
+
+
+def test_keys_that_are_binaries_are_told_where_atoms_are_expected() -> None:
+    @atom_map
+    @dataclass
+    class Order:
+        sku: str
+
+    with pytest.raises(SchemaError, match=r"expected a field sku, got one whose name is a binary, no atom"):
+        decode_as({b"sku": b"tea"}, Order)
+
+
+def test_a_union_names_each_member_once() -> None:
+    with pytest.raises(SchemaError, match=r"expected int or str \(a UTF-8 binary\) or None \(nil or undefined\), got"):
+        decode_as(1.5, int | str | None)
+
+
+@pytest.mark.parametrize("decorator", [elixir_struct, record])
+def test_a_decorator_without_its_name_says_how_it_is_written(decorator: Callable[[Any], Any]) -> None:
+    with pytest.raises(UsageError, match=r'takes the name on the BEAM, as in @\w+\("name"\)'):
+        decorator(Plain)
