@@ -1,5 +1,9 @@
-"""Terms of every kind from a seed: the same seed gives the same terms on every machine."""
+"""Terms of every kind from a seed: the same seed gives the same terms on every machine.
 
+``TERM_SEEDS=991000`` (any number) adds to each seed: other terms for the same tests, the same ones for the same number.
+"""
+
+import os
 import random
 import struct
 from collections.abc import Iterator
@@ -8,6 +12,7 @@ from typing import Any
 from pyerlnode.term import A, Atom, Bitstring, ExternalFun, ImproperList, Pid, Port, Reference
 from pyerlnode.term.text_parse import make_map
 
+OTHER_SEEDS = int(os.environ.get("TERM_SEEDS", "0"))
 NAMES = [
     "ok", "error", "a", "undefined", "true", "false", "nil", "Elixir.MyApp.User", "", "A", "é", "ß", "日本",
     "with space", "it's", 'a"b', "a\\b", "a\nb", "fun", "when", "a@b", "_x", "1a", "a1_B@", "\x7f", "÷", "ÿ", "×",
@@ -111,5 +116,5 @@ def term(rng: random.Random, depth: int = 4, identifiers: bool = False) -> Any:
 
 
 def terms(seed: int, count: int, *, depth: int = 4, identifiers: bool = False) -> Iterator[Any]:
-    rng = random.Random(seed)
+    rng = random.Random(seed + OTHER_SEEDS)
     return (term(rng, rng.randrange(depth + 1), identifiers) for _ in range(count))
