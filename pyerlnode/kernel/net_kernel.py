@@ -31,6 +31,7 @@ from pyerlnode.kernel.reconnect import Keeper
 from pyerlnode.kernel.telemetry import Telemetry
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector
+from pyerlnode.net.busy_wait import BusyWait
 from pyerlnode.net.connection import Connection, ConnectionStats
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.listener import Reception
@@ -100,6 +101,7 @@ class NetKernel:
         self.settings = settings
         self.own = OwnIdentity(system.node.name, system.creation, settings.flags)
         self.ticker = Ticker(settings.ticks)
+        self._busy_wait = BusyWait(system.scheduler.loop)
         self.connections: dict[Atom, Connection] = {}
         self.stopped = False
         self._attempts: dict[Atom, _Attempt] = {}
@@ -283,6 +285,7 @@ class NetKernel:
             before_read=system.scheduler.hold,
             after_read=system.scheduler.drain,
             ticker=self.ticker,
+            busy_wait=self._busy_wait,
             limits=settings.limits,
             on_event=self._on_event,
         )
@@ -333,6 +336,7 @@ class NetKernel:
         for connection in list(self.connections.values()):
             connection.close(A.net_kernel_terminated)
         self.ticker.stop()
+        self._busy_wait.close()
 
     def stats(self) -> dict[str, ConnectionStats]:
         """The counters of each connection, by the peer's name."""

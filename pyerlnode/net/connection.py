@@ -38,6 +38,7 @@ from pyerlnode.dist.send_queue import AFTER_ALL, SendQueue
 from pyerlnode.dist.ticks import TickAction
 from pyerlnode.errors import ProtocolError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
+from pyerlnode.net.busy_wait import BusyWait
 from pyerlnode.net.ticker import Ticker
 from pyerlnode.net.transport import SocketTransport, Transport
 from pyerlnode.signal import Exit2, ExitSignal, GroupLeader, Message, MonitorExit, Signal, SpawnReply, SpawnRequest
@@ -106,6 +107,7 @@ class Connection:
         before_read: Callable[[], None] = _nothing,
         after_read: Callable[[], None] = _nothing,
         ticker: Ticker | None = None,
+        busy_wait: BusyWait | None = None,
         limits: Limits = DEFAULT_LIMITS,
         on_event: Callable[[str, Connection, int], None] = _no_event,
         hub: Any = None,
@@ -122,6 +124,7 @@ class Connection:
         self._before_read = before_read
         self._after_read = after_read
         self._ticker = ticker
+        self._busy_wait = busy_wait
         self._limit = limits.send_buffer
         self._queue = SendQueue()
         self._partial: list[Buffer] = []  # taken from the queue and not written; touched under the lock only
@@ -209,6 +212,8 @@ class Connection:
             self._in_read = False
         if reason is None:
             self._flush()
+            if self._busy_wait is not None:
+                self._busy_wait.rest()
         elif not self.closed:
             self.close(reason)
 
@@ -224,6 +229,8 @@ class Connection:
                 data = b""
         if data is None:
             return None
+        if self._busy_wait is not None:
+            self._busy_wait.woke()
         channel = self.channel
         deliver = self._deliver
         events = channel.receive(data)
