@@ -11,6 +11,7 @@ from pyerlnode import A, Supervise, Supervisor, child_spec
 from pyerlnode.errors import CallTimeout, ServerExit, UsageError
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
+from pyerlnode.workers.pool import WorkerPool
 from pyerlnode.workers.spares import Spares, shelf_of
 from pyerlnode.workers.worker import Worker
 
@@ -143,3 +144,60 @@ def test_what_can_not_be_imported_is_refused_and_a_late_answer_is_a_time_out(nod
     with pytest.raises(CallTimeout):
         node.call(pid, A.sleep, timeout=0.05)
     node.exit(pid, A.kill)  # it would not hear a `shutdown`
+
+
+class Jobs(WorkerPool):
+    """Two that misbehave."""
+
+    def init(self) -> Any:
+        return super().init(misbehave, size=2, spares=1, queue=1)
+
+
+def test_elixir_supervises_a_pool_and_its_callers_exit_alone(beam: Beam, node: Any) -> None:
+    node.export_server("Elixir.Jobs", Jobs)
+    crashed, values, size, gone = beam.elixir(
+        """
+        Process.flag(:trap_exit, true)
+        start = {:erpc, :call, [n, Jobs, :start_link, []]}
+        {:ok, sup} = Supervisor.start_link([%{id: :p, start: start}], strategy: :one_for_one)
+        [{_, pool, _, _}] = Supervisor.which_children(sup)
+        stats = fn -> {:ok, stats} = :gen.call(pool, :"$worker_pool", :stats); stats end
+        up = fn up -> if stats.().workers == 2, do: :ok, else: up.(up) end
+        up.(up)
+        reason = fn request -> try do GenServer.call(pool, request) catch :exit, {reason, _} -> reason end end
+        crashed = for how <- [:segfault, :exit, :segfault], do: reason.(how)
+        up.(up)
+        values = Task.await_many(for _ <- 1..2, do: Task.async(fn -> is_integer(GenServer.call(pool, :pid)) end))
+        {:monitors, monitors} = Process.info(self(), :monitors)
+        state = stats.()
+        ref = Process.monitor(pool)
+        Supervisor.stop(sup)
+        gone = receive do {:DOWN, ^ref, _, _, why} -> why end
+        {crashed, values, {state.size, state.crashed, monitors}, gone}
+        """,
+        n=A[node.name],
+    )
+    segfault = (A.os_signal, A.sigsegv)
+    assert crashed == [segfault, (A.exit_status, 3), segfault]
+    assert values == [True, True]
+    assert size == (2, 3, [])
+    assert gone is A.shutdown
+
+
+def test_callers_on_the_beam_are_told_when_the_queue_is_full(beam: Beam, node: Any) -> None:
+    pool = node.start(Jobs)
+    wait_for(lambda: WorkerPool.stats(pool, on=node)[A.workers] == 2, 20)
+    outcomes = beam.elixir(
+        """
+        quiet = for _ <- 1..3, do: spawn(fn -> GenServer.call(p, :sleep, :infinity) end)
+        stats = fn -> {:ok, stats} = :gen.call(p, :"$worker_pool", :stats); stats end
+        full = fn full -> case stats.() do %{busy: 2, waiting: 1} -> :ok; _ -> full.(full) end end
+        full.(full)
+        outcome = try do GenServer.call(p, :pid) catch :exit, {reason, _} -> reason end
+        Enum.each(quiet, &Process.exit(&1, :kill))
+        outcome
+        """,
+        p=pool,
+    )
+    assert outcomes == (A.pool_full, 1)
+    node.exit(pool, A.kill)

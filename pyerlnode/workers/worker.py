@@ -21,7 +21,7 @@ cluster work, and calls do by `inside`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.otp import gen
@@ -32,6 +32,9 @@ from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.pid import Pid, Reference
 from pyerlnode.workers.os_process import OsProcess
 from pyerlnode.workers.spares import BOOT, Spares, shelf_of
+
+GRACE: Final = 2.0
+"""Seconds that the server inside has to end in when its parent has; then the OS process is killed."""
 
 
 class Worker(GenServer):
@@ -101,6 +104,9 @@ class Worker(GenServer):
             case (A.EXIT, from_, reason):
                 # The server inside traps exits or does not: it decides. To it the parent is this process.
                 self._tell((A.exit2, self.pid if from_ == self._parent else from_, A.server), reason)
+                if from_ == self._parent and self._orphaned(reason):
+                    system = self.process.system
+                    system.timers.start(GRACE, self.process.exit, reason)
             case (A.DOWN, Reference() as ref, _, _, reason) if ref.words in self._watched:
                 _, theirs = self._watched.pop(ref.words)
                 self._tell((A.down, theirs), reason)
@@ -114,6 +120,13 @@ class Worker(GenServer):
                     self._os.say((A.send, A.server, message))
                 except EncodeError as error:
                     self._refuse(message, error)
+
+    def _orphaned(self, reason: Any) -> bool:
+        """Whether the parent is gone: then nobody will lose patience with code that computes and does not hear."""
+        parent, system = self._parent, self.process.system
+        if isinstance(parent, Pid) and system.is_local(parent):
+            return system.process(parent) is None
+        return reason is A.killed or reason is A.noconnection
 
     def _tell(self, signal: tuple[Any, ...], reason: Any) -> None:
         """A signal that ends with a reason, which a local process chose freely."""
