@@ -6,6 +6,7 @@ standard library only.
 """
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,8 +48,13 @@ def modules() -> dict[str, ast.Module]:
 TREE = modules()
 
 
-def imports(name: str) -> Iterator[tuple[str, int]]:
+@functools.cache
+def imports(name: str) -> list[tuple[str, int]]:
     """Every module that `name` imports, at any depth of the code; `if TYPE_CHECKING` counts too."""
+    return list(_imports(name))
+
+
+def _imports(name: str) -> Iterator[tuple[str, int]]:
     for node in ast.walk(TREE[name]):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
