@@ -10,10 +10,11 @@ import pytest
 
 from interop_tests.servers import Desk
 from pyerlnode import A
-from pyerlnode.errors import ConnectError
+from pyerlnode.errors import ConnectError, EncodeError, UsageError
 from pyerlnode.limits import Limits
 from pyerlnode.otp import gen_server
 from pyerlnode.runtime.bounded import MailboxLimit
+from pyerlnode.runtime.names import Global
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
 
@@ -165,3 +166,32 @@ def test_a_kept_connection_with_a_wrong_cookie_is_given_up(
     node = python(cookie="not_this_one")
     node.keep_connected(beam.name)
     wait_for(lambda: "no longer trying" in caplog.text)
+
+
+def test_who_would_rather_not_connect_is_told_and_nothing_is_sent(victim: Beam, node: Any) -> None:
+    pid = victim.eval("desk:start()")
+    assert node.send_nosuspend(pid, A.lost, noconnect=True) is False
+    assert node.send_with(pid, A.lost, noconnect=True) is A.noconnect
+    assert node.nodes() == []
+    assert node.send_nosuspend(pid, A.first) is True
+    assert node.send_nosuspend(pid, A.second, noconnect=True) is True
+    assert node.call(pid, A.kept) == [(A.info, A.first), (A.info, A.second)]
+    with pytest.raises(ConnectError):
+        node.send_nosuspend(("desk", "nobody@127.0.0.1"), 1)
+    for wrong in (7, None, ("a", "b", "c")):
+        with pytest.raises(UsageError, match="destination"):
+            node.send_nosuspend(wrong, 1)
+
+
+def test_every_kind_of_destination_takes_a_message_without_waiting(victim: Beam, node: Any) -> None:
+    there = victim.eval("P = desk:start(), register(desk_there, P), yes = global:register_name(shared, P), P")
+    node.connect(victim.name)
+    for dest in (there, ("desk_there", victim.name), Global(A.shared)):
+        assert node.send_nosuspend(dest, A.hello) is True
+    assert node.call(there, A.kept) == [(A.info, A.hello)] * 3
+    node.register("me", node.self_())
+    for dest in (node.self_(), "me", ("me", node.name), node.alias(), "nobody", Global(A.nobody)):
+        assert node.send_nosuspend(dest, A.here) is True
+    assert [node.receive(timeout=0, default=None) for _ in range(5)] == [A.here] * 4 + [None]
+    with pytest.raises(EncodeError):
+        node.send_nosuspend(there, float("nan"))

@@ -179,6 +179,10 @@ class Cluster:
     def send(self, dest: Any, message: Any) -> None:
         self._hub.run(lambda: self.node.send(dest, message))
 
+    def send_nosuspend(self, dest: Any, message: Any, *, noconnect: bool = False) -> bool:
+        """As `send`, but False, and nothing sent, where it would have to wait; with `noconnect` to connect."""
+        return self._hub.run(lambda: self.node.send_nosuspend(dest, message, noconnect=noconnect))
+
     def rpc(
         self,
         name: str | Atom,

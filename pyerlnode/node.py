@@ -326,9 +326,20 @@ class Node(Remote):
         """The list of callables that are told of the connections' events (`kernel.telemetry`)."""
         return self.kernel.telemetry
 
-    def send_nosuspend(self, dest: Any, message: Any) -> bool:
-        """As `send`, but False, and nothing sent, where a peer that does not read would make the sender wait."""
-        return self.kernel.send_nosuspend(dest, message)
+    def send_nosuspend(self, dest: Any, message: Any, *, noconnect: bool = False) -> bool:
+        """As `send`, but False, and nothing sent, where a peer that does not read would make the sender wait.
+
+        With `noconnect` also where it would have to connect first: ``erlang:send_nosuspend/2,3``.
+        """
+        return self.send_with(dest, message, nosuspend=True, noconnect=noconnect) is Atom("ok")
+
+    def send_with(
+        self, dest: Any, message: Any, *, nosuspend: bool = False, noconnect: bool = False, priority: bool = False
+    ) -> Atom:
+        """``erlang:send/3``: ``A.ok``, or the option for whose sake nothing was sent. See `kernel.sending`."""
+        from pyerlnode.kernel import sending
+
+        return sending.send(self.kernel, dest, message, nosuspend=nosuspend, noconnect=noconnect, priority=priority)
 
     def disconnect(self, name: str | Atom) -> bool:
         """Cut the connection; True when there was one."""

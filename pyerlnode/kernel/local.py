@@ -147,9 +147,12 @@ class Local(ABC):
     def process_flag(self, flag: str | Atom, value: Any) -> Any:
         return api.set_flag(self._me(), flag, value)
 
-    def alias(self) -> Reference:
-        """A reference to which others may send, until `unalias`."""
-        return self.system.alias(self._me())
+    def alias(self, *, priority: bool = False) -> Reference:
+        """A reference to which others may send, until `unalias`.
+
+        With `priority`, OTP 28's: what is sent to it with the option ``priority`` comes before all ordinary messages.
+        """
+        return self.system.alias(self._me(), priority=priority)
 
     def unalias(self, alias: Reference) -> bool:
         return self.system.unalias(self._me(), alias)

@@ -43,9 +43,7 @@ from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.router import Route
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
-from pyerlnode.signal import Message
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.pid import Pid, Reference
 
 if TYPE_CHECKING:
     import socket
@@ -341,21 +339,6 @@ class NetKernel:
     def stats(self) -> dict[str, ConnectionStats]:
         """The counters of each connection, by the peer's name."""
         return {node.name: connection.stats for node, connection in self.connections.items()}
-
-    def send_nosuspend(self, to: Any, message: Any) -> bool:
-        """``erlang:send(Dest, Msg, [nosuspend])``: False, and nothing is sent, where the sender would have to wait."""
-        system = self.system
-        if isinstance(to, (Pid, Reference)):
-            node = to.node
-        elif isinstance(to, (Atom, str, tuple)):
-            to, node = system.split_name(to)
-        else:
-            node = system.node
-        if node is system.node:
-            system.send(to, message)
-            return True
-        connection = self.connections.get(node) or self.connect(node)
-        return bool(connection.send(Message(system.myself().pid, to, message), nosuspend=True))  # type: ignore[call-arg]
 
     def _on_event(self, name: str, connection: Connection, count: int) -> None:
         what = "queued" if name == "suspended" else "count"

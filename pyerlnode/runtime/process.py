@@ -141,13 +141,16 @@ class Process:
         timed_out: list[bool] = []
         timer = None
         looked_at = 0
+        ahead = self.system.ahead  # who lets priority messages in finds new ones at the head
         me = getcurrent()
         try:
             while True:
                 self.check_alive()
                 queue = self.queue
                 if queue and len(queue) > looked_at:
-                    message = queue.popleft() if matches is None else take(queue, matches, looked_at)
+                    message = (
+                        queue.popleft() if matches is None else take(queue, matches, 0 if self in ahead else looked_at)
+                    )
                     if message is not NOTHING:
                         return message
                     looked_at = len(queue)

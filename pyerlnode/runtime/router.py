@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pyerlnode.runtime.mailbox import Waiter
+from pyerlnode.runtime.priority_core import advance
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.process_core import LinkEnd
 from pyerlnode.signal import (
@@ -118,7 +119,7 @@ class RemoteNode:
             elif kind is Atom:
                 process = self.system.registry.names.get(to)
             else:
-                self.system.to_alias(to, signal.message)
+                self.system.to_alias(to, signal.message, signal.priority)
                 return
             if process is not None:
                 message = signal.message
@@ -176,6 +177,13 @@ class RemoteNode:
         process = self.system.find(signal.to)
         if process is not None:
             process.exit_signal(signal.from_, signal.reason)
+            if signal.priority and process.queue and self._lets_ahead(signal.to):
+                last = process.queue[-1]  # the message that the signal has become, if the process traps exits
+                if type(last) is tuple and last[:2] == (A.EXIT, signal.from_):
+                    advance(process, last, self.system.ahead)
+
+    def _lets_ahead(self, to: Any) -> bool:
+        return type(to) is Reference and getattr(self.system.aliases.get(to.words), "priority", False)
 
     @staticmethod
     def link_end(process: Process | None, other: Pid) -> LinkEnd | None:

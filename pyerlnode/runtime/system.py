@@ -20,6 +20,7 @@ from pyerlnode.runtime.info import report_crash
 from pyerlnode.runtime.mailbox import DOWN, Waiter
 from pyerlnode.runtime.names import Global, LocalNames, NameService, Via, whereis_name
 from pyerlnode.runtime.offload import OsProcesses, in_own_thread
+from pyerlnode.runtime.priority_core import advance
 from pyerlnode.runtime.process import Process, adopt, context_now, current
 from pyerlnode.runtime.process_core import ALIVE, LinkEnd
 from pyerlnode.runtime.registry import Registry, as_name
@@ -49,13 +50,14 @@ PID_MASK = (1 << PID_BITS) - 1
 
 
 class Alias:
-    """An alias of a process; `once`: gone with the first message."""
+    """An alias of a process; `once`: gone with the first message; `priority`: lets priority messages in."""
 
-    __slots__ = ("once", "process")
+    __slots__ = ("once", "priority", "process")
 
-    def __init__(self, process: Process, once: bool) -> None:
+    def __init__(self, process: Process, once: bool, priority: bool = False) -> None:
         self.process = process
         self.once = once
+        self.priority = priority
 
 
 def _not_told(process: Process) -> None:
@@ -92,6 +94,8 @@ class System:
         """Services that ``Via(atom, name)`` means."""
         self.processes: dict[int, Process] = {}
         self.aliases: dict[tuple[int, ...], Waiter | Alias] = {}
+        self.ahead: dict[Process, list[Any]] = {}
+        """Of processes that made a priority alias: the priority messages at the head of the mailbox."""
         self.peers: dict[Atom, RemoteNode] = {}
         self.connector: Callable[[Atom], Route] = no_network
         self.on_spawn_request: Callable[[RemoteNode, SpawnRequest], None] = _no_spawn
@@ -267,7 +271,7 @@ class System:
         name, node = self.split_name(dest)
         return node, self.registry.names.get(name) if node is self.node else None, name
 
-    def to_alias(self, alias: Reference, message: Any) -> None:
+    def to_alias(self, alias: Reference, message: Any, priority: bool = False) -> None:
         """A message to an alias of this node: wakes the call that waits for it; to a dead alias it is dropped."""
         target = self.aliases.get(alias.words)
         if target is None or alias.node is not self.node or alias.creation != self.creation:
@@ -276,14 +280,21 @@ class System:
             if target.once:
                 self.unalias(target.process, alias)
             target.process.deliver(message)
+            if priority and target.priority:
+                advance(target.process, message, self.ahead)
         else:
             del self.aliases[alias.words]
             target.reply(message)
 
-    def alias(self, process: Process, *, once: bool = False) -> Reference:
-        """A reference that stands for `process` until `unalias`, with `once` until the first message to it."""
+    def alias(self, process: Process, *, once: bool = False, priority: bool = False) -> Reference:
+        """A reference that stands for `process` until `unalias`, with `once` until the first message to it.
+
+        With `priority` messages that are sent to it as such come before the ordinary ones.
+        """
         ref = self.new_ref()
-        self.aliases[ref.words] = Alias(process, once)
+        self.aliases[ref.words] = Alias(process, once, priority)
+        if priority:
+            self.ahead.setdefault(process, [])
         if process.aliases is None:
             process.aliases = set()
         process.aliases.add(ref.words)
@@ -372,6 +383,8 @@ class System:
         process.queue = process.handler = None
         for words in process.aliases or ():
             del self.aliases[words]
+        if self.ahead:
+            self.ahead.pop(process, None)
         for other, end in (links or {}).items():
             if isinstance(other, Process):
                 if other.links is not None and other.links.pop(process, self) is None:
@@ -544,6 +557,7 @@ class System:
         self.timers.close()
         self.scheduler.close()
         self.aliases.clear()
+        self.ahead.clear()
         self.timer_refs.clear()
         self.os_processes.close()
 

@@ -1,0 +1,57 @@
+"""``erlang:send/3`` and ``erlang:send_nosuspend/2,3``: a message with options, for those who would rather not wait.
+
+    ok            it was handed over, or dropped where OTP drops it
+    nosuspend     it was not sent: the peer does not read, and the sender would have had to wait
+    noconnect     it was not sent: there is no connection to that node
+
+With the option `priority` a message to an alias that its owner made with ``priority`` comes before the ordinary ones;
+to anything else, and to a peer before OTP 28, it is an ordinary one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyerlnode.kernel.net_kernel import NetKernel
+from pyerlnode.runtime.names import Global, Via, whereis_name
+from pyerlnode.signal import Message
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid, Reference
+
+
+def send(
+    kernel: NetKernel,
+    dest: Any,
+    message: Any,
+    *,
+    nosuspend: bool = False,
+    noconnect: bool = False,
+    priority: bool = False,
+) -> Atom:
+    """What became of it, as above. Raises what `System.send` does."""
+    system = kernel.system
+    if isinstance(dest, (Global, Via)):
+        dest = whereis_name(system, dest)
+        if dest is None:
+            return A.ok
+    if isinstance(dest, (Pid, Reference)):
+        node = dest.node
+    else:
+        dest, node = system.split_name(dest)
+    if node is system.node:
+        if priority and type(dest) is Reference:
+            system.to_alias(dest, message, True)
+        else:
+            system.send(dest, message)
+        return A.ok
+    connection = kernel.connections.get(node)
+    if connection is None:
+        if noconnect:
+            return A.noconnect
+        kernel.connect(node)
+        connection = kernel.connections.get(node)
+        if connection is None:  # lost again in this moment, and the message with it
+            return A.ok
+    signal = Message(system.myself().pid, dest, message, None, priority)
+    sent = connection.send(signal, nosuspend=nosuspend)
+    return A.nosuspend if nosuspend and not sent and not connection.closed else A.ok
