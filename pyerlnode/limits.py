@@ -28,7 +28,7 @@ class Limits:
     fragmented_size: int = 1024 * 1024 * 1024
     """The sum of what those hold."""
     pending_handshakes: int = 128
-    """Accepted sockets that have not said who they are."""
+    """Accepted sockets that have not said who they are; for one more the oldest of them is closed."""
     handshake_message: int = 4_096
     """One message of the handshake; the longest legal one is below 1,100."""
     send_buffer: int = 8 * 1024 * 1024

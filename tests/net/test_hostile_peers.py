@@ -2,6 +2,7 @@
 
 import random
 import re
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 PY = OwnIdentity("py@127.0.0.1", 7, HIDDEN_FLAGS)
 APP = OwnIdentity("app@127.0.0.1", 9, VISIBLE_FLAGS)
+CROWD = 10_000
 ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
 
 
@@ -88,19 +90,48 @@ def test_garbage_after_the_challenge_is_refused(door: Door) -> None:
     assert door.is_open()
 
 
-def test_a_crowd_that_says_nothing_is_bounded_and_keeps_nobody_out() -> None:
-    door = Door(setup_time=30.0, limits=Limits(pending_handshakes=20))
-    crowd = []
-    with gevent.Timeout(30):
-        for number in range(300):
-            crowd.append(tcp.dial(*door.at, 5.0))
-            if number % 50 == 0:
+@pytest.fixture
+def crowd() -> Iterator[int]:
+    """How many strangers fit into this process: 10,000, or what the hard limit of open files leaves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = CROWD + 1_000
+    limit = enough if hard == resource.RLIM_INFINITY else min(hard, enough)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
+    yield min(CROWD, limit - 600)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_crowd_that_says_nothing_is_bounded_and_keeps_nobody_out(crowd: int) -> None:
+    door = Door(setup_time=60.0)
+    bound = Limits().pending_handshakes
+    strangers: list[Any] = []
+    most = 0
+    with gevent.Timeout(100):
+        for number in range(crowd):
+            strangers.append(tcp.dial(*door.at, 30.0))
+            most = max(most, door.listener.pending)
+            if number % (crowd // 5) == crowd // 10:
                 assert door.is_open()
-        while door.listener.pending > 20:
+        while door.listener.pending > bound:
             gevent.idle()
         assert door.is_open()
-        assert door.listener.pending <= 20
-    for sock in crowd:
+        assert door.listener.pending <= bound >= most
+        held = sum(sock.fileno() >= 0 for sock in door.listener._pending.values())
+        assert held <= bound
+    for sock in strangers:
+        sock.close()
+    door.listener.stop()
+
+
+def test_a_crowd_that_stays_silent_is_gone_at_the_setup_time() -> None:
+    door = Door(setup_time=0.3)
+    with gevent.Timeout(20):
+        strangers = [tcp.dial(*door.at, 5.0) for _ in range(100)]
+        assert all(map(closed, strangers))
+        while door.listener.pending:
+            gevent.sleep(0.001)
+        assert door.is_open()
+    for sock in strangers:
         sock.close()
     door.listener.stop()
 
