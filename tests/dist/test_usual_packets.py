@@ -5,6 +5,7 @@ step, which is what the readable twins leave it to.
 """
 
 import gc
+import os
 import sys
 from random import Random
 
@@ -26,6 +27,7 @@ PEER, OWN = "peer@127.0.0.1", "own@127.0.0.1"
 THEIRS, OURS, OTHER = Pid(A[PEER], 70, 1, 9), Pid(A[OWN], 80, 0, 7), Pid(A["other@127.0.0.1"], 1, 0, 5)
 REF = Reference(A[PEER], 9, (1, 2, 2**32 - 1))
 F = DistFlags
+SEEDS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 400
 SIGNALS = [
     Message(THEIRS, OURS, (A.tick, 1)),
     Message(THEIRS, A.name, [1, 2.5, b"x", None, True, {A.k: "v"}]),
@@ -136,10 +138,11 @@ def test_atoms_of_the_header_are_the_same(channels, step):
     assert len(set(one[0])) == 6
 
 
+@pytest.mark.timeout(1800)
 def test_damaged_packets_give_the_same_events_and_the_same_error(channels):
     limits = Limits(frame_size=1 << 17, atoms=500)
     corpus = [stream(), cached_stream(), stream()[:600]]
-    for seed in range(400):
+    for seed in range(SEEDS):
         chance = Random(seed)
         data = bytearray(chance.choice(corpus))
         for _ in range(chance.randint(1, 4)):
