@@ -135,6 +135,9 @@ def _generic(wanted: Any, origin: Any, args: tuple[Any, ...], strict: bool) -> D
         return _dict(args, strict)
     if _is_ndarray(origin):
         return tensor_of(args)
+    alias = getattr(origin, "__value__", None)  # `type X[T] = …`, which numpy.typing.NDArray is since Python 3.12
+    if alias is not None:
+        return decoder_of(alias[args], strict)
     if isinstance(origin, type):  # a generic class of the program: its parameters are not checked
         return decoder_of(origin, strict)
     raise UsageError(f"no term is of the type {wanted!r}")
