@@ -135,12 +135,18 @@ def _generic(wanted: Any, origin: Any, args: tuple[Any, ...], strict: bool) -> D
         return _dict(args, strict)
     if _is_ndarray(origin):
         return tensor_of(args)
-    alias = getattr(origin, "__value__", None)  # `type X[T] = …`, which numpy.typing.NDArray is since Python 3.12
-    if alias is not None:
-        return decoder_of(alias[args], strict)
-    if isinstance(origin, type):  # a generic class of the program: its parameters are not checked
-        return decoder_of(origin, strict)
+    inner = _named(origin, args)
+    if inner is not None:
+        return decoder_of(inner, strict)
     raise UsageError(f"no term is of the type {wanted!r}")
+
+
+def _named(origin: Any, args: tuple[Any, ...]) -> Any:
+    """What a generic class or alias of a program stands for. The parameters of a class are not checked."""
+    if isinstance(origin, type):
+        return origin
+    alias = getattr(origin, "__value__", None)  # `type X[T] = …`, as numpy.typing.NDArray is since Python 3.12
+    return None if alias is None else alias[args]
 
 
 def _is_ndarray(wanted: Any) -> bool:
