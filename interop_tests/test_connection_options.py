@@ -128,7 +128,6 @@ def test_computing_for_many_tick_times_keeps_the_connection_and_cuts_no_frame(
     node.monitor_nodes()
     for number in range(40):  # so much that it is half written when the hub stands still
         node.send(pid, (number, b"x" * 200_000))
-    watcher.eval("erlang:monitor_node(N, true)", N=A[node.name])
     call = "gen_server:call({hog, N}, Seconds, 60000)"
     assert watcher.eval(call, 90.0, N=A[node.name], Seconds=COMPUTES) is A.done
     kept = node.call(pid, A.kept, timeout=20)

@@ -215,7 +215,7 @@ class Node(Remote):
         RemoteShell(system, self.exports, self._ticks.ticktime).install()
         server = SpawnServer(system, self.exports)
         self._offers = Services(system, kernel)
-        gen_server.start(system, NetKernelServer, name="net_kernel")
+        gen_server.start(system, NetKernelServer, (server.spawn_for,), name="net_kernel")
         gen_server.start(system, Rex, (server,), name="rex")
         if not self._hidden and self._ask_name_of is None:
             from pyerlnode.kernel import global_  # for visible nodes only

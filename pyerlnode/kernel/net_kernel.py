@@ -44,6 +44,7 @@ from pyerlnode.runtime.router import Route
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid
 
 if TYPE_CHECKING:
     import socket
@@ -385,15 +386,27 @@ class NetKernel:
 
 
 class NetKernelServer(GenServer):
-    """The process registered as `net_kernel`: what makes ``net_adm:ping`` say pong (protocol.md E.5)."""
+    """The process registered as `net_kernel`: what makes ``net_adm:ping`` say pong (protocol.md E.5).
 
-    def init(self, is_auth: Callable[[Any], bool] = bool) -> None:
-        self.is_auth = is_auth
+    Args:
+        spawn: starts a function for a caller, and answers it: (from, (module, function, args), options, group leader).
+    """
 
-    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+    def init(self, spawn: Callable[[Any, Any, list[Any], Pid], None]) -> None:
+        self._spawn = spawn
+
+    def handle_call(self, request: Any, from_: Any) -> Any:
         match request:
             case (A.is_auth, _):
                 return Reply(A.yes)
+            # ``spawn/4`` of peers that do not speak SPAWN_REQUEST: OTP 22 and older
+            case (A.spawn, module, function, args, Pid() as leader):
+                self._spawn(from_, (module, function, args), [], leader)
+            case (A.spawn_link, module, function, args, Pid() as leader):
+                self._spawn(from_, (module, function, args), [A.link], leader)
+            case (A.spawn_opt, module, function, args, list(options), link, Pid() as leader):
+                linked = [A.link] if link is A.link else []
+                self._spawn(from_, (module, function, args), [*linked, *options], leader)
         return NoReply()  # OTP's ignores what it does not know, and its caller times out
 
     def handle_info(self, message: Any) -> None:

@@ -9,6 +9,8 @@ A request to spawn anything else is carried out when it names an exported functi
 exported starts and dies of ``{undef, [{M, F, Args, []}]}``, as on a BEAM. ``erlang:apply`` leads to the function that
 it names, if that one is exported; a closure of a peer is never run.
 
+Peers without SPAWN_REQUEST (OTP 22 and older) ask `net_kernel` by a call instead: `spawn_for`.
+
 A function runs on a worker greenlet of the scheduler, as a handler body does: one that returns at once costs no
 greenlet, one that waits keeps its worker. What is refused costs neither, and one line of the log per name.
 """
@@ -23,6 +25,7 @@ from typing import Any, Final
 
 from pyerlnode.errors import EncodeError, Exit, RemoteError, RemoteExit, RemoteThrow, Throw
 from pyerlnode.kernel.exports import Exports
+from pyerlnode.otp import gen
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.reason_core import erlang_stack, python_error
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
@@ -31,6 +34,7 @@ from pyerlnode.schema.elixir import ElixirError
 from pyerlnode.signal import MonitorExit, SpawnReply, SpawnRequest
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.fun import ExternalFun
+from pyerlnode.term.pid import Pid
 
 log = logging.getLogger("pyerlnode.rpc")
 
@@ -148,6 +152,26 @@ class SpawnServer:
             process.exit(refusal(tag, module, function, args))
         else:
             Call(process, (module, function, len(args)), found, args, tag).start()
+
+    def spawn_for(self, from_: Any, mfa: tuple[Any, Any, Any], options: list[Any], leader: Pid) -> None:
+        """As `spawn`, for a peer that asked `net_kernel` by a call: link, answer with the pid, then run.
+
+        A monitor is not among what such peers may ask for.
+        """
+        flags = spawn_options(options)
+        if flags is None or flags & MONITORED:
+            gen.reply(self.system, from_, (A.EXIT, (A.badarg, [])))
+            return
+        module, function, args = mfa
+        process = self.system.new_process(leader)
+        if flags & LINKED:
+            self.system.link(process, from_[0])
+        gen.reply(self.system, from_, process.pid)
+        found = self.find(from_[0].node, module, function, args)
+        if found is None:
+            process.exit(refusal(None, module, function, args))
+        else:
+            Call(process, (module, function, len(args)), found, args, None).start()
 
     @staticmethod
     def _watch(
