@@ -241,7 +241,7 @@ class Channel:
         return signal, field, at
 
     def _payload(
-        self, signal: Any, field: str, data: bytes, at: int, end: int, atoms: Sequence[Any], events: list[Event]
+        self, signal: Any, field: str, data: Buffer, at: int, end: int, atoms: Sequence[Any], events: list[Event]
     ) -> None:
         """Decode the payload into its field of `signal`. What follows it is ignored, as a BEAM does."""
         if at >= end:

@@ -7,7 +7,8 @@ Laws of the receiving side:
 - Pieces of one sequence come in order without a gap; pieces of different sequences, and whole packets, may be
   mixed. A gap, an unknown sequence, one begun twice and the sequence number 0 are each a `ProtocolError`
   (a BEAM itself crashes on sequence 0, so nothing legal ever sends it).
-- The number of unfinished sequences and the bytes they hold are bounded.
+- The number of unfinished sequences and the bytes they hold are bounded. Memory is taken for bytes that came, not for
+  the number of pieces that was claimed.
 
 Of the sending side: pieces hold `FRAGMENT_SIZE` bytes as OTP's do, and refer to the payload's buffers without
 copying them. A sequence number is used once in the life of a connection.
@@ -15,6 +16,7 @@ copying them. A sequence number is used once in the life of a connection.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from struct import Struct
@@ -32,7 +34,29 @@ _PIN = 4
 _numbers = Struct(">QQ")
 _first = Struct(">IBBQQ")
 
+_GATHER = 4 * 1024 * 1024
+"""From this size on pieces are copied into one growing area, so that what was read can be used for the next read."""
+_HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
+
 Header = TypeVar("Header")
+
+
+def _area(size: int, before: mmap.mmap | None = None) -> mmap.mmap:
+    """Memory of `size` bytes, which begins with what was `before`; only what is touched is taken from the system."""
+    if before is not None:
+        try:
+            before.resize(size)
+        except SystemError:  # a system that can not move it
+            area = _area(size)
+            area[: len(before)] = before[:]
+            return area
+    area = before or mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # a shared one can not grow
+    if _HUGE_PAGES is not None:  # to touch 64 MB in small pages for the first time takes longer than to copy them
+        try:
+            area.madvise(_HUGE_PAGES)
+        except OSError:
+            pass  # a kernel that has none
+    return area
 
 
 @dataclass(slots=True)
@@ -41,6 +65,28 @@ class _Sequence(Generic[Header]):
     expected: int
     size: int = 0
     parts: list[Buffer] = field(default_factory=list)
+    area: mmap.mmap | None = None
+
+    def append(self, piece: Buffer) -> None:
+        end = self.size + len(piece)
+        if self.area is None:
+            if end < _GATHER:
+                self.parts.append(piece)
+                self.size = end
+                return
+            self.area = _area(2 * _GATHER)
+            self.size = 0
+            parts, self.parts = [*self.parts, piece], []
+            for part in parts:
+                self.append(part)
+            return
+        if end > len(self.area):
+            self.area = _area(2 * end, self.area)
+        self.area[self.size : end] = piece
+        self.size = end
+
+    def whole(self) -> Buffer:
+        return b"".join(self.parts) if self.area is None else memoryview(self.area)[: self.size]
 
 
 class FragmentReader(Generic[Header]):
@@ -79,7 +125,7 @@ class FragmentReader(Generic[Header]):
         self._open[sequence] = begun
         self._append(begun, data, at, end)
 
-    def add(self, sequence: int, fragment: int, data: bytes, at: int, end: int) -> tuple[Header, bytes] | None:
+    def add(self, sequence: int, fragment: int, data: bytes, at: int, end: int) -> tuple[Header, Buffer] | None:
         """A later piece; with the last one the header and the whole payload."""
         begun = self._open.get(sequence)
         if begun is None:
@@ -92,7 +138,7 @@ class FragmentReader(Generic[Header]):
             return None
         del self._open[sequence]
         self._size -= begun.size
-        return begun.header, b"".join(begun.parts)
+        return begun.header, begun.whole()
 
     def _append(self, begun: _Sequence[Header], data: bytes, at: int, end: int) -> None:
         size = end - at
@@ -101,9 +147,8 @@ class FragmentReader(Generic[Header]):
         if not size:
             return
         self._size += size
-        begun.size += size
         # A view keeps all of `data` alive; a piece that is a small part of it is copied instead.
-        begun.parts.append(memoryview(data)[at:end] if size * _PIN >= len(data) else data[at:end])
+        begun.append(memoryview(data)[at:end] if size * _PIN >= len(data) else data[at:end])
 
 
 def split(sequence: int, atoms: bytes, control: bytes, payload: Sequence[Buffer]) -> list[Packet]:

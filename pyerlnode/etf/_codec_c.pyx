@@ -81,6 +81,28 @@ cdef extern from *:
     #include <structmember.h>
     #include <math.h>
 
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+
+    /* Bytes that are filled at once. Large ones ask for large pages: to touch so many small ones for the first time
+       takes longer than to copy them. */
+    static PyObject *filled_bytes(const unsigned char *data, Py_ssize_t size) {
+        PyObject *made;
+        if (size < 4 << 20) return PyBytes_FromStringAndSize((const char *)data, size);
+        made = PyBytes_FromStringAndSize(NULL, size);
+        if (made == NULL) return NULL;
+    #ifdef MADV_HUGEPAGE
+        {
+            uintptr_t page = 2 << 20, from = (uintptr_t)PyBytes_AS_STRING(made);
+            uintptr_t begin = (from + page - 1) & ~(page - 1), end = (from + size) & ~(page - 1);
+            if (end > begin) madvise((void *)begin, end - begin, MADV_HUGEPAGE);  /* advice: it may fail */
+        }
+    #endif
+        memcpy(PyBytes_AS_STRING(made), data, size);
+        return made;
+    }
+
     static inline uint16_t load16(const unsigned char *p) { return (uint16_t)(p[0] << 8 | p[1]); }
     static inline uint32_t load32(const unsigned char *p) {
         return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -202,6 +224,7 @@ cdef extern from *:
     ctypedef struct Entry:
         PyObject* atom
         PyObject* value
+    PyObject* filled_bytes(const unsigned char*, Py_ssize_t) except NULL
     uint16_t load16(const unsigned char*) noexcept
     uint32_t load32(const unsigned char*) noexcept
     uint64_t load64(const unsigned char*) noexcept

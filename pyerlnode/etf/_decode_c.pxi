@@ -90,7 +90,7 @@ cdef PyObject* read_term(Reader* r, Py_ssize_t* end) except NULL:
             n = load32(p + 1)
             if left - 5 < n:
                 truncated(r)
-            value = new_bytes(<const char*>p + 5, n)
+            value = filled_bytes(p + 5, n)
             pos += 5 + n
         elif tag == NEW_FLOAT:
             if left < 9:

@@ -1,7 +1,10 @@
 """Fragments are cut as OTP cuts them and put together in order."""
 
+import mmap
+
 import pytest
 
+from pyerlnode.dist import fragment
 from pyerlnode.dist.fragment import FRAGMENT_SIZE, FragmentReader, split
 from pyerlnode.errors import ProtocolError
 
@@ -49,3 +52,27 @@ def test_empty_continuations_are_fine():
     reader.begin(1, 3, None, b"ab", 0, 0)
     assert reader.add(1, 2, b"ab", 2, 2) is None
     assert reader.add(1, 1, b"ab", 0, 2) == (None, b"ab")
+
+
+@pytest.mark.parametrize("movable", [True, False])
+def test_many_pieces_are_gathered_in_memory_that_grows_with_them(monkeypatch, movable):
+    if not movable:
+
+        class Fixed(mmap.mmap):
+            def resize(self, size):
+                raise SystemError("no mremap here")
+
+        monkeypatch.setattr(fragment.mmap, "mmap", Fixed)
+    size, count = 1_000_003, 40
+    pieces = [bytes((number,)) * size for number in range(count)]
+    reader = FragmentReader(2, 10**8)
+    reader.begin(1, count, "header", pieces[0], 0, size)
+    reader.begin(2, 1 << 40, "never ends", pieces[0], 0, size)
+    for number, piece in enumerate(pieces[1:-1], 1):
+        assert reader.add(1, count - number, piece, 0, size) is None
+        area = reader._open[1].area
+        assert area is None or len(area) <= 2 * max((number + 1) * size, 4 << 20)
+    header, whole = reader.add(1, 1, pieces[-1], 0, size)
+    assert (header, reader.pending) == ("header", 1)
+    assert whole == b"".join(pieces)
+    assert reader._open[2].area is None

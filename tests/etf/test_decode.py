@@ -1,4 +1,5 @@
 import dataclasses
+import mmap
 import time
 import tracemalloc
 import zlib
@@ -303,3 +304,13 @@ def test_decoding_takes_the_memory_of_what_it_gives(etf: ModuleType) -> None:
         tracemalloc.stop()
     assert len(value) == 1_000
     assert peak <= 1.1 * held
+
+
+def test_a_large_binary_is_read_from_any_memory(etf: ModuleType) -> None:
+    body = bytes(range(256)) * 20_000  # more than 4 MB: from there on its memory is asked for in large pages
+    data = etf.encode((A.ok, body))
+    area = mmap.mmap(-1, len(data))
+    area[:] = data
+    assert etf.decode(data) == (A.ok, body)
+    assert etf.decode(memoryview(area)) == (A.ok, body)
+    assert etf.decode_term(memoryview(area), 1) == ((A.ok, body), len(data))
