@@ -54,6 +54,17 @@ def test_a_node_that_can_not_be_reached_is_a_clear_error_and_leaves_nothing():
         pyerlnode.connect("app@127.0.0.1", cookie="c", epmd="none", addresses={})
 
 
+def test_sending_without_waiting_says_whether_it_was_sent(cluster):
+    got = threading.Event()
+    pid = cluster.spawn(lambda: (pyerlnode.receive(), got.set()))
+    assert cluster.send_nosuspend(pid, A.hello) is True
+    assert got.wait(10)
+    away = pyerlnode.Pid(A["app@127.0.0.1"], 5, 0, 1)
+    assert cluster.send_nosuspend(away, A.hello, noconnect=True) is False
+    with pytest.raises(ConnectError):
+        cluster.send_nosuspend(away, A.hello)
+
+
 def test_run_gives_the_node_to_a_function_in_the_hub(cluster):
     assert cluster.run(lambda node, x: (node.name, x), 5) == (cluster.name, 5)
 
