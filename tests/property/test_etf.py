@@ -1,7 +1,8 @@
-"""The codec under any term and any bytes."""
+"""The codec under any term and any bytes: 100 of them, 10,000 with ``HYPOTHESIS_PROFILE=long``."""
 
 import json
 import math
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,7 +29,10 @@ from pyerlnode.term import (
 )
 from pyerlnode.term.containers import exact
 
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the strategy, which is long
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),  # of the strategy, which is long
+    pytest.mark.timeout(1800),  # the long profile
+]
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "vectors.json").read_text(encoding="utf-8"))
 SEEDS = [
     bytes.fromhex(text)
@@ -89,7 +93,8 @@ def _containers(terms: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 terms = st.recursive(scalars, _containers, max_leaves=20)
-generously = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 100
+generously = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def same(one: Any, other: Any) -> bool:

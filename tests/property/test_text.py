@@ -1,5 +1,9 @@
-"""Any text is a term or a `TermSyntaxError`; any term prints, is read back, and keeps its order and its hash."""
+"""Any text is a term or a `TermSyntaxError`; any term prints, is read back, and keeps its order and its hash.
 
+With ``HYPOTHESIS_PROFILE=long`` fifty times as many.
+"""
+
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +18,8 @@ from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.text import consult, format_term, parse_term
 from pyerlnode.term.text_parse import make_map
 
+pytestmark = pytest.mark.timeout(1800)  # the long profile
+TIMES = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 1
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 ATOMS = NAMES.map(lambda name: A[name])
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -102,7 +108,7 @@ def syntax_error(read: Callable[[str], Any], text: str) -> TermSyntaxError | Non
 
 @pytest.mark.parametrize("style", ["erlang", "elixir"])
 @given(text=st.text(max_size=30) | SCRAPS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 * TIMES, deadline=None)
 def test_any_text_is_a_term_or_a_syntax_error(style: Any, text: str) -> None:
     for read in (lambda text: parse_term(text, style=style), consult):
         error = syntax_error(read, text)
@@ -113,7 +119,7 @@ def test_any_text_is_a_term_or_a_syntax_error(style: Any, text: str) -> None:
 
 
 @given(term=TERMS, width=st.sampled_from([0, 1, 20, 80]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * TIMES, deadline=None)
 def test_any_term_prints_and_is_read_back(term: Any, width: int) -> None:
     for style in ("erlang", "elixir"):
         assert identical(parse_term(format_term(term, style=style, width=width), style=style), term)  # type: ignore[arg-type]
@@ -121,7 +127,7 @@ def test_any_term_prints_and_is_read_back(term: Any, width: int) -> None:
 
 
 @given(one=TERMS, other=TERMS, third=TERMS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 * TIMES, deadline=None)
 def test_the_order_is_total_and_equal_terms_hash_alike(one: Any, other: Any, third: Any) -> None:
     for exact in (False, True):
         assert compare(one, one, exact=exact) == 0
