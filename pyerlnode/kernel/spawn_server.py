@@ -6,8 +6,8 @@ and the answer is the reason with which that process ends:
     {Res, return, V}   {Res, throw, V}   {Res, exit, R}   {Res, error, R, Stack}   {Res, error, {erpc, R}}
 
 A request to spawn anything else is carried out when it names an exported function; the process of one that is not
-exported starts and dies of ``{undef, [{M, F, Args, []}]}``, as on a BEAM. ``erlang:apply`` leads to the function that
-it names, if that one is exported; a closure of a peer is never run.
+exported starts and dies of ``{undef, [{M, F, Args, []}]}``, as on a BEAM. ``erlang:apply`` is the function that it
+names: that one is run, or refused, and stands in the log and in the answer; a closure of a peer is never run.
 
 Peers without SPAWN_REQUEST (OTP 22 and older) ask `net_kernel` by a call instead: `spawn_for`.
 
@@ -143,6 +143,8 @@ class SpawnServer:
                 tag, module, function, args = args
             elif function is A.execute_cast and len(args) == 3:
                 module, function, args = args
+        if module is A.erlang:
+            module, function, args = self._applied(module, function, args)
         if options & MONITORED:
             self._watch(peer, request, process, tag, module, function, args)
         # The answer goes out before anything that the process may send: DOWN before it costs the connection.
@@ -162,7 +164,7 @@ class SpawnServer:
         if flags is None or flags & MONITORED:
             gen.reply(self.system, from_, (A.EXIT, (A.badarg, [])))
             return
-        module, function, args = mfa
+        module, function, args = self._applied(*mfa)
         process = self.system.new_process(leader)
         if flags & LINKED:
             self.system.link(process, from_[0])
@@ -193,25 +195,25 @@ class SpawnServer:
             found = None
         else:
             found = self.exports.find(module, function, len(args))
-            if found is None and module is A.erlang and function is A.apply:
-                found = self._applied(args)
         if found is None:
             self._note(node, module, function, len(args) if type(args) is list else "?")
         return found
 
-    def _applied(self, args: list[Any]) -> Callable[..., Any] | None:
-        """``apply(fun M:F/A, Args)`` and ``apply(M, F, Args)`` of an exported function."""
-        if len(args) == 2 and type(args[0]) is ExternalFun and type(args[1]) is list:
-            target, inner = args
-            found = (
-                self.exports.find(target.module, target.function, len(inner)) if target.arity == len(inner) else None
-            )
-        elif len(args) == 3 and type(args[2]) is list:
-            inner = args[2]
-            found = self.exports.find(args[0], args[1], len(inner))
-        else:
-            return None
-        return None if found is None else _Applied(found)
+    def _applied(self, module: Any, function: Any, args: Any) -> tuple[Any, Any, Any]:
+        """What ``apply(fun M:F/A, Args)`` and ``apply(M, F, Args)`` name, however often it is wrapped in the same."""
+        while module is A.erlang and function is A.apply and type(args) is list:
+            if self.exports.find(module, function, len(args)) is not None:
+                break  # the program has an `apply` of its own for others
+            if len(args) == 2 and type(args[0]) is ExternalFun and type(args[1]) is list:
+                target, inner = args
+                if target.arity != len(inner):
+                    break
+                module, function, args = target.module, target.function, inner
+            elif len(args) == 3 and type(args[2]) is list:
+                module, function, args = args
+            else:
+                break
+        return module, function, args
 
     def _note(self, node: Atom, module: Any, function: Any, count: Any) -> None:
         """Say once per name that it is not exported; a peer can not fill the log."""
@@ -230,22 +232,11 @@ class SpawnServer:
     # --- for rex -------------------------------------------------------------------------------
     def call(self, node: Atom, module: Any, function: Any, args: Any) -> Any:
         """The value, or what ``rpc:call`` makes of anything else."""
+        module, function, args = self._applied(module, function, args)
         found = self.find(node, module, function, args)
         if found is None:
             return A.badrpc, (A.EXIT, (A.undef, undef(module, function, args)))
         return badrpc(execute(None, found, args))
-
-
-class _Applied:
-    """A function that was asked for by ``erlang:apply``: its arguments are the last one of those."""
-
-    __slots__ = ("function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    def __call__(self, *args: Any) -> Any:
-        return self.function(*args[-1])
 
 
 def badrpc(result: tuple[Any, ...]) -> Any:
