@@ -44,6 +44,9 @@ from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.global")
 
+UNANSWERED_S = 3.0
+"""How long others have to tell a node of us, before we take it that it does not know us."""
+
 
 class GlobalNameServer(GenServer):
     """The process `global_name_server` of a visible node."""
@@ -111,7 +114,7 @@ class GlobalNameServer(GenServer):
                 self._carry_out(self.core.info(message))
 
     # --- effects -------------------------------------------------------------------------------
-    def _carry_out(self, effects: Iterable[Effect]) -> None:
+    def _carry_out(self, effects: Iterable[Effect]) -> None:  # noqa: C901  # a table of effects
         for effect in effects:
             match effect:
                 case do.Send(node, message):
@@ -127,6 +130,8 @@ class GlobalNameServer(GenServer):
                     self.system.spawn(self._resolver, node, my_tag, names)
                 case do.Greet(node):
                     self.system.spawn(self._connect_and_tell, node)  # a dial may take long
+                case do.Remind(node, tag):
+                    self.system.send_after(UNANSWERED_S, self.process.pid, (A.unanswered, node, tag))
                 case do.Disconnect(node):
                     self.system.spawn(self.kernel.disconnect, node)
                 case do.Warn(text):

@@ -37,6 +37,7 @@ from pyerlnode.kernel.global_effects_core import (
     Greet,
     Meet,
     Named,
+    Remind,
     Resolve,
     Send,
     TellLocker,
@@ -134,6 +135,8 @@ class GlobalCore:
         self.names_ext: dict[Any, tuple[Any, Pid, Atom]] = {}
         self.locks: dict[Any, tuple[Any, set[Pid]]] = {}
         self.known: dict[Atom, int] = {}
+        self.doubted: dict[Atom, int] = {}
+        """Known nodes that do not know us, until it turns out."""
         self.pending: dict[Atom, int] = {}
         self.removing: set[Atom] = set()
         self.synced: set[Atom] = set()
@@ -255,6 +258,8 @@ class GlobalCore:
             case (A.lost_connection, Atom() as a, life, int(number), Atom() as b):
                 if self.parts:
                     self._lost_connection(message, (a, b), life, number)
+            case (A.unanswered, Atom() as node, tag):
+                self._unanswered(node, tag)
             case (A.remove_connection, Atom() as node):
                 self._remove_connection(node)
         return self._done()
@@ -296,6 +301,8 @@ class GlobalCore:
         sync.version, sync.his_tag = min(version, VERSION), tag
         if sync.my_tag is None:
             sync.early = (version, tag, init)
+            if node in self.known:
+                self._effects.append(Remind(node, tag))
             return
         match init:
             case (A.locker, _, _, Pid() as locker):
@@ -314,6 +321,17 @@ class GlobalCore:
         if not before.acknowledged:
             self._sync(node).my_tag = before.my_tag
         elif node in self.up:
+            self._nodeup(node)
+
+    def _unanswered(self, node: Atom, tag: Any) -> None:
+        """A node that we know asked to synchronise, and nobody has told it of us since: it lost us, unlike we it.
+
+        It takes a loss in the middle of somebody's `new_nodes`. OTP leaves it so. Whoever was told of us after all says
+        `in_sync`, and is known again.
+        """
+        early = self._sync(node).early
+        if node in self.up and node in self.known and early is not None and early[1] == tag:
+            self.doubted[node] = self.known.pop(node)
             self._nodeup(node)
 
     def _acknowledged(self, node: Atom, my_tag: Any, his_tag: Any) -> None:
@@ -402,6 +420,8 @@ class GlobalCore:
         self._carry_out(ops, names_ext, locks[0] if locks else None)
 
     def _in_sync(self, node: Atom) -> None:
+        if node in self.doubted:
+            self.known[node] = self.doubted.pop(node)
         self.synced.add(node)
         self._settled(node)
 
@@ -412,6 +432,7 @@ class GlobalCore:
         added = []
         for node, version in nodes:
             if node is not self.own and node not in self.known:
+                self.doubted.pop(node, None)
                 self.known[node] = version or VERSION
                 added.append(node)
         return added
@@ -425,7 +446,8 @@ class GlobalCore:
             self._pass_on((A.lost_connection, self.own, self._life, number, node), node)
         if inform:
             self.removing.discard(node)
-        self.known.pop(node, None)
+        for table in (self.known, self.doubted):
+            table.pop(node, None)
         self.synced.discard(node)
 
     def _lost_connection(self, message: Any, pair: tuple[Atom, Atom], life: Any, number: int) -> None:

@@ -88,6 +88,14 @@ class Greet:
 
 
 @dataclass(frozen=True, slots=True)
+class Remind:
+    """Say ``(unanswered, node, tag)`` after some seconds."""
+
+    node: Atom
+    tag: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnect:
     node: Atom
 
@@ -97,7 +105,9 @@ class Warn:
     text: str
 
 
-Effect: TypeAlias = Send | Cast | Watch | Unwatch | Meet | EndAttempt | TellLocker | Resolve | Greet | Disconnect | Warn
+Effect: TypeAlias = (
+    Send | Cast | Watch | Unwatch | Meet | EndAttempt | TellLocker | Resolve | Greet | Remind | Disconnect | Warn
+)
 
 
 # --- names that two have ---------------------------------------------------------------------------

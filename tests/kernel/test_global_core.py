@@ -16,6 +16,7 @@ from pyerlnode.kernel.global_effects_core import (
     Greet,
     Meet,
     Named,
+    Remind,
     Resolve,
     Send,
     TellLocker,
@@ -278,6 +279,54 @@ def test_a_word_of_his_locker_goes_to_ours_when_it_is_of_this_attempt_or_has_no_
     assert one.cast(ours) == [TellLocker(ours)]
     assert one.cast(stale) == []
     assert one.cast(old) == [TellLocker(old)]
+
+
+def half_known() -> tuple[World, GlobalCore, GlobalCore]:
+    """N3 has lost N1, and N1 was told of N3 a moment later: it knows a node that does not know it."""
+    world = meshed(N1, N2, N3)
+    one, three = world.cores[N1], world.cores[N3]
+    world.lines.discard(frozenset((N1, N3)))
+    for me, him in ((one, N3), (three, N1)):
+        me.parts = False
+        me.info((A.nodedown, him))
+        me.parts = True
+    one.cast((A.new_nodes, N2, [], [], [(N3, VERSION)], []))
+    world.connect(N1, N3)
+    world.mail = [letter for letter in world.mail if letter[2][1][0] is not A.in_sync]
+    return world.settle(), one, three
+
+
+def test_a_node_that_lost_us_while_we_know_it_is_met_again_when_nobody_tells_it_of_us() -> None:
+    world, one, three = half_known()
+    assert (N3 in one.known, N1 in three.known) == (True, False)
+    tag = three.syncs[N1].my_tag
+    assert one.info((A.unanswered, N3, tag + 1)) == []
+    world.do(N1, one.info((A.unanswered, N3, tag)))
+    world.settle()
+    assert world.mesh() == {N1: {N2, N3}, N2: {N1, N3}, N3: {N1, N2}}
+    assert not any(one.locks or one.doubted or one.syncs for one in world.cores.values())
+
+
+def test_one_that_is_told_of_us_after_all_is_known_again() -> None:
+    _, one, three = half_known()
+    one.info((A.unanswered, N3, three.syncs[N1].my_tag))
+    assert N3 not in one.known
+    one.cast((A.in_sync, N3, True))
+    assert N3 in one.known
+    assert one.doubted == {}
+    assert one.info((A.unanswered, N3, three.syncs[N1].my_tag)) == []
+
+
+def test_a_reminder_of_a_node_that_is_gone_or_has_synchronised_does_nothing() -> None:
+    one = core(N1)
+    one.cast((A.new_nodes, N2, [], [], [(N3, VERSION)], []))
+    early = (A.init_connect, (VERSION, 5), N3, (A.locker, A.no_longer_a_pid, {}, locker(N3)))
+    assert one.cast(early) == [Remind(N3, 5)]
+    one.cast((A.in_sync, N3, True))
+    assert one.info((A.unanswered, N3, 5)) == []
+    one.cast(early)
+    one.info((A.nodedown, N3))
+    assert one.info((A.unanswered, N3, 5)) == []
 
 
 # --- names that two have -----------------------------------------------------------------------------------
