@@ -1,11 +1,13 @@
 """A tree of three levels, Elixir → Python → Elixir, of which anything is killed at random, is whole again each time.
 
-PYERLNODE_CHAOS=200 kills two hundred times; PYERLNODE_CHAOS_SEED repeats a run.
+PYERLNODE_CHAOS=200 kills two hundred times; PYERLNODE_CHAOS_SEED repeats a run. Each kill is one restart, counted by
+the supervisor above what was killed, in Elixir or in Python, and by no other.
 """
 
 import os
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,18 @@ pytestmark = pytest.mark.beam(elixir=True)
 ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("PYERLNODE_CHAOS", "6"))
 SEED = int(os.environ.get("PYERLNODE_CHAOS_SEED", "7"))
+
+COUNTED_BY = {
+    "port": (A.top, A.port),
+    "os": (A.top, A.port),
+    "connection": (A.top, A.port),
+    "middle": (A.top, A.middle),
+    "desk": (A.middle, A.desk),
+    "one": (A.middle, A.one),
+    "two": (A.middle, A.two),
+    "leaf": (A.middle, A.two),
+}
+"""What is killed, and who restarts what because of it."""
 
 GROW = """
 me = self()
@@ -64,6 +78,8 @@ end
 def test_a_tree_of_three_levels_is_whole_again_whatever_is_killed(helper: Callable[[str], Beam]) -> None:
     beam = helper("stock.ex")
     beam.load(ROOT / "beam" / "pyerlnode" / "lib" / "pyerlnode.ex")
+    beam.load(ROOT / "interop_tests" / "beam_src" / "chaos_counts.ex")
+    beam.elixir("{:ok, _} = ChaosCounts.start(); :ok")
     name, dice = python_name(), random.Random(SEED)
     program = ROOT / "interop_tests" / "peers" / "chaos.py"
     grown = beam.elixir(
@@ -72,6 +88,7 @@ def test_a_tree_of_three_levels_is_whole_again_whatever_is_killed(helper: Callab
     assert grown is A.ok
     tree = whole(beam, {}, "nothing yet")
     os_pids = {tree[A.os]}
+    expected: Counter[tuple[Any, Any]] = Counter()
     for number in range(KILLS):
         what = dice.choice(["port", "middle", "desk", "one", "two", "leaf", "os", "connection"])
         if what == "connection":
@@ -82,10 +99,19 @@ def test_a_tree_of_three_levels_is_whole_again_whatever_is_killed(helper: Callab
             beam.elixir("Process.exit(pid, :kill)", pid=tree[A[what]])
         tree = whole(beam, {A[what]: tree.get(A[what])}, f"kill {number} of seed {SEED}: {what}")
         os_pids.add(tree[A.os])
+        expected[COUNTED_BY[what]] += 1
+        assert restarts(beam) == expected, f"restarts after kill {number} of seed {SEED}: {what}"
+    beam.elixir("GenServer.stop(ChaosCounts)")
     assert beam.elixir("send(:chaos, {:stop, self()}); receive do :stopped -> true after 9000 -> false end") is True
     wait_for(lambda: not any(Path(f"/proc/{os_pid}").exists() for os_pid in os_pids), 10, "the end of OS processes")
     stocks = "[P || P <- processes(), {dictionary, D} <- [process_info(P, dictionary)],"
     beam.wait_until(stocks + " proplists:get_value('$initial_call', D) =:= {'Elixir.Stock', init, 1}] =:= []")
+
+
+def restarts(beam: Beam) -> Counter[tuple[Any, Any]]:
+    """How often each supervisor has seen each child end; but not what went with its node, which its port stands for."""
+    seen = beam.elixir("ChaosCounts.seen()")
+    return Counter((who, child) for who, child, reason in seen if child is A.port or reason is A.killed)
 
 
 def whole(beam: Beam, old: dict[Any, Any], after: str) -> dict[Any, Any]:

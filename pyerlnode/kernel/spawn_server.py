@@ -191,12 +191,10 @@ class SpawnServer:
     # --- finding -------------------------------------------------------------------------------
     def find(self, node: Atom, module: Any, function: Any, args: Any) -> Callable[..., Any] | None:
         """The exported function that a peer means, or None and a line in the log."""
-        if type(args) is not list:
-            found = None
-        else:
-            found = self.exports.find(module, function, len(args))
+        count = len(args) if type(args) is list else "?"
+        found = None if count == "?" else self.exports.find(module, function, len(args))
         if found is None:
-            self._note(node, module, function, len(args) if type(args) is list else "?")
+            self._note(node, module, function, count)
         return found
 
     def _applied(self, module: Any, function: Any, args: Any) -> tuple[Any, Any, Any]:
