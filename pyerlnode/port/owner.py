@@ -8,6 +8,13 @@ Who starts an OS process holds the other end of its standard input. The BEAM clo
 the kernel does when the BEAM is killed, so a program that ends with its input is never left behind (`Pyerlnode.Port`
 in `beam/pyerlnode` is such an owner). A line ``stop`` asks for the same while the input stays open.
 
+A program that knows nothing of this, a web server say, is run so that it ends with its input by
+
+    python -m pyerlnode.port.owner serve.py ARGS…
+    python -m pyerlnode.port.owner -m uvicorn app:api
+
+which then gets SIGTERM, and leaves by `SystemExit`, so that ``with`` blocks end, unless it handles that signal itself.
+
 A native thread reads, so it notices also while the hub is blocked; if the program has not ended `grace` seconds later,
 the thread ends it without ceremony, with status 70.
 """
@@ -15,8 +22,11 @@ the thread ends it without ceremony, with status 70.
 from __future__ import annotations
 
 import os
+import runpy
+import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import gevent
@@ -71,3 +81,31 @@ def _watch(descriptor: int, tell: Callable[[], None], grace: float, overdue: Cal
     while (left := end - time.monotonic()) > 0:
         _sleep(left)
     overdue()
+
+
+def run_program(arguments: Sequence[str], grace: float = GRACE, *, descriptor: int = 0) -> None:
+    """Run a script, or with ``-m`` a module, as Python does, and let it end when `descriptor` does."""
+    signal.signal(signal.SIGTERM, _end)
+    _start_new_thread(_watch, (descriptor, _ask, grace, _leave))
+    if arguments[:1] == ["-m"]:
+        sys.argv = list(arguments[1:])
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(arguments)
+        sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _ask() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end(number: int, frame: Any) -> None:
+    del number, frame
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1:] == ["-m"]:
+        sys.exit("usage: python -m pyerlnode.port.owner [-m MODULE | PROGRAM] [ARGUMENT...]")
+    run_program(sys.argv[1:])

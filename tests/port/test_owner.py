@@ -1,8 +1,11 @@
 """A program that is owned ends with its input, when told to, and without ceremony when it does not end."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import gevent
 import pytest
@@ -50,3 +53,42 @@ def test_what_does_not_end_in_time_is_ended(pipe: tuple[int, int]) -> None:
     running.get(timeout=5)
     late.get(timeout=5)
     tell.close()
+
+
+NODE = """
+import sys
+from pyerlnode import Node
+
+with Node("owned@127.0.0.1", cookie="secret", epmd="none") as node:
+    print("up", sys.argv[1:], __name__, flush=True)
+    try:
+        node.receive()
+    finally:
+        print("leaves", flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", ["script", "module"])
+def test_a_program_that_knows_nothing_of_its_owner_ends_with_its_input(tmp_path: Path, how: str) -> None:
+    (tmp_path / "owned_program.py").write_text(NODE)
+    program = ["-m", "owned_program"] if how == "module" else [str(tmp_path / "owned_program.py")]
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    ran = subprocess.Popen(
+        [sys.executable, "-m", "pyerlnode.port.owner", *program, "one", "two"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert ran.stdin is not None
+    assert ran.stdout is not None
+    with ran.stdin, ran.stdout:
+        assert ran.stdout.readline() == "up ['one', 'two'] __main__\n"
+        ran.stdin.close()
+        assert ran.stdout.read() == "leaves\n"
+    assert ran.wait(20) == 0
+
+
+def test_what_can_not_be_run_is_said() -> None:
+    ran = subprocess.run([sys.executable, "-m", "pyerlnode.port.owner"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr[:6]) == (1, "usage:")
