@@ -80,6 +80,9 @@ class Beam:
         tls: the certificates of its distribution, None when it talks TCP.
     """
 
+    script = SCRIPT
+    """The shell script that becomes `erl`."""
+
     def __init__(
         self,
         launcher: Launcher,
@@ -131,7 +134,7 @@ class Beam:
         self._loaded.clear()
         below, above = os.pipe(), os.pipe()  # to the BEAM, from the BEAM
         self._program = self.launcher.start(
-            ["sh", "-c", SCRIPT, "beam", *self._options()], self._environment(),
+            ["sh", "-c", self.script, "beam", *self._options()], self._environment(),
             stdin=below[0], stdout=above[1], stderr=self._output,
         )  # fmt: skip
         waiting.close(below[0])

@@ -1,7 +1,8 @@
 """A BEAM in a container: the same pipes, with `docker run -i` between.
 
-The container has the network of the host, so that names, ports and EPMD are those of a local BEAM. What
-the image runs by default is set aside; it only needs `sh` and `erl` (and `elixir`) on its PATH.
+The container has the network of the host, so that names, ports and EPMD are those of a local BEAM; `containers` has
+those with a network of their own. What the image runs by default is set aside; it only needs `sh` and `erl` (and
+`elixir`) on its PATH.
 """
 
 from __future__ import annotations
@@ -66,14 +67,19 @@ class DockerLauncher(Launcher):
 
     kind = "docker"
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, place: tuple[str, ...] = ("--network=host",)) -> None:
         super().__init__(label=f"docker {image}")
         self.image = image
+        self._place = place
+
+    def at(self, *place: str) -> DockerLauncher:
+        """The same, with these options for where a container stands instead of the host's network."""
+        return DockerLauncher(self.image, place)
 
     def start(self, command: Sequence[str], env: Mapping[str, str], **popen: Any) -> Container:
         name = f"pyerlnode-{uuid.uuid4().hex[:12]}"
         settings = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
-        options = ["--interactive", "--rm", "--network=host", "--entrypoint=", "--name", name, *settings]
+        options = ["--interactive", "--rm", *self._place, "--entrypoint=", "--name", name, *settings]
         process = subprocess.Popen(  # noqa: S603 - docker, with the words of this class
             ["docker", "run", *options, self.image, *command],  # noqa: S607 - the one on PATH
             start_new_session=True,

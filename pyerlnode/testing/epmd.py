@@ -32,7 +32,7 @@ class Epmd:
         if self._program is not None and self._program.running():
             return self
         for _ in range(ATTEMPTS):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             self._program = self._launcher.start(
                 ["epmd", "-port", str(port)], {"ERL_EPMD_ADDRESS": self.address},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -66,21 +66,23 @@ class Epmd:
         assert program is not None
 
         def ready() -> bool:
-            return not program.running() or _is_listening(port, self.address)
+            return not program.running() or is_listening(port, self.address)
 
         waiting.wait_for(ready, 10, "epmd")
         # Somebody else's answer: ours finds the port taken and ends.
         return program.running()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has at this moment."""
     with socket.socket() as probe:
         probe.bind((ADDRESS, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _is_listening(port: int, address: str) -> bool:
+def is_listening(port: int, address: str) -> bool:
+    """Whether an EPMD answers there."""
     try:
         _ask_names(port, address)
     except OSError:

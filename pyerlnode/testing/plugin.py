@@ -10,6 +10,7 @@ Fixtures
     beam_factory    makes further ones: ``beam_factory(otp=27, files=["echo.erl"], args=["-kernel", …])``
     erl_node        a Python `Node` with the BEAM's cookie, at the BEAM's EPMD
     node_pair       two nodes in memory under a virtual clock, without a BEAM (`pair`)
+    beam_network    a Docker network to boot BEAMs in, each a machine of its own: ``beam_network.beam()`` (`containers`)
     cluster         makes several BEAMs and Python nodes, connected: ``cluster(beams=2, nodes=1)``
 
 With ``--beam-leaks`` a test that uses one of these, but `node_pair`, fails when it leaves something behind.
@@ -235,6 +236,18 @@ def beam_factory(
     yield make
     for fresh in made:
         supply.end(fresh)
+
+
+@pytest.fixture
+def beam_network(beam_release: int | None, pytestconfig: pytest.Config) -> Iterator[Any]:
+    """A Docker network of its own, to boot BEAMs of `--beam-image` in: see `containers`."""
+    from pyerlnode.testing.containers import BeamNetwork
+    from pyerlnode.testing.epmd import free_port
+
+    image = settings.read(pytestconfig).image.replace("{otp}", str(beam_release or ""))
+    network = _or_skip(pytestconfig, lambda: BeamNetwork(image, free_port()))
+    yield network
+    network.close()
 
 
 @pytest.fixture

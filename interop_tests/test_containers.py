@@ -1,0 +1,86 @@
+"""BEAMs in containers on a network of their own, as `beam_network` gives them: a split without a rule of a firewall.
+
+Where no Docker engine or no image of this project's is (`make interop` builds them), these are skipped, and say so;
+every BEAM of the other tests is one without Docker.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pyerlnode import A, CallTimeout, Exit, NodeDown
+from pyerlnode.testing import docker
+from pyerlnode.testing.containers import BeamNetwork
+from pyerlnode.testing.errors import BeamUnavailable
+from pyerlnode.testing.waiting import wait_for
+
+IMAGE = os.environ.get("PYERLNODE_BEAM_IMAGE", "pyerlnode-beam:trixie")
+
+
+def why_no_containers() -> str:
+    try:
+        docker.launcher(IMAGE, pull=False)
+    except BeamUnavailable as error:
+        return str(error)
+    return ""
+
+
+MISSING = why_no_containers()
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+
+
+@pytest.fixture(autouse=True)
+def image(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pytestconfig.option, "beam_image", IMAGE)
+
+
+def test_a_container_without_a_network_is_down_within_the_tick_time_and_comes_back_under_its_name(
+    beam_network: BeamNetwork, python: Callable[..., Any]
+) -> None:
+    one, two = beam_network.beam(), beam_network.beam()
+    node = python(beam_network.python_name(), cookie=one.cookie, epmd_port=beam_network.epmd_port, ticktime=2)
+    assert node.ping(one.name)
+    assert node.ping(two.name)
+    assert one.eval("net_adm:ping(Two)", Two=two.node) is A.pong
+    assert two.eval("net_adm:ping(Python)", Python=A[node.name]) is A.pong
+    held = node.rpc(one.name, "erlang", "whereis", [A.kernel_sup])
+    reference = node.monitor(held)
+
+    one.disconnect_network()
+    assert node.receive((A.DOWN, reference, A.process, held, A.noconnection), timeout=10)
+    assert node.nodes() == [two.name]
+    assert one.eval("1 + 1") == 2  # it is well, and obeys without a network
+
+    one.connect_network()
+    wait_for(lambda: node.ping(one.name), 15, "the way back")
+    assert node.rpc(one.name, "erlang", "whereis", [A.kernel_sup]) == held
+
+
+def test_a_killed_container_is_noconnection_at_once_and_its_restart_is_reached(
+    beam_network: BeamNetwork, python: Callable[..., Any]
+) -> None:
+    beam = beam_network.beam()
+    node = python(beam_network.python_name(), cookie=beam.cookie, epmd_port=beam_network.epmd_port)
+    assert node.ping(beam.name)
+    beam.kill9()
+    with pytest.raises((NodeDown, Exit)):
+        node.call(("nobody", beam.name), A.get)
+    beam.restart()
+    assert node.ping(beam.name)
+    beam.stop_epmd()
+    assert not beam.epmd.running()
+    assert node.ping(beam.name)  # the connection stands
+    beam.start_epmd()
+    assert beam.epmd.running()
+    assert beam.container.startswith("pyerlnode-")
+
+
+def test_a_frozen_container_lets_a_call_time_out(beam_network: BeamNetwork, python: Callable[..., Any]) -> None:
+    beam = beam_network.beam()
+    node = python(beam_network.python_name(), cookie=beam.cookie, epmd_port=beam_network.epmd_port)
+    assert node.ping(beam.name)
+    with beam.suspended_for_block(), pytest.raises(CallTimeout):
+        node.call(("kernel_sup", beam.name), A.which_children, timeout=0.2)
+    assert node.ping(beam.name)

@@ -1,0 +1,170 @@
+"""BEAMs in containers on a network of their own, as on machines of their own: the fixture `beam_network`.
+
+    def test_a_split(beam_network):
+        beam = beam_network.beam()
+        with Node(beam_network.python_name(), cookie=beam.cookie, epmd_port=beam_network.epmd_port) as node:
+            node.connect(beam.name)
+            beam.disconnect_network()       # no packet passes; nobody is told
+            ...
+            beam.connect_network()          # the same address, so the same name
+
+Each container has an address that it keeps, and an EPMD of its own; this process is their neighbour at the network's
+gateway. `kill9` is `docker kill`, `suspend` is `docker pause`; `logs`, `eval` and the rest work as ever, without a
+network too: they use the container's standard input and output.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from pyerlnode.testing import docker as engine
+from pyerlnode.testing.beam import SCRIPT, Beam
+from pyerlnode.testing.docker import Container, DockerLauncher, docker
+from pyerlnode.testing.epmd import Epmd, is_listening
+from pyerlnode.testing.errors import BeamDown, BeamUnavailable
+from pyerlnode.testing.reaper import REAPER
+
+ATTEMPTS = 5
+
+
+class ContainerEpmd(Epmd):
+    """The EPMD inside of a container; it ends with it."""
+
+    def __init__(self, launcher: DockerLauncher, address: str, port: int) -> None:
+        super().__init__(launcher, address)
+        self.port = port
+        self.container: Container | None = None
+
+    def start(self) -> ContainerEpmd:
+        """Start it again; the first time the container does."""
+        if self.container is not None and not self.running():
+            _do("exec", self.container.name, "epmd", "-relaxed_command_check", "-daemon")
+        return self
+
+    def stop(self) -> None:
+        if self.container is not None and self.running():
+            _do("exec", self.container.name, "epmd", "-kill")
+
+    def keep(self) -> None:
+        """Nothing: it lives as long as its container."""
+
+    def running(self) -> bool:
+        return self.container is not None and self.container.running() and is_listening(self.port, self.address)
+
+
+class ContainerBeam(Beam):
+    """A BEAM in a container of a `BeamNetwork`. `address` is the container's, and the host of its name."""
+
+    script = f"epmd -relaxed_command_check -daemon\n{SCRIPT}"
+    epmd: ContainerEpmd
+
+    def __init__(self, launcher: DockerLauncher, network: str, address: str, epmd_port: int, **options: Any) -> None:
+        placed = launcher.at("--network", network, "--ip", address)
+        epmd = ContainerEpmd(placed, address, epmd_port)
+        super().__init__(placed, epmd, name=f"beam_{uuid.uuid4().hex[:10]}@{address}", **options)
+        self.address = address
+        self._network = network
+
+    @property
+    def container(self) -> str:
+        """The name of its container, for `docker` commands of your own."""
+        return self._container().name
+
+    def start(self) -> ContainerBeam:
+        super().start()
+        self.epmd.container = self._container()
+        return self
+
+    def _container(self) -> Container:
+        if not isinstance(self._program, Container):
+            raise BeamDown(f"{self.name} is not started")
+        return self._program
+
+    def _environment(self) -> dict[str, str]:
+        environment = {**super()._environment()}
+        del environment["ERL_EPMD_ADDRESS"]  # its neighbours ask too
+        return environment
+
+    def disconnect_network(self) -> None:
+        """Take it off the network: no packet passes any more, and no connection is told."""
+        _do("network", "disconnect", self._network, self.container)
+
+    def connect_network(self) -> None:
+        """Put it back, at its address."""
+        _do("network", "connect", "--ip", self.address, self._network, self.container)
+
+
+class BeamNetwork:
+    """A network of containers; all of it is gone with `close`, and when the test run is killed.
+
+    Attributes:
+        name: the network's, for `docker` commands of your own.
+        gateway: the address of this machine in it.
+        epmd_port: where every EPMD in it listens: give it to nodes of this process.
+
+    Raises:
+        BeamUnavailable: no docker, no engine, no such image, or no network can be made; one line says which.
+    """
+
+    def __init__(self, image: str, epmd_port: int) -> None:
+        self._launcher = engine.launcher(image, pull=True)
+        self.name = f"pyerlnode-{uuid.uuid4().hex[:12]}"
+        self.epmd_port = epmd_port
+        self._beams: list[ContainerBeam] = []
+        self.gateway, self._free = _create(self.name)
+        self._key = REAPER.add("docker", "network", "rm", self.name)
+
+    def beam(self, **options: Any) -> ContainerBeam:
+        """Boot a BEAM in a container of its own; `options` are those of `Beam`: cookie, hidden, args, env."""
+        options.setdefault("cookie", self._beams[0].cookie if self._beams else None)
+        made = ContainerBeam(self._launcher, self.name, str(next(self._free)), self.epmd_port, **options)
+        self._beams.append(made)
+        made.start()
+        REAPER.remove(self._key)  # carried out in their order, and a network goes when nobody is in it
+        self._key = REAPER.add("docker", "network", "rm", self.name)
+        return made
+
+    def python_name(self) -> str:
+        """A name for a node of this process that the containers reach."""
+        return f"py_{uuid.uuid4().hex[:10]}@{self.gateway}"
+
+    def close(self) -> None:
+        """End the containers, then the network."""
+        for beam in self._beams:
+            beam.stop()
+        _do("network", "rm", self.name)
+        REAPER.remove(self._key)
+
+
+def _create(name: str) -> tuple[str, Iterator[ipaddress.IPv4Address]]:
+    """A network of this name: its gateway, and addresses that are free in it.
+
+    The engine lets containers choose an address only where somebody has chosen the subnet: the one that it gives is
+    asked for once more by name.
+    """
+    for _ in range(ATTEMPTS):
+        _do("network", "create", name)
+        subnet = ipaddress.IPv4Network(json.loads(_ask("network", "inspect", name))[0]["IPAM"]["Config"][0]["Subnet"])
+        _do("network", "rm", name)
+        gateway, *rest = (subnet[number] for number in range(1, min(subnet.num_addresses - 1, 250)))
+        if not docker("network", "create", "--subnet", str(subnet), "--gateway", str(gateway), name):
+            return str(gateway), iter(rest)
+    raise BeamUnavailable("Docker gives no subnet that stays free: `docker network prune` removes unused ones")
+
+
+def _do(*words: str) -> None:
+    if error := docker(*words):
+        raise BeamUnavailable(f"docker {words[0]} {words[1]}: {error}")
+
+
+def _ask(*words: str) -> str:
+    done = subprocess.run(  # noqa: S603 - docker, with words of this module
+        ["docker", *words],  # noqa: S607 - the one on PATH
+        capture_output=True, text=True, check=True, timeout=engine.ASK_S, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    return done.stdout
