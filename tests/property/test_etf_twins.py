@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pyerlnode.errors import DecodeError
 from pyerlnode.limits import Limits
 from pyerlnode.term import A, Atom
+from tests.conftest import TWINS, load_etf
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "vectors.json").read_text(encoding="utf-8"))
 SEEDS = [
@@ -33,6 +34,12 @@ LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 EXAMPLES = 5_000 if LONG else 300
 SEED_COUNT, INPUTS = (100, 10_000) if LONG else (3, 500)
 thoroughly = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+
+
+@pytest.fixture(scope="module", params=TWINS[-1:])
+def etf(request: pytest.FixtureRequest) -> ModuleType:
+    """The compiled one, where there is one: the specification need not be compared with itself."""
+    return load_etf(request.param)
 
 
 @pytest.fixture(scope="module")
