@@ -30,6 +30,7 @@ from pyerlnode.errors import StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Stop
+from pyerlnode.otp.where import system_of
 from pyerlnode.runtime.mailbox import DOWN, PENDING
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.process import Process, require_current
@@ -99,12 +100,12 @@ class WorkerPool(GenServer):
             shelf_of(self.process.system).want(self.target, spares)
 
     @staticmethod
-    def stats(dest: Any, *, on: Any) -> dict[Any, Any]:
+    def stats(dest: Any, *, on: Any = None) -> dict[Any, Any]:
         """``size, workers, idle, busy, waiting, done, crashed, refused, abandoned`` of the pool `dest`.
 
         From Elixir: ``{:ok, stats} = :gen.call(pool, :"$worker_pool", :stats)``.
         """
-        found: dict[Any, Any] = gen.call(on.system, dest, A.stats, label=STATS)
+        found: dict[Any, Any] = gen.call(system_of(on), dest, A.stats, label=STATS)
         return found
 
     def system_get_state(self) -> Any:

@@ -27,6 +27,7 @@ from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Ignore, Stop
+from pyerlnode.otp.where import system_of
 from pyerlnode.term.atom import A
 from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.pid import Pid, Reference
@@ -79,19 +80,19 @@ class Worker(GenServer):
         return None
 
     @staticmethod
-    def spares(target: Any, *, on: Any) -> Spares:
+    def spares(target: Any, *, on: Any = None) -> Spares:
         """How many OS processes stand by for `target` on the node `on`: `ready`, and `coming`."""
-        return shelf_of(on.system).count(name_of(target))
+        return shelf_of(system_of(on)).count(name_of(target))
 
     @staticmethod
-    def keep_spares(target: Any, count: int, *, on: Any) -> None:
+    def keep_spares(target: Any, count: int, *, on: Any = None) -> None:
         """Have `count` OS processes stand by for `target` on the node `on`, before the first worker is started."""
-        shelf_of(on.system).want(name_of(target), count)
+        shelf_of(system_of(on)).want(name_of(target), count)
 
     @staticmethod
-    def await_spares(target: Any, *, on: Any, timeout: float | None = 30.0) -> Spares:
+    def await_spares(target: Any, *, on: Any = None, timeout: float | None = 30.0) -> Spares:
         """`spares`, when as many stand by as are wanted, or no more can be made; at most `timeout` seconds later."""
-        shelf_of(on.system).wait(name_of(target), timeout)
+        shelf_of(system_of(on)).wait(name_of(target), timeout)
         return Worker.spares(target, on=on)
 
     @property
