@@ -105,6 +105,7 @@ Times.
 """
 CALLS = """
 {ok, Pid} = erpc:call(N, worker, start_link, []),
+2 = erpc:call(N, spares, ready, [], 30000),
 {Time, _} = timer:tc(fun() -> [-1 = gen_server:call(Pid, 1) || _ <- lists:seq(1, 1000)] end),
 unlink(Pid), exit(Pid, kill),
 Time / 1000.
