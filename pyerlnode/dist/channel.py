@@ -78,7 +78,7 @@ def _fill(signal: Any, field: str, payload: Any) -> None:
         signal.args = payload
 
 
-def _not_usual(_signal: Signal) -> None:
+def _not_usual(_signal: Signal, _in_order: bool = True) -> None:
     """The usual packets are written for peers of our time only."""
 
 
@@ -126,7 +126,8 @@ class Channel:
         self._read = reader.read if self._header else None
         self._writer = self._vocabulary.writer(_USUAL, FRAGMENT_SIZE)
         self.usual = self._writer.write if self._fragmenting else _not_usual
-        """Writes a signal as one packet; gives something else than bytes when `packets` must be asked."""
+        """Writes a signal as one packet, for who sends it in order (see `etf.PacketWriter.write`); when it gives
+        something else than bytes `packets_of` tells what to send."""
         self._ticks = TickClock(ticks, peer.hidden, now)
         self._events: deque[Event] = deque()
         self._failed: ProtocolError | None = None

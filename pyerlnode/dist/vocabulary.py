@@ -158,7 +158,10 @@ class Vocabulary:
 
     def writer(self, classes: tuple[type, type, type], whole: int) -> PacketWriter:
         """What writes `usual` messages, monitors and demonitors as packets at once (see `etf.PacketWriter`)."""
-        return PacketWriter(classes, whole, self._send_sender, self._altact, self._monitors, self._monitors_names)
+        cache = DistFlags.DIST_HDR_ATOM_CACHE in self.flags
+        return PacketWriter(
+            classes, whole, self._send_sender, self._altact, self._monitors, self._monitors_names, cache
+        )
 
     def token(self, token: Token) -> Token:
         """The trace token as this peer takes it: without BIG_SEQTRACE_LABELS only small labels travel."""

@@ -19,7 +19,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.buffer cimport PyObject_GetBuffer, PyBuffer_Release, PyBUF_SIMPLE
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 import struct as _struct
 from itertools import chain as _chain
@@ -216,6 +216,9 @@ cdef extern from *:
         return entry;
     }
 
+    /* Where an atom stands in the cache of atoms that were sent to a peer: atoms are never moved or freed. */
+    static inline unsigned int cache_slot(PyObject *atom) { return (unsigned int)(((uint64_t)(size_t)atom >> 4) * MIX >> 53); }
+
     static int start_atoms(uint64_t seed) {
         atom_seed = seed;
         return resize_atoms(1024);
@@ -241,6 +244,7 @@ cdef extern from *:
     PyObject* type_of(PyObject*) noexcept
     Entry* find_atom(const unsigned char*, Py_ssize_t) noexcept
     Entry* add_atom(PyObject*, PyObject*, PyObject*) except NULL
+    unsigned int cache_slot(PyObject*) noexcept
     int start_atoms(uint64_t) except -1
 
 

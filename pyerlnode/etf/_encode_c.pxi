@@ -172,7 +172,7 @@ cdef int put_term(Writer* w, PyObject* term) except -1:
     cdef Py_ssize_t size
     cdef double number
     if kind == ATOM_TYPE:
-        return put_object(w, get_slot(term, ATOM_WIRE))
+        return put_atom(w, term)
     if kind == LONG:
         return put_int(w, term)
     if kind == BYTES:
@@ -286,8 +286,8 @@ cdef int write_map(Writer* w, Pending* top) except -1:
     cdef PyObject* value
     while True:
         if top.module != NULL and (top.at == top.index or top.index == top.size) and top.value == NULL:
-            put_object(w, get_slot(STRUCT_KEY, ATOM_WIRE))
-            put_object(w, get_slot(top.module, ATOM_WIRE))
+            put_atom(w, STRUCT_KEY)
+            put_atom(w, top.module)
             decref(top.module)
             top.module = NULL
         if top.value != NULL:
@@ -345,6 +345,7 @@ cdef int prepare(Writer* w, object profile) except -1:
     w.erlang = is_erlang(profile)
     w.profile = <PyObject*>profile
     w.pieces = NULL
+    w.cache = NULL
     w.funs = 0
     w.stack = w.first
     w.depth = -1

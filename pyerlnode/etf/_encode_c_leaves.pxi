@@ -7,6 +7,18 @@ cdef enum:
     TEXT_KEYS = 2
     OTHER_KEYS = 4
     CHECKED_KEYS = 8
+    CACHE_SLOTS = 2048
+    MOST_CACHED = 128
+
+cdef struct Cache:
+    # The atom cache of the way to a peer: what it has been sent, and the references of the packet that is written.
+    PyObject* sent[CACHE_SLOTS]  # borrowed, as atoms live for ever
+    uint32_t stamp[CACHE_SLOTS]  # the packet that last used the slot
+    unsigned char index[CACHE_SLOTS]
+    uint32_t packet
+    int count
+    unsigned int slots[MOST_CACHED]
+    PyObject* atoms[MOST_CACHED]
 
 cdef struct Pending:
     PyObject* box       # the container whose parts are being written
@@ -26,6 +38,8 @@ cdef struct Writer:
     PyObject* made       # the bytes object that `data` is in; NULL while it is `small`
     PyObject* pieces     # a list: large binaries are handed out and not copied; else NULL
     PyObject* profile
+    Cache* cache         # NULL: atoms are written out
+    Py_ssize_t most      # with a cache: bytes beyond which the packet can not be whole
     int erlang
     int funs             # closures that are open: their size is not known yet
     Pending* stack
@@ -36,7 +50,13 @@ cdef struct Writer:
 
 
 # --- the output ---------------------------------------------------------------------------------
+class _NotWhole(Exception):
+    """What is written will go in fragments, which pass each other: it can not name atoms of the cache."""
+
+
 cdef int grow(Writer* w, Py_ssize_t size) except -1:
+    if w.cache != NULL and w.used + size > w.most:
+        raise _NotWhole
     cdef Py_ssize_t room = w.used + size + (w.used >> 1) + 512
     cdef PyObject* made
     if w.made == NULL:
@@ -238,10 +258,36 @@ cdef bint put_byte_list(Writer* w, PyObject* term, Py_ssize_t size) except -1:
     return True
 
 
+cdef inline int put_atom(Writer* w, PyObject* atom) except -1:
+    """An atom, as a reference where the packet has a cache and room in it."""
+    cdef Cache* c = w.cache
+    cdef PyObject* wire
+    cdef unsigned int slot
+    if c == NULL:
+        return put_object(w, get_slot(atom, ATOM_WIRE))
+    slot = cache_slot(atom)
+    if c.stamp[slot] != c.packet:
+        wire = get_slot(atom, ATOM_WIRE)
+        if c.count == MOST_CACHED or bytes_text(wire)[0] != SMALL_ATOM_UTF8:
+            return put_object(w, wire)
+        c.stamp[slot] = c.packet
+        c.index[slot] = <unsigned char>c.count
+        c.slots[c.count] = slot
+        c.atoms[c.count] = atom
+        c.count += 1
+    elif c.atoms[c.index[slot]] != atom:  # another one of this packet has the slot
+        return put_object(w, get_slot(atom, ATOM_WIRE))
+    reserve(w, 2)
+    w.data[w.used] = ATOM_CACHE_REF
+    w.data[w.used + 1] = c.index[slot]
+    w.used += 2
+    return 0
+
+
 cdef int put_name(Writer* w, PyObject* name, PyObject* term) except -1:
     if name == NULL or type_of(name) != ATOM_TYPE:
         wrong_parts(term)
-    return put_object(w, get_slot(name, ATOM_WIRE))
+    return put_atom(w, name)
 
 
 cdef uint64_t number_of(PyObject* number, uint64_t most, PyObject* term) except? 18446744073709551615ULL:

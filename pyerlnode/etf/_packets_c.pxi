@@ -12,6 +12,9 @@ cdef enum:
     TO_ALIAS = 4
     MAX_REFERENCES = 255
 
+cdef object _unused = Atom("")
+cdef PyObject* ATOM_UNUSED = <PyObject*>_unused
+
 cdef struct Shape:
     # The classes of the signals, borrowed, and their slots.
     PyObject* message
@@ -201,17 +204,54 @@ cdef class PacketReader:
 
 
 # --- writing --------------------------------------------------------------------------------------
+cdef object finish_packet(Writer* w):
+    """The packet of what was written, with its length and its header; from now on the peer knows the atoms of it."""
+    cdef Cache* c = w.cache
+    cdef Py_ssize_t size = w.used + 7, at = 7, flags = 7, i
+    cdef PyObject* wire
+    cdef PyObject* made
+    cdef unsigned char* p
+    for i in range(c.count):
+        size += 1 if c.sent[c.slots[i]] == c.atoms[i] else bytes_size(get_slot(c.atoms[i], ATOM_WIRE))
+    if c.count:
+        at += c.count // 2 + 1
+        size += c.count // 2 + 1
+    made = new_bytes(NULL, size)
+    p = <unsigned char*>bytes_text(made)
+    store32(p, <uint32_t>(size - 4))
+    p[4], p[5], p[6] = VERSION, HEADER, <unsigned char>c.count
+    for i in range(flags, at):
+        p[i] = 0
+    for i in range(c.count):
+        p[flags + (i >> 1)] |= (c.slots[i] >> 8) << (4 if i & 1 else 0)
+        p[at] = c.slots[i] & 255
+        at += 1
+        if c.sent[c.slots[i]] != c.atoms[i]:
+            p[flags + (i >> 1)] |= 8 << (4 if i & 1 else 0)
+            wire = get_slot(c.atoms[i], ATOM_WIRE)  # the tag, then length and text as a new entry has them
+            memcpy(p + at, bytes_text(wire) + 1, bytes_size(wire) - 1)
+            at += bytes_size(wire) - 1
+            c.sent[c.slots[i]] = c.atoms[i]
+    memcpy(p + at, w.data, w.used)
+    return taken(made)
+
+
 cdef class PacketWriter:
     """See `_packets_py.PacketWriter`."""
 
     cdef Shape shape
+    cdef Cache atoms
     cdef object classes
     cdef list spare
     cdef Py_ssize_t whole
-    cdef bint send_sender, altact, monitors, names
+    cdef bint send_sender, altact, monitors, names, cache
+    cdef bint writing
     cdef readonly Py_ssize_t count
 
-    def __init__(self, tuple classes not None, Py_ssize_t whole, bint send_sender, bint altact, bint monitors, bint names):
+    def __init__(
+        self, tuple classes not None, Py_ssize_t whole, bint send_sender, bint altact, bint monitors, bint names,
+        bint cache,
+    ):
         set_shape(&self.shape, classes)
         self.classes = classes
         self.whole = whole
@@ -219,44 +259,68 @@ cdef class PacketWriter:
         self.altact = altact
         self.monitors = monitors
         self.names = names
+        self.cache = cache
+        self.writing = False
         self.count = 0
         self.spare = []
 
-    def write(self, signal):
+    def write(self, signal, bint in_order=True):
+        # An encoder of the user that sends itself would change the references of the packet around it.
+        if self.cache and in_order and not self.writing:
+            self.writing = True
+            try:
+                return self.made(signal, True)
+            except _NotWhole:
+                pass
+            finally:
+                self.writing = False
+        return self.made(signal, False)
+
+    cdef object made(self, object signal, bint cached):
         cdef Writer w
         cdef PyObject* given = <PyObject*>signal
-        cdef PyObject* kind = type_of(given)
-        cdef int op = 0
         prepare(&w, ELIXIR)
-        w.data[4], w.data[5], w.data[6] = VERSION, HEADER, 0
-        w.used = 7
+        if cached:
+            self.atoms.packet += 1
+            if not self.atoms.packet:  # after four thousand million of them
+                memset(self.atoms.stamp, 0, sizeof(self.atoms.stamp))
+                self.atoms.packet = 1
+            self.atoms.count = 0
+            w.cache = &self.atoms
+            w.most = self.whole + 4096
+        else:
+            w.data[4], w.data[5], w.data[6] = VERSION, HEADER, 0
+            w.used = 7
         try:
             try:
-                if kind == self.shape.message:
-                    op = self.put_message_head(&w, given)
-                elif kind == self.shape.monitor:
-                    op = self.put_monitor(
-                        &w, OP_MONITOR, given, self.shape.monitor_from, self.shape.monitor_to, self.shape.monitor_ref
-                    )
-                elif kind == self.shape.demonitor:
-                    op = self.put_monitor(
-                        &w, OP_DEMONITOR, given, self.shape.demonitor_from, self.shape.demonitor_to,
-                        self.shape.demonitor_ref,
-                    )
+                if not self.put_control(&w, given):
+                    return None
             except EncodeError:  # told by the one who tries it again
                 return None
-            if not op:
-                return None
-            if kind != self.shape.message:
+            if type_of(given) != self.shape.message:
                 return self.packet(&w)
             return self.put_payload(&w, <object>get_slot(given, self.shape.message_body))
         finally:
             release(&w)
 
     cdef object packet(self, Writer* w):
-        store32(w.data, <uint32_t>(w.used - 4))
         self.count += 1
+        if w.cache != NULL:
+            return finish_packet(w)
+        store32(w.data, <uint32_t>(w.used - 4))
         return finish(w)
+
+    cdef int put_control(self, Writer* w, PyObject* signal) except -1:
+        """The control message; 0 when it is not a usual one."""
+        cdef Shape* s = &self.shape
+        cdef PyObject* kind = type_of(signal)
+        if kind == s.message:
+            return self.put_message_head(w, signal)
+        if kind == s.monitor:
+            return self.put_monitor(w, OP_MONITOR, signal, s.monitor_from, s.monitor_to, s.monitor_ref)
+        if kind == s.demonitor:
+            return self.put_monitor(w, OP_DEMONITOR, signal, s.demonitor_from, s.demonitor_to, s.demonitor_ref)
+        return 0
 
     cdef int put_message_head(self, Writer* w, PyObject* message) except -1:
         """The control message; 0 when it is not a usual one."""
@@ -278,9 +342,8 @@ cdef class PacketWriter:
         elif kind == ATOM_TYPE:
             put_operation(w, 4, OP_REG_SEND)
             put_pid(w, from_)
-            w.data[w.used], w.data[w.used + 1] = SMALL_ATOM_UTF8, 0
-            w.used += 2
-            put_object(w, get_slot(to, ATOM_WIRE))
+            put_atom(w, ATOM_UNUSED)
+            put_atom(w, to)
         elif kind == REFERENCE_TYPE and self.altact:
             put_operation(w, 4, OP_ALTACT_SEND)
             w.data[w.used], w.data[w.used + 1] = SMALL_INTEGER, TO_ALIAS
@@ -307,7 +370,7 @@ cdef class PacketWriter:
         if type_of(to) == PID_TYPE:
             put_pid(w, to)
         elif type_of(to) == ATOM_TYPE and self.names:
-            put_object(w, get_slot(to, ATOM_WIRE))
+            put_atom(w, to)
         else:
             return 0
         put_reference(w, ref)
@@ -328,6 +391,8 @@ cdef class PacketWriter:
         if not pieces and w.used - begins <= self.whole:
             self.spare = pieces
             return self.packet(w)
+        if w.cache != NULL:
+            raise _NotWhole
         if w.used or not pieces:
             pieces.append(finish(w))
         size = sum(map(len, pieces))

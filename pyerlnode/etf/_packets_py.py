@@ -49,6 +49,7 @@ class PacketWriter:
         classes: as of `PacketReader`.
         whole: bytes of a payload up to which a message is sent whole.
         send_sender, altact, monitors, names: whether the peer takes operations 22, 37, 19 and 20, the latter by name.
+        cache: whether it takes a header that names atoms.
 
     Attributes:
         count: packets that were written.
@@ -65,11 +66,19 @@ class PacketWriter:
         altact: bool,
         monitors: bool,
         names: bool,
+        cache: bool,
     ) -> None:
         pass
 
-    def write(self, signal: Any) -> bytes | tuple[list[Buffer], int] | None:  # noqa: ARG002  # the twin's shape
+    def write(  # the twin's shape
+        self,
+        signal: Any,  # noqa: ARG002
+        in_order: bool = True,  # noqa: ARG002
+    ) -> bytes | tuple[list[Buffer], int] | None:
         """The packet of `signal`, its length before it; None when it is not a usual one.
+
+        `in_order`: it leaves behind all packets that were made before, and before all that are made after it. Only such
+        a packet names atoms of the cache. One that is made in order and then not sent costs the connection.
 
         What is to be sent in fragments comes as `encode_packet` gives it. Raises `EncodeError` for the message.
         """

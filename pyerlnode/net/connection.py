@@ -52,6 +52,9 @@ WRITE_SIZE = 256 * 1024
 TURN_SIZE = 2 * 1024 * 1024
 """Written in one turn of the hub, so that a large transfer does not keep it from everything else."""
 
+EARLY_SIZE = 64 * 1024
+"""Written before the turn of the hub is over, when a greenlet sends so much without a pause."""
+
 DRAIN_READS = 1024
 """Reads of what a peer said before it was gone."""
 
@@ -284,15 +287,18 @@ class Connection:
         """
         if self.closed or (nosuspend and self._load(_sender(signal)) > self._limit):
             return False
-        packet = self._usual(signal)
         queue = self._queue
+        packet = self._usual(signal, not queue.lanes)  # fragments that wait are passed: what is made now may be, too
         if type(packet) is bytes and not queue.lanes:
             queue.put_small(packet)
         elif not self._put(signal, packet):
             return False
-        if not self._in_read and not self._flush_planned:
-            self._flush_planned = True
-            self.hub.loop.run_callback(self._planned_flush)
+        if not self._in_read:
+            if not self._flush_planned:
+                self._flush_planned = True
+                self.hub.loop.run_callback(self._planned_flush)
+            elif queue.size > EARLY_SIZE and not self._want_write:
+                self._flush()  # so that the peer has something to do meanwhile
         if queue.size + self._partial_size > self._limit and type(signal) is Message and not nosuspend:
             self._wait_for_room(_sender(signal))
         return True

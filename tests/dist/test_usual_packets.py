@@ -21,7 +21,7 @@ from pyerlnode.errors import EncodeError, ProtocolError
 from pyerlnode.etf import _packets_py
 from pyerlnode.limits import Limits
 from pyerlnode.signal import Demonitor, Exit2, Message, Monitor
-from pyerlnode.term import A, Atom, Bitstring, ImproperList, Pid, Reference, register_encoder
+from pyerlnode.term import A, Atom, Bitstring, ExternalFun, ImproperList, Pid, Reference, Struct, register_encoder
 
 PEER, OWN = "peer@127.0.0.1", "own@127.0.0.1"
 THEIRS, OURS, OTHER = Pid(A[PEER], 70, 1, 9), Pid(A[OWN], 80, 0, 7), Pid(A["other@127.0.0.1"], 1, 0, 5)
@@ -76,9 +76,11 @@ def received(machine, data, step=None):
     return found, str(machine.failed), machine.messages_in, machine.ticks_in, machine.undecodable
 
 
-@pytest.mark.parametrize("flags", [HIDDEN_FLAGS, HIDDEN_FLAGS & ~F.ALTACT_SIG, HIDDEN_FLAGS & ~F.SEND_SENDER,
-                                   HIDDEN_FLAGS & ~F.DIST_MONITOR_NAME, HIDDEN_FLAGS & ~F.FRAGMENTS,
-                                   HIDDEN_FLAGS & ~(F.FRAGMENTS | F.DIST_HDR_ATOM_CACHE)])  # fmt: skip
+BARE = HIDDEN_FLAGS & ~F.DIST_HDR_ATOM_CACHE
+
+
+@pytest.mark.parametrize("flags", [BARE, BARE & ~F.ALTACT_SIG, BARE & ~F.SEND_SENDER, BARE & ~F.DIST_MONITOR_NAME,
+                                   HIDDEN_FLAGS & ~F.FRAGMENTS, BARE & ~F.FRAGMENTS])  # fmt: skip
 def test_what_is_written_is_the_same_byte_by_byte(channels, flags):
     one, other = (make(flags=flags) for make in channels)
     for signal in SIGNALS:
@@ -89,7 +91,64 @@ def test_what_is_written_is_the_same_byte_by_byte(channels, flags):
     assert one.fragments_out == other.fragments_out
 
 
-def stream(flags=HIDDEN_FLAGS):
+ATOMS = [A[f"atom_{number}"] for number in range(4_000)]
+
+
+def by_cache():
+    """Signals whose packets name few atoms, many, two of one slot, none that a header can hold, and their own names."""
+    for number in range(0, 4_000, 37):
+        yield Message(OURS, THEIRS, ATOMS[number : number + number % 300])
+    yield Message(OURS, THEIRS, ATOMS[:3])
+    yield Message(OURS, A.name, [A["ü" * 128], A["x" * 255], A["ü" * 127], A["x" * 255], True, None, A[""]])
+    yield Message(OURS, A.name, Struct(A.Elixir.Some.Struct, {A.a: ATOMS[0], A.b: ExternalFun(A.m, A.f, 1)}))
+    yield Monitor(THEIRS, ATOMS[1], REF)
+    yield Message(OURS, THEIRS, [ATOMS[:50], bytes(70_000)])
+    yield Message(OURS, THEIRS, [ATOMS[:50], list(range(1_000, 40_000))])
+    yield Demonitor(THEIRS, ATOMS[1], REF)
+
+
+def test_atoms_that_were_sent_are_named_by_the_cache(channels):
+    for make in channels:
+        machine, peer, stepwise = make(OWN), make(), channels[1]()
+        sizes = []
+        for signal in [*by_cache(), *by_cache()]:
+            packets = machine.packets(signal)
+            data = b"".join(buffer for packet in packets for buffer in packet)
+            sizes.append(len(data))
+            assert peer.receive(data) == [signal]
+            assert stepwise.receive(data) == [signal]
+        if make is channels[0] and type(machine.usual(Monitor(OURS, A.a, REF))) is bytes:
+            half = len(sizes) // 2
+            assert sum(sizes[half:]) < sum(sizes[:half])
+            fresh = Message(OURS, THEIRS, [A.first_of_all, A.second_of_all])
+            first, second = (len(machine.packets(fresh)[0][0]) for _ in range(2))
+            assert first - second == len("first_of_all") + len("second_of_all") + 2  # each with its length
+
+
+def test_what_may_be_passed_by_others_names_no_atom_of_the_cache(channels):
+    machine = channels[0](OWN)
+    for signal in (
+        Message(OURS, A.name, A.x),
+        Monitor(THEIRS, A.name, REF),
+        Message(OURS, A.name, [A.x, bytes(70_000)]),
+    ):
+        machine.packets(signal)
+        made = machine.usual(signal, False)
+        if made is not None:
+            packet = made if type(made) is bytes else made[0][0]
+            assert packet[4:7] == b"\x83D\0"
+            assert channels[1]().receive(made if type(made) is bytes else b"".join(made[0])) == [signal]
+
+
+def test_a_message_that_fails_teaches_the_peer_nothing(channels):
+    machine, peer = channels[0](OWN), channels[1]()
+    with pytest.raises(EncodeError):
+        machine.packets(Message(OURS, THEIRS, [A.never_heard, object()]))
+    data = b"".join(machine.packets(Message(OURS, THEIRS, [A.never_heard]))[0])
+    assert peer.receive(data) == [Message(OURS, THEIRS, [A.never_heard])]
+
+
+def stream(flags=BARE):
     machine = made(OWN, flags)
     return b"".join(b"".join(machine.send(signal)) + bytes(4) for signal in SIGNALS)
 

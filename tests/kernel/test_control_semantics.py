@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from pyerlnode.dist.atom_cache import AtomCacheReader
 from pyerlnode.dist.channel import Channel, Undecodable
 from pyerlnode.dist.flags import HIDDEN_FLAGS, DistFlags
 from pyerlnode.dist.handshake import PeerInfo
 from pyerlnode.errors import ProtocolError
-from pyerlnode.etf import decode_term, encode_term
+from pyerlnode.etf import atom_value, decode_term, encode_term
 from pyerlnode.kernel import spawn as spawner
 from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.spawn_server import SpawnServer
@@ -45,6 +46,7 @@ class Wire:
         self.system.on_spawn_request = self.spawner.spawn
         info = PeerInfo(PEER.name, 9, flags, flags, False, self.system.node.name, 7)
         self.channel = Channel(info)
+        self.cache = AtomCacheReader(atom_value)
         self.peer = self.system.peer(PEER)
         self.peer.creation = 9
         self.peer.route = self
@@ -54,9 +56,10 @@ class Wire:
         data = b"".join(self.channel.send(signal))
         if data:
             assert int.from_bytes(data[:4], "big") == len(data) - 4
-            assert data[4:7] == b"\x83D\0"
-            control, at = decode_term(data, 7)
-            payload = decode_term(data, at)[0] if at < len(data) else NOTHING
+            assert data[4:6] == b"\x83D"
+            atoms, at = self.cache.read(data, 6, len(data))
+            control, at = decode_term(data, at, atoms)
+            payload = decode_term(data, at, atoms)[0] if at < len(data) else NOTHING
             self.sent.append((control, payload))
         return bool(data)
 

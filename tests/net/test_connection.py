@@ -109,12 +109,9 @@ def test_bytes_that_came_with_the_handshake_are_read_first():
     a, b = socket.socketpair()
     left, right = End(a, RIGHT), End(b, LEFT)
     early = b"".join(left.connection.channel.send(Message(P1, Q, A.early)))
-    left.connection.send(Message(P1, Q, A.late))
     left.connection.start()
     right.connection.start(early[:30])
-    a_rest = early[30:]
-    left.connection._queue.clear()
-    left.connection._queue.put(None, [a_rest])
+    left.connection._queue.put(None, [early[30:]])
     left.connection.send(Message(P1, Q, A.late))
     right.wait(lambda: len(right.got) == 2)
     assert right.messages() == [A.early, A.late]
