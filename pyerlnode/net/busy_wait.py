@@ -5,11 +5,9 @@ do it goes to sleep as well: waking both takes 20 to 60 µs, more than a call ta
 therefore wait awake for a while before they sleep (`erl +sbwt`); this is the same for the hub.
 
 Laws:
-- The hub stays awake only while packets come one after the other: `FIRST` gaps in a row of less than `WORTH`
-  seconds, and then for `SPIN` seconds after each at most. A node that is idle, or is told something now and then,
-  always sleeps.
-- A wait in vain after fewer than `PAYS` that were not doubles how many quick packets it takes until the next one, up
-  to `MOST`.
+- The hub stays awake only while packets follow each other: of the latest ones (about 32, by a moving average) more
+  than `OFTEN` came within `AWAKE` seconds of the end of what the one before caused. After a packet it stays awake for
+  `AWAKE` seconds at most. So a node that is idle, or is told something now and then, sleeps.
 - Whatever else the hub has to do is done at once: the loop polls all it has and lets other threads run.
 """
 
@@ -20,40 +18,33 @@ from os import sched_yield
 from time import perf_counter
 from typing import Any, Final
 
-SPIN: Final = 100e-6
-"""Seconds for which the hub stays awake after a packet."""
-WORTH: Final = 150e-6
-"""Seconds between the end of one read and the next packet that count as quick: those of a sleep included."""
-PAYS: Final = 64
-FIRST: Final = 8
-MOST: Final = 4096
+AWAKE: Final = 150e-6
+OFTEN: Final = 0.8
+_WEIGHT: Final = 1 / 32
 
 
 class BusyWait:
     """One for all connections of a node. `woke` and `rest` enclose what each read of one of them causes."""
 
-    __slots__ = ("_ended", "_idle", "_loop", "_need", "_now", "_streak", "spinning")
+    __slots__ = ("_ended", "_idle", "_loop", "_now", "_quick", "spinning")
 
     def __init__(self, loop: Any, now: Callable[[], float] = perf_counter) -> None:
         self._loop = loop
         self._now = now
         self._idle: Any = None
         self._ended = 0.0
-        self._streak = 0
-        self._need = FIRST
+        self._quick = 0.0
         self.spinning = False
 
     def woke(self) -> None:
         """Bytes have come."""
-        if self._now() - self._ended > WORTH:
-            self._streak = 0
-        else:
-            self._streak += 1
+        quick = self._now() - self._ended < AWAKE
+        self._quick += (quick - self._quick) * _WEIGHT
 
     def rest(self) -> None:
         """What they caused is done, and what it answered is written."""
         self._ended = self._now()
-        if self._streak >= self._need and not self.spinning:
+        if self._quick > OFTEN and not self.spinning:
             if self._idle is None:
                 self._idle = self._loop.idle()
             self.spinning = True
@@ -61,14 +52,12 @@ class BusyWait:
 
     def _spin(self) -> None:
         """Called by the loop whenever it finds nothing to do."""
-        if self._now() - self._ended < SPIN:
+        if self._now() - self._ended < AWAKE:
             sched_yield()
-            return
-        self._need = FIRST if self._streak > self._need + PAYS else min(2 * self._need, MOST)
-        self._stop()
+        else:
+            self._stop()
 
     def _stop(self) -> None:
-        self._streak = 0
         self.spinning = False
         self._idle.stop()
 

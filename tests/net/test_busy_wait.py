@@ -1,6 +1,6 @@
 """When the hub stays awake for the next packet, and when it does not."""
 
-from pyerlnode.net.busy_wait import FIRST, MOST, PAYS, SPIN, WORTH, BusyWait
+from pyerlnode.net.busy_wait import AWAKE, BusyWait
 
 
 class Idle:
@@ -29,10 +29,10 @@ class Idle:
         """So many packets, each so many seconds after the one before; how many found the hub awake."""
         awake = 0
         for _ in range(count):
-            if self.callback is not None and gap >= SPIN:
-                self.now += SPIN * 1.01
+            if self.callback is not None and gap >= AWAKE:
+                self.now += AWAKE * 1.01
                 self.callback()
-                self.now += gap - SPIN * 1.01
+                self.now += gap - AWAKE * 1.01
             else:
                 self.now += gap
                 if self.callback is not None:
@@ -45,9 +45,10 @@ class Idle:
 
 def test_quick_packets_keep_the_hub_awake_and_silence_lets_it_sleep():
     loop = Idle()
-    assert loop.packets(FIRST, WORTH / 3) == 0
-    assert loop.packets(1000, WORTH / 3) >= 999
-    loop.now += SPIN * 1.01
+    assert loop.packets(10, AWAKE / 3) == 0
+    loop.packets(90, AWAKE / 3)
+    assert loop.packets(1000, AWAKE / 3) == 1000
+    loop.now += AWAKE * 1.01
     loop.callback()
     assert loop.callback is None
     assert not loop.wait.spinning
@@ -55,25 +56,20 @@ def test_quick_packets_keep_the_hub_awake_and_silence_lets_it_sleep():
 
 def test_a_packet_now_and_then_never_keeps_it_awake():
     loop = Idle()
-    assert loop.packets(1000, 2 * WORTH) == 0
+    assert loop.packets(1000, 2 * AWAKE) == 0
     assert loop.callback is None
 
 
-def test_waiting_in_vain_becomes_rare():
+def test_it_sleeps_when_one_of_four_is_late_and_not_for_one_of_twenty():
     loop = Idle()
-    vain = 0
-    for _ in range(10_000):
-        before = loop.wait.spinning
-        loop.packets(1, (SPIN + WORTH) / 2)  # quick enough to try, and always too late
-        vain += before
-    assert vain <= 12
-    loop.packets(MOST + 1, WORTH / 3)
-    assert loop.packets(PAYS + MOST, WORTH / 3) == PAYS + MOST
+    loop.packets(200, AWAKE / 3)
+    assert sum(loop.packets(19, AWAKE / 3) + loop.packets(1, 2 * AWAKE) for _ in range(100)) > 1700
+    assert sum(loop.packets(3, AWAKE / 3) + loop.packets(1, 2 * AWAKE) for _ in range(100)) < 40
 
 
 def test_closed_it_sleeps():
     loop = Idle()
-    loop.packets(100, WORTH / 3)
+    loop.packets(100, AWAKE / 3)
     loop.wait.close()
     loop.wait.close()
     assert loop.closed
