@@ -158,6 +158,11 @@ class Scheduler:
         if not target.dead and getattr(target, "erl_process", None) is process:
             target.throw(ProcessKilled)
 
+    @staticmethod
+    def _resume(item: Any) -> None:
+        if item.resumable:
+            item.greenlet.switch()
+
     def hold(self) -> None:
         """Schedule nothing for those that become ready now: the caller is in the hub and calls `drain` itself."""
         self._draining = True
@@ -203,8 +208,14 @@ class Scheduler:
                 wait.arm()
 
     def close(self) -> None:
-        """End the idle workers; one that is inside a callback ends when that returns."""
+        """End the idle workers; one that is inside a callback ends when that returns.
+
+        Whose wait is over is still told so, as a program's own greenlet that calls a process which ends just now.
+        """
         self.stopping = True
+        for item in self.ready:
+            if item.greenlet is not None:
+                self.loop.run_callback(self._resume, item)
         self.ready.clear()
         if self._scheduled is not None:
             self._scheduled.stop()

@@ -7,10 +7,10 @@ import threading
 import gevent
 import pytest
 
-from pyerlnode.errors import UsageError
+from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
-from pyerlnode.otp.results import Reply
+from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.runtime import api, info
 from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.system import System
@@ -179,6 +179,22 @@ def test_a_stop_runs_terminate_of_everybody_and_tells_who_was_stuck(system):
     assert report.stuck[0].pid == first
     assert any("handle_cast" in line for line in report.stuck[0].stack)
     assert report.seconds < 1
+
+
+@pytest.mark.parametrize("graceful", [0.0, 1.0])
+def test_who_calls_without_a_time_out_is_told_when_the_system_stops(system, graceful):
+    class Silent(GenServer):
+        def handle_call(self, request, from_):
+            return NoReply()
+
+    pid = gen_server.start(system, Silent)
+    caller = gevent.spawn(gen.call, system, pid, A.get, None)
+    gevent.idle()
+    system.shut_down(graceful)
+    system.stop()
+    with pytest.raises(Exit) as told:
+        caller.get(timeout=5)
+    assert told.value.reason[0] is A.shutdown
 
 
 def test_children_without_a_supervisor_end_behind_their_parent(system):
