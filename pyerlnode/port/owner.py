@@ -21,12 +21,14 @@ the thread ends it without ceremony, with status 70.
 
 from __future__ import annotations
 
+import functools
 import os
 import runpy
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import Any, Final
 
 import gevent
@@ -86,7 +88,7 @@ def _watch(descriptor: int, tell: Callable[[], None], grace: float, overdue: Cal
 def run_program(arguments: Sequence[str], grace: float = GRACE, *, descriptor: int = 0) -> None:
     """Run a script, or with ``-m`` a module, as Python does, and let it end when `descriptor` does."""
     signal.signal(signal.SIGTERM, _end)
-    _start_new_thread(_watch, (descriptor, _ask, grace, _leave))
+    _start_new_thread(_watch, (descriptor, functools.partial(_ask, get_ident()), grace, _leave))
     if arguments[:1] == ["-m"]:
         sys.argv = list(arguments[1:])
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
@@ -96,12 +98,18 @@ def run_program(arguments: Sequence[str], grace: float = GRACE, *, descriptor: i
         runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-def _ask() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
+def _ask(main: int) -> None:
+    """Send the signal until `_end` takes it: a loop that waits in C hears one that comes just before it waits never."""
+    for _ in range(20):
+        signal.pthread_kill(main, signal.SIGTERM)
+        _sleep(0.05)
+        if signal.getsignal(signal.SIGTERM) is not _end:  # taken, or the program has a handler of its own
+            return
 
 
 def _end(number: int, frame: Any) -> None:
     del number, frame
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what ends now is not asked again
     sys.exit(0)
 
 

@@ -60,8 +60,8 @@ import sys
 from pyerlnode import Node
 
 with Node("owned@127.0.0.1", cookie="secret", epmd="none") as node:
-    print("up", sys.argv[1:], __name__, flush=True)
-    try:
+    try:  # the signal may come as soon as the line is out
+        print("up", sys.argv[1:], __name__, flush=True)
         node.receive()
     finally:
         print("leaves", flush=True)
