@@ -14,7 +14,7 @@ from pyerlnode.testing.waiting import wait_for
 from pyerlnode.workers.spares import Spares, shelf_of
 from pyerlnode.workers.worker import Worker
 
-TIMES = [5.0, 0.0]
+TIMES = [0.5, 0.0]
 """Asked in order, and ended at once."""
 
 
@@ -76,7 +76,7 @@ def test_a_worker_that_computes_and_its_spares_end_with_their_node(node: Node, s
     wait_for(lambda: Worker.spares(misbehave, on=node) == Spares(1, 0), 20)
     found = [node.call(pid, A.pid), shelf_of(node.system).stocks["interop_tests.worker_targets:misbehave"].ready[0].pid]
     node.cast(pid, A.spin)
-    node.stop(seconds / 10)
+    node.stop(seconds)
     assert [runs(os_pid) for os_pid in found] == [False, False]
 
 
