@@ -167,3 +167,16 @@ def test_a_peer_that_is_stopped_and_goes_on_in_time_is_kept(beam: Beam, beam_fac
         assert node.receive(timeout=1.0, default=None) is None
     assert node.call(pid, A.kept) == [(A.info, A.meanwhile)]
     assert node.receive(timeout=0, default=None) is None
+
+
+# --- waiting -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_node_stays_awake_between_quick_packets_unless_told_to_sleep(
+    beam: Beam, python: Factory, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    asked = []
+    monkeypatch.setattr("pyerlnode.net.busy_wait.BusyWait.rest", lambda self: asked.append(self))
+    node = python(busy_wait=wanted)
+    node.start(Desk, name="desk")
+    assert beam.eval("gen_server:call({desk, N}, {echo, 7})", N=A[node.name]) == 7
+    assert bool(asked) is wanted

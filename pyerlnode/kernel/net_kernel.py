@@ -66,6 +66,7 @@ class Settings:
         allow: names of the only nodes that may connect, None for all.
         setup_time: seconds for each step of a connection.
         tls: speak TLS with every peer, and with no other.
+        busy_wait: stay awake between packets that follow each other closely (`net.busy_wait`).
     """
 
     flags: DistFlags
@@ -77,6 +78,7 @@ class Settings:
     ticks: TickSettings = field(default_factory=TickSettings)
     limits: Limits = DEFAULT_LIMITS
     tls: Tls | None = None
+    busy_wait: bool = True
 
 
 class _Attempt:
@@ -100,7 +102,7 @@ class NetKernel:
         self.settings = settings
         self.own = OwnIdentity(system.node.name, system.creation, settings.flags)
         self.ticker = Ticker(settings.ticks)
-        self._busy_wait = BusyWait(system.scheduler.loop)
+        self._busy_wait = BusyWait(system.scheduler.loop) if settings.busy_wait else None
         self.connections: dict[Atom, Connection] = {}
         self.stopped = False
         self._attempts: dict[Atom, _Attempt] = {}
@@ -335,7 +337,8 @@ class NetKernel:
         for connection in list(self.connections.values()):
             connection.close(A.net_kernel_terminated)
         self.ticker.stop()
-        self._busy_wait.close()
+        if self._busy_wait is not None:
+            self._busy_wait.close()
 
     def stats(self) -> dict[str, ConnectionStats]:
         """The counters of each connection, by the peer's name."""
