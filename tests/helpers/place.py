@@ -38,7 +38,6 @@ class Place:
         return {
             **kept,
             "HOME": str(self.home),
-            "PYTHONPYCACHEPREFIX": str(self.home / "compiled"),  # compiled once, not by each of a hundred commands
             "ERL_EPMD_PORT": str(self.epmd_port),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
