@@ -30,24 +30,24 @@ SCRIPTS = {
     " {next_event, cast, {3, #{}}}]}}}}, {call, log}]",
     "next_events before postponed": "[{cast, {1, #{s => {keep, [postpone]}}}},"
     " {cast, {2, #{s => {next, t, [{next_event, internal, {3, #{}}}]}}}}, {call, log}]",
-    "state time-out": "[{cast, {1, #{s => {keep, [{state_timeout, 10, {2, #{}}}]}}}}, {sleep, 50}, {call, log}]",
-    "state time-out ended by a new state": "[{cast, {1, #{s => {keep, [{state_timeout, 30, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {next, t, []}}}}, {sleep, 60}, {call, log}]",
-    "state time-out set anew": "[{cast, {1, #{s => {keep, [{state_timeout, 20, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {keep, [{state_timeout, 100, {4, #{}}}]}}}}, {sleep, 60}, {call, log}]",
-    "state time-out updated": "[{cast, {1, #{s => {keep, [{state_timeout, 20, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {keep, [{state_timeout, update, {4, #{}}}]}}}}, {sleep, 60}, {call, log}]",
+    "state time-out": "[{cast, {1, #{s => {keep, [{state_timeout, 10, {2, #{}}}]}}}}, {sleep, 200}, {call, log}]",
+    "state time-out ended by a new state": "[{cast, {1, #{s => {keep, [{state_timeout, 100, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {next, t, []}}}}, {sleep, 200}, {call, log}]",
+    "state time-out set anew": "[{cast, {1, #{s => {keep, [{state_timeout, 100, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{state_timeout, 5000, {4, #{}}}]}}}}, {sleep, 200}, {call, log}]",
+    "state time-out updated": "[{cast, {1, #{s => {keep, [{state_timeout, 100, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{state_timeout, update, {4, #{}}}]}}}}, {sleep, 200}, {call, log}]",
     "update of none": "[{cast, {1, #{s => {keep, [{state_timeout, update, {2, #{}}}]}}}}, {call, log}]",
-    "state time-out cancelled": "[{cast, {1, #{s => {keep, [{state_timeout, 20, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {keep, [{cancel, state_timeout}]}}}}, {sleep, 60}, {call, log}]",
-    "event time-out": "[{cast, {1, #{s => {keep, [{timeout, 10, {2, #{}}}]}}}}, {sleep, 50}, {call, log}]",
-    "event time-out ended by an event": "[{cast, {1, #{s => {keep, [{timeout, 30, {2, #{}}}]}}}}, {cast, {3, #{}}},"
-    " {sleep, 60}, {call, log}]",
+    "state time-out cancelled": "[{cast, {1, #{s => {keep, [{state_timeout, 100, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{cancel, state_timeout}]}}}}, {sleep, 200}, {call, log}]",
+    "event time-out": "[{cast, {1, #{s => {keep, [{timeout, 10, {2, #{}}}]}}}}, {sleep, 200}, {call, log}]",
+    "event time-out ended by an event": "[{cast, {1, #{s => {keep, [{timeout, 100, {2, #{}}}]}}}}, {cast, {3, #{}}},"
+    " {sleep, 200}, {call, log}]",
     "generic time-outs": "[{cast, {1, #{s => {next, t, [{{timeout, a}, 10, {2, #{}}}, {{timeout, b}, 30, {3,"
     " #{}}}]}}}},"
-    " {cast, {4, #{t => {next, u, []}}}}, {sleep, 70}, {call, log}]",
+    " {cast, {4, #{t => {next, u, []}}}}, {sleep, 200}, {call, log}]",
     "generic time-out cancelled": "[{cast, {1, #{s => {keep, [{{timeout, a}, 20, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {keep, [{cancel, {timeout, a}}]}}}}, {sleep, 60}, {call, log}]",
+    " {cast, {3, #{s => {keep, [{cancel, {timeout, a}}]}}}}, {sleep, 200}, {call, log}]",
     "time-outs of zero": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}}, {state_timeout, 0, {3, #{}}},"
     " {{timeout, a}, 0, {4, #{}}}]}}}}, {call, log}]",
     "event time-out of zero": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}}]}}}}, {call, log}]",
@@ -73,7 +73,7 @@ ENTERING = {
     "repeat_state enters again": "[{cast, {1, #{s => {repeat, []}}}}, {call, log}]",
     "entered before postponed events": "[{cast, {1, #{s => {keep, [postpone]}}}}, {cast, {2, #{s => {next, t, []}}}},"
     " {call, log}]",
-    "a time-out of the enter call": "[{cast, {1, #{s => {next, u, []}}}}, {sleep, 50}, {call, log}]",
+    "a time-out of the enter call": "[{cast, {1, #{s => {next, u, []}}}}, {sleep, 200}, {call, log}]",
     "entered before next_events": "[{cast, {1, #{s => {next, t, [{next_event, internal, {2, #{}}}]}}}}, {call, log}]",
     "stop in an enter call": "[{cast, {1, #{s => {next, v, []}}}}, down]",
 }
@@ -121,7 +121,7 @@ def test_a_machine_with_enter_calls_gives_the_same_observations(both: Any, scrip
 @pytest.mark.parametrize("started", STARTS.values(), ids=STARTS)
 @pytest.mark.parametrize("enter", ["none", "#{}"])
 def test_a_start_gives_the_same_observations(both: Any, started: str, enter: str) -> None:
-    erlang, python = both("[{sleep, 40}, {call, log}]", enter, started)
+    erlang, python = both("[{sleep, 200}, {call, log}]", enter, started)
     assert python == erlang
 
 
