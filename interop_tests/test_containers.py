@@ -40,7 +40,9 @@ def test_a_container_without_a_network_is_down_within_the_tick_time_and_comes_ba
     beam_network: BeamNetwork, python: Callable[..., Any]
 ) -> None:
     one, two = beam_network.beam(), beam_network.beam()
-    node = python(beam_network.python_name(), cookie=one.cookie, epmd_port=beam_network.epmd_port, ticktime=2)
+    node = python(
+        beam_network.python_name(), cookie=one.cookie, epmd="embedded", epmd_port=beam_network.epmd_port, ticktime=2
+    )
     assert node.ping(one.name)
     assert node.ping(two.name)
     assert one.eval("net_adm:ping(Two)", Two=two.node) is A.pong
@@ -62,7 +64,7 @@ def test_a_killed_container_is_noconnection_at_once_and_its_restart_is_reached(
     beam_network: BeamNetwork, python: Callable[..., Any]
 ) -> None:
     beam = beam_network.beam()
-    node = python(beam_network.python_name(), cookie=beam.cookie, epmd_port=beam_network.epmd_port)
+    node = python(beam_network.python_name(), cookie=beam.cookie, epmd="embedded", epmd_port=beam_network.epmd_port)
     assert node.ping(beam.name)
     beam.kill9()
     with pytest.raises((NodeDown, Exit)):
@@ -79,7 +81,7 @@ def test_a_killed_container_is_noconnection_at_once_and_its_restart_is_reached(
 
 def test_a_frozen_container_lets_a_call_time_out(beam_network: BeamNetwork, python: Callable[..., Any]) -> None:
     beam = beam_network.beam()
-    node = python(beam_network.python_name(), cookie=beam.cookie, epmd_port=beam_network.epmd_port)
+    node = python(beam_network.python_name(), cookie=beam.cookie, epmd="embedded", epmd_port=beam_network.epmd_port)
     assert node.ping(beam.name)
     with beam.suspended_for_block(), pytest.raises(CallTimeout):
         node.call(("kernel_sup", beam.name), A.which_children, timeout=0.2)

@@ -2,7 +2,8 @@
 
     def test_a_split(beam_network):
         beam = beam_network.beam()
-        with Node(beam_network.python_name(), cookie=beam.cookie, epmd_port=beam_network.epmd_port) as node:
+        name, port = beam_network.python_name(), beam_network.epmd_port
+        with Node(name, cookie=beam.cookie, epmd="embedded", epmd_port=port) as node:
             node.connect(beam.name)
             beam.disconnect_network()       # no packet passes; nobody is told
             ...
