@@ -80,6 +80,7 @@ class Peers:
         os.environ["ERL_EPMD_ADDRESS"] = "127.0.0.1"
         self.node = Node("bench_py@127.0.0.1", cookie=self.driver.cookie).open()
         self.server = self.node.start(Bench, name="bench")
+        self.node.start(Bench, name="bench_small")
         self.pids = {
             "beam": int(bytes(self.other.eval("dist_driver:start()"))),
             "python": os.getpid(),
@@ -236,22 +237,27 @@ def made(peers: Peers, rounds: int, scale: float) -> None:
 
 
 def large(peers: Peers, rounds: int, scale: float) -> None:
-    """64 MB binaries each way, with a small call every few milliseconds meanwhile."""
+    """64 MB binaries each way, with small calls every few milliseconds meanwhile.
+
+    One goes to a server apart, one to the server of the binaries: that is suspended while its own answer of 64 MB is more
+    than the send buffer takes, as a process of a BEAM is by a busy port.
+    """
     count = max(1, int(8 * scale))
-    print(f"\n| {count} binaries of 64 MB | beam GB/s | python GB/s | beam small call ms | python small call ms |")
+    print(f"\n| {count} binaries of 64 MB | | GB/s | small call to a server apart, ms | to the same server, ms |")
     print("|---|---|---|---|---|")
     for row, source in (("to the node", "dist_driver:give(To, S, N)"), ("from the node", "dist_driver:take(To, S, N)")):
         speeds: dict[str, list[float]] = {"beam": [], "python": []}
-        waits: dict[str, list[float]] = {"beam": [], "python": []}
+        waits: dict[str, tuple[list[float], list[float]]] = {"beam": ([], []), "python": ([], [])}
         for turn in range(max(2, rounds // 2)):
             for who in ("beam", "python"):
-                took, latencies = peers.ask(source, peers.names[who], S=LARGE, N=count)
+                took, apart, same = peers.ask(source, peers.names[who], S=LARGE, N=count)
                 if turn:
                     speeds[who].append(count * LARGE / took / 1000)
-                    waits[who] += [wait / 1000 for wait in latencies]
-        middle = {who: statistics.median(values) for who, values in speeds.items()}
-        pause = {who: f"{statistics.median(v):.1f} (max {max(v):.0f})" if v else "-" for who, v in waits.items()}
-        print(f"| {row} | {middle['beam']:.2f} | {middle['python']:.2f} | {pause['beam']} | {pause['python']} |")
+                    for found, latencies in zip(waits[who], (apart, same), strict=True):
+                        found += [wait / 1000 for wait in latencies]
+        for who in ("beam", "python"):
+            pauses = (f"{statistics.median(v):.1f} (max {max(v):.0f}, {len(v)} calls)" for v in waits[who])
+            print(f"| {row} | {who} | {statistics.median(speeds[who]):.2f} | {' | '.join(pauses)} |")
 
 
 IDLE = """

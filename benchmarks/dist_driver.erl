@@ -4,9 +4,9 @@
 -export([start/0, calls/3, messages/2, give/3, take/3, link_all/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
-%% The server: counts what is no call.
+%% The server: counts what is no call. And another one, that only small calls go to.
 start() ->
-    {ok, _} = gen_server:start({local, bench}, ?MODULE, [], []),
+    [{ok, _} = gen_server:start({local, Name}, ?MODULE, [], []) || Name <- [bench, bench_small]],
     os:getpid().
 
 init(_) -> {ok, 0}.
@@ -34,7 +34,8 @@ messages(To, Count) ->
 send(_, 0) -> ok;
 send(To, N) -> To ! {tick, N}, send(To, N - 1).
 
-%% Large binaries to a server, and from it, with small calls meanwhile: {Time, latencies of those}.
+%% Large binaries to a server, and from it, with small calls meanwhile, to another server of the node and to the same:
+%% {Time, latencies of those, latencies of these}.
 give(To, Size, Count) ->
     Bin = binary:copy(<<7>>, Size),
     gen_server:call(To, count, infinity),
@@ -53,15 +54,15 @@ take(To, Size, Count) ->
         [Size = byte_size(gen_server:call(To, {take, Size}, infinity)) || _ <- lists:seq(1, Count)]
     end).
 
-disturbed(To, Fun) ->
+disturbed({_, Node} = To, Fun) ->
     Me = self(),
-    Other = spawn_link(fun() -> small(To, []), exit(normal) end),
+    Others = [spawn_link(fun() -> small(Server, []), exit(normal) end) || Server <- [{bench_small, Node}, To]],
     Time = timed(Fun),
-    Other ! {stop, Me},
-    receive {latencies, Found} -> {Time, Found} end.
+    [Apart, Same] = [begin Pid ! {stop, Me}, receive {latencies, Pid, Found} -> Found end end || Pid <- Others],
+    {Time, Apart, Same}.
 
 small(To, Found) ->
-    receive {stop, Pid} -> Pid ! {latencies, Found}
+    receive {stop, Pid} -> Pid ! {latencies, self(), Found}
     after 5 -> small(To, [timed(fun() -> gen_server:call(To, x, infinity) end) | Found])
     end.
 

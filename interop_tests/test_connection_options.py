@@ -175,7 +175,7 @@ def test_a_node_stays_awake_between_quick_packets_unless_told_to_sleep(
     beam: Beam, python: Factory, monkeypatch: pytest.MonkeyPatch, wanted: bool
 ) -> None:
     asked = []
-    monkeypatch.setattr("pyerlnode.net.busy_wait.BusyWait.rest", lambda self: asked.append(self))
+    monkeypatch.setattr("pyerlnode.net.busy_wait.BusyWait.rest", lambda self, _: asked.append(self))
     node = python(busy_wait=wanted)
     node.start(Desk, name="desk")
     assert beam.eval("gen_server:call({desk, N}, {echo, 7})", N=A[node.name]) == 7

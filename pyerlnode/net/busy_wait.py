@@ -9,28 +9,37 @@ Laws:
   than `OFTEN` came within `AWAKE` seconds of the end of what the one before caused. After a packet it stays awake for
   `AWAKE` seconds at most. So a node that is idle, or is told something now and then, sleeps.
 - Whatever else the hub has to do is done at once: the loop polls all it has and lets other threads run.
+- While a pause before each read pays (`moderation`), the hub sleeps for the shortest time that the system knows, about
+  55 µs, unless it has something else to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from os import sched_yield
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, Final
+
+from pyerlnode.net.moderation import Moderation
 
 AWAKE: Final = 150e-6
 OFTEN: Final = 0.8
 _WEIGHT: Final = 1 / 32
+_SHORTEST: Final = 1e-6
 
 
 class BusyWait:
     """One for all connections of a node. `woke` and `rest` enclose what each read of one of them causes."""
 
-    __slots__ = ("_ended", "_idle", "_loop", "_now", "_quick", "spinning")
+    __slots__ = ("_ended", "_idle", "_loop", "_moderation", "_now", "_quick", "_sleep", "spinning")
 
-    def __init__(self, loop: Any, now: Callable[[], float] = perf_counter) -> None:
+    def __init__(
+        self, loop: Any, now: Callable[[], float] = perf_counter, pause: Callable[[float], None] = sleep
+    ) -> None:
         self._loop = loop
         self._now = now
+        self._sleep = pause
+        self._moderation = Moderation(now())
         self._idle: Any = None
         self._ended = 0.0
         self._quick = 0.0
@@ -41,10 +50,17 @@ class BusyWait:
         quick = self._now() - self._ended < AWAKE
         self._quick += (quick - self._quick) * _WEIGHT
 
-    def rest(self) -> None:
-        """What they caused is done, and what it answered is written."""
-        self._ended = self._now()
-        if self._quick > OFTEN and not self.spinning:
+    def rest(self, signals: int) -> None:
+        """What they caused, so many signals, is done, and what it answered is written."""
+        self._ended = now = self._now()
+        if self._quick <= OFTEN:
+            return
+        moderation = self._moderation
+        moderation.read(signals, now)
+        if moderation.pausing and not self._loop.pendingcnt:
+            self._sleep(_SHORTEST)
+            self._ended = self._now()
+        if not self.spinning:
             if self._idle is None:
                 self._idle = self._loop.idle()
             self.spinning = True

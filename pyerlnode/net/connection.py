@@ -205,6 +205,7 @@ class Connection:
         if self.closed or self._in_read:
             return
         self._in_read = True
+        before = self.channel.messages_in
         reason = None
         try:
             reason = self._read_once()
@@ -216,7 +217,7 @@ class Connection:
         if reason is None:
             self._flush()
             if self._busy_wait is not None:
-                self._busy_wait.rest()
+                self._busy_wait.rest(self.channel.messages_in - before)
         elif not self.closed:
             self.close(reason)
 

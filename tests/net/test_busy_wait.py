@@ -10,7 +10,14 @@ class Idle:
         self.now = 0.0
         self.callback = None
         self.closed = False
-        self.wait = BusyWait(self, lambda: self.now)
+        self.pendingcnt = 0
+        self.pauses = 0
+        self.wait = BusyWait(self, lambda: self.now, self.pause)
+
+    def pause(self, seconds):
+        assert seconds < 1e-5
+        self.now += 5e-5
+        self.pauses += 1
 
     def idle(self):
         return self
@@ -25,7 +32,7 @@ class Idle:
     def close(self):
         self.closed = True
 
-    def packets(self, count, gap):
+    def packets(self, count, gap, signals=1):
         """So many packets, each so many seconds after the one before; how many found the hub awake."""
         awake = 0
         for _ in range(count):
@@ -39,7 +46,7 @@ class Idle:
                     self.callback()
             awake += self.callback is not None
             self.wait.woke()
-            self.wait.rest()
+            self.wait.rest(signals)
         return awake
 
 
@@ -75,3 +82,16 @@ def test_closed_it_sleeps():
     assert loop.closed
     assert loop.callback is None
     BusyWait(loop).close()
+
+
+def test_many_signals_in_each_packet_are_gathered_by_short_sleeps():
+    loop = Idle()
+    loop.packets(5000, 1e-6, signals=100)
+    assert loop.pauses > 20
+
+
+def test_the_hub_does_not_pause_while_something_else_is_ready():
+    loop = Idle()
+    loop.pendingcnt = 1
+    loop.packets(5000, 1e-6, signals=100)
+    assert not loop.pauses
