@@ -294,12 +294,12 @@ class Connection:
             queue.put_small(packet)
         elif not self._put(signal, packet):
             return False
-        if not self._in_read:
-            if not self._flush_planned:
-                self._flush_planned = True
-                self.hub.loop.run_callback(self._planned_flush)
-            elif queue.size > EARLY_SIZE and not self._want_write:
+        if queue.size > EARLY_SIZE:
+            if not self._want_write:
                 self._flush()  # so that the peer has something to do meanwhile
+        elif not self._in_read and not self._flush_planned:
+            self._flush_planned = True
+            self.hub.loop.run_callback(self._planned_flush)
         if queue.size + self._partial_size > self._limit and type(signal) is Message and not nosuspend:
             self._wait_for_room(_sender(signal))
         return True

@@ -105,6 +105,21 @@ def test_a_reply_sent_while_reading_leaves_at_the_end_of_that_read():
         assert left.reads == 1
 
 
+def test_who_answers_much_while_reading_does_not_keep_the_first_of_it_to_the_end():
+    answer, queued = b"x" * 1000, []
+    with sockets() as (left, right):
+
+        def much(signal):
+            for _ in range(1000):
+                right.connection.send(Message(Q, P1, answer))
+                queued.append(right.connection.channel.bytes_out)
+
+        right.connection._deliver = much
+        left.connection.send(Message(P1, Q, A.go))
+        left.wait(lambda: len(left.got) == 1000)
+        assert queued[-1] > 64 * 1024  # written before the read that caused it was over
+
+
 def test_bytes_that_came_with_the_handshake_are_read_first():
     a, b = socket.socketpair()
     left, right = End(a, RIGHT), End(b, LEFT)
