@@ -239,8 +239,8 @@ def made(peers: Peers, rounds: int, scale: float) -> None:
 def large(peers: Peers, rounds: int, scale: float) -> None:
     """64 MB binaries each way, with small calls every few milliseconds meanwhile.
 
-    One goes to a server apart, one to the server of the binaries: that is suspended while its own answer of 64 MB is more
-    than the send buffer takes, as a process of a BEAM is by a busy port.
+    One goes to a server apart, one to the server of the binaries: that is suspended while its own answer of 64 MB is
+    more than the send buffer takes, as a process of a BEAM is by a busy port.
     """
     count = max(1, int(8 * scale))
     print(f"\n| {count} binaries of 64 MB | | GB/s | small call to a server apart, ms | to the same server, ms |")

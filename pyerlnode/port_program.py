@@ -103,7 +103,7 @@ class PortProgram(Local):
             raise UsageError("this port program is open already")
         system = self._system = System(f"port_{os.getpid()}@nohost", secrets.randbits(32) | 4)
         self._peer = RemoteNode(system, BEAM)
-        self._peer.route = _Route(self._send_signal)
+        self._peer.connected(_Route(self._send_signal))
         system.peers = _OtherSide(self._peer)
         self._ended = Waiter(system.scheduler, system.timers)
         descriptors = take_over(self._standard) if self._descriptors is None else self._descriptors

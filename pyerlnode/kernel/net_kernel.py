@@ -291,7 +291,7 @@ class NetKernel:
             on_event=self._on_event,
         )
         self.connections[node] = connection
-        peer.route = connection
+        peer.connected(connection)
         peer.creation = info.creation
         attempt = self._attempts.pop(node, None)
         connection.start(leftover)

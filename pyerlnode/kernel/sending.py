@@ -53,5 +53,7 @@ def send(
         if connection is None:  # lost again in this moment, and the message with it
             return A.ok
     signal = Message(system.myself().pid, dest, message, None, priority)
+    if system.trace_tokens is not None:
+        system.trace_tokens.stamped(signal)
     sent = connection.send(signal, nosuspend=nosuspend)
     return A.nosuspend if nosuspend and not sent and not connection.closed else A.ok

@@ -5,8 +5,8 @@ the loop and an answer in a packet of its own for two or three signals. A pause 
 (network cards call it interrupt moderation). Where one caller waits for its answer the same pause would only make it
 wait longer. Nothing in the packets tells the two apart for certain, so it is tried: of both ways the one stays in
 which more signals came per second, and when it makes no difference the one with the pause, which needs less of the
-processor (measured with 50 callers on a BEAM: 50,000 against 46,000 calls per second, 11 against 21 µs of CPU time each;
-with one caller 9,000 against 16,000, which is why that one is left alone).
+processor (measured with 50 callers on a BEAM: 50,000 against 46,000 calls per second, 11 against 21 µs of CPU time
+each; with one caller 9,000 against 16,000, which is why that one is left alone).
 
 Laws:
 - A pause must gather `FEW` signals at least, else it ends with its window: one caller never pays for it for longer.

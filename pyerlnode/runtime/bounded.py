@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.mailbox import REPLY, Waiter
@@ -71,6 +71,7 @@ class BoundedProcess(Process):
     """
 
     __slots__ = ("dropped", "limit", "over", "senders", "suspended")
+    queue_type: ClassVar[Any] = BoundedQueue
 
     def __init__(self, system: Any, pid: Pid, group_leader: Pid | None, limit: MailboxLimit) -> None:
         super().__init__(system, pid, group_leader)
@@ -81,11 +82,11 @@ class BoundedProcess(Process):
     def deliver(self, message: Any) -> None:
         queue = self.queue
         if queue is None:
-            self.queue = BoundedQueue(self)
+            self.queue = self.queue_type(self)
         elif len(queue) >= self.limit.size and not _is_kept(message) and not self._may_enter(queue):
             return
         elif self.queue is None:  # emptied while the sender waited
-            self.queue = BoundedQueue(self)
+            self.queue = self.queue_type(self)
         super().deliver(message)
 
     def _may_enter(self, queue: deque[Any]) -> bool:

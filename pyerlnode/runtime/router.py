@@ -96,6 +96,11 @@ class RemoteNode:
             SpawnReply: self._spawn_reply,
         }
 
+    def connected(self, route: Route) -> None:
+        """From now on signals to the peer take `route`."""
+        tokens = self.system.trace_tokens
+        self.route = route if tokens is None else tokens.route(route)
+
     def tell(self, signal: Signal) -> None:
         """Send when connected; a peer that is lost has been told `noconnection` by its own node."""
         if isinstance(signal, (ExitSignal, Unlink, UnlinkAck)) and self._is_of_the_past(signal.to):
@@ -112,6 +117,9 @@ class RemoteNode:
     def deliver(self, signal: Signal) -> None:
         """One signal from the peer."""
         if type(signal) is Message:
+            if signal.token is not None:
+                self._traced(signal)
+                return
             to = signal.to
             kind = type(to)
             if kind is Pid:
@@ -132,6 +140,13 @@ class RemoteNode:
                     process.deliver(message)
         else:
             self._on[type(signal)](signal)
+
+    def _traced(self, signal: Message) -> None:
+        """A message with a trace token: delivered as any other, by processes that note it."""
+        tokens, token = self.system.tracing(), signal.token
+        signal.token = None
+        tokens.answered(signal.to, token)
+        tokens.arriving(token, self.deliver, signal)
 
     def _answered(self, process: Process, message: tuple[Any, Any]) -> None:
         """A message that looks like an answer: to a call of ours it goes as to its alias, a late one nowhere."""
@@ -171,12 +186,18 @@ class RemoteNode:
         end = self.link_end(process, signal.from_)
         if process is not None and end is not None and end.exit_received():
             self.remove_link(process, signal.from_)
-            process.link_broken(signal.from_, signal.reason)
+            if signal.token is None:
+                process.link_broken(signal.from_, signal.reason)
+            else:
+                self.system.tracing().arriving(signal.token, process.link_broken, signal.from_, signal.reason)
 
     def _exit2(self, signal: Exit2) -> None:
         process = self.system.find(signal.to)
         if process is not None:
-            process.exit_signal(signal.from_, signal.reason)
+            if signal.token is None:
+                process.exit_signal(signal.from_, signal.reason)
+            else:
+                self.system.tracing().arriving(signal.token, process.exit_signal, signal.from_, signal.reason)
             if signal.priority and process.queue and self._lets_ahead(signal.to):
                 last = process.queue[-1]  # the message that the signal has become, if the process traps exits
                 if type(last) is tuple and last[:2] == (A.EXIT, signal.from_):
@@ -250,7 +271,10 @@ class RemoteNode:
             process.group_leader = signal.leader
 
     def _spawn_request(self, signal: SpawnRequest) -> None:
-        self.system.on_spawn_request(self, signal)
+        if signal.token is None:
+            self.system.on_spawn_request(self, signal)
+        else:
+            self.system.tracing().arriving(signal.token, self.system.on_spawn_request, self, signal)
 
     def _spawn_reply(self, signal: SpawnReply) -> None:
         pending = self.spawns.pop(signal.ref.words, None)

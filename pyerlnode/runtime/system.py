@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyerlnode.errors import ConnectError, EncodeError, UsageError
 from pyerlnode.runtime.bounded import BoundedProcess, MailboxLimit
@@ -43,6 +43,9 @@ from pyerlnode.signal import (
 )
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
+
+if TYPE_CHECKING:
+    from pyerlnode.runtime.trace_tokens import TraceTokens
 
 T = TypeVar("T")
 PID_BITS = 28
@@ -103,6 +106,7 @@ class System:
         """The function that others may call as module:name/arity; a node puts its table of exports here."""
         self.mailbox_full: Callable[[Process], None] = _not_told
         """Told of a message that a full mailbox took; a kernel slows its peers down by it."""
+        self.trace_tokens: TraceTokens | None = None
         self.stopped = False
         self.ending: Ending | None = None
         self.os_processes = OsProcesses()
@@ -132,7 +136,17 @@ class System:
         else:
             process = BoundedProcess(self, pid, group_leader, mailbox)
         self.processes[count] = process
+        if self.trace_tokens is not None:
+            self.trace_tokens.born(process)
         return process
+
+    def tracing(self) -> TraceTokens:
+        """What keeps trace tokens; made when a peer sends the first one."""
+        if self.trace_tokens is None:
+            from pyerlnode.runtime.trace_tokens import TraceTokens  # few nodes ever see a token
+
+            self.trace_tokens = TraceTokens(self)
+        return self.trace_tokens
 
     # --- finding -------------------------------------------------------------------------------
     def is_local(self, pid: Pid) -> bool:
@@ -169,7 +183,8 @@ class System:
         peer = self.peers.get(node)
         if peer is not None and peer.route is not None:
             return peer.route
-        return self.connector(node)
+        route = self.connector(node)
+        return route if self.trace_tokens is None else self.trace_tokens.route(route)
 
     def myself(self) -> Process:
         """The process in whose name the current greenlet acts: its own, else the root."""
@@ -371,7 +386,10 @@ class System:
         self._burying = True
         try:
             while self._dying:
-                self._tell(*self._dying.popleft())
+                dead, why = self._dying.popleft()
+                self._tell(dead, why)
+                if self.trace_tokens is not None:
+                    self.trace_tokens.forget(dead)
         finally:
             self._burying = False
 

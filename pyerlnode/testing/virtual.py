@@ -161,7 +161,7 @@ class Link:
             on_down=lambda _, reason: self._down(mine, theirs, reason),
             after_read=mine.scheduler.drain,
         )
-        peer.route = connection
+        peer.connected(connection)
         return connection
 
     def _down(self, mine: System, theirs: System, reason: Any) -> None:
