@@ -57,7 +57,8 @@ class BusyWait:
             return
         moderation = self._moderation
         moderation.read(signals, now)
-        if moderation.pausing and not self._loop.pendingcnt:
+        # Neither another descriptor nor another greenlet may wait for it; only the loop's own list tells of the latter.
+        if moderation.pausing and not self._loop.pendingcnt and not self._loop._callbacks:
             self._sleep(_SHORTEST)
             self._ended = self._now()
         if not self.spinning:

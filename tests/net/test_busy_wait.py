@@ -1,5 +1,7 @@
 """When the hub stays awake for the next packet, and when it does not."""
 
+import pytest
+
 from pyerlnode.net.busy_wait import AWAKE, BusyWait
 
 
@@ -11,6 +13,7 @@ class Idle:
         self.callback = None
         self.closed = False
         self.pendingcnt = 0
+        self._callbacks = []
         self.pauses = 0
         self.wait = BusyWait(self, lambda: self.now, self.pause)
 
@@ -90,8 +93,10 @@ def test_many_signals_in_each_packet_are_gathered_by_short_sleeps():
     assert loop.pauses > 20
 
 
-def test_the_hub_does_not_pause_while_something_else_is_ready():
+@pytest.mark.parametrize(("descriptors", "greenlets"), [(1, 0), (0, 1)])
+def test_the_hub_does_not_pause_while_something_else_is_ready(descriptors, greenlets):
     loop = Idle()
-    loop.pendingcnt = 1
+    loop.pendingcnt = descriptors
+    loop._callbacks = [None] * greenlets
     loop.packets(5000, 1e-6, signals=100)
     assert not loop.pauses
