@@ -106,17 +106,17 @@ KEYS: list[Typed] = [pair for pair in LEAVES if pair[0] in (int, str, bytes, Col
 
 def _around(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
     def listed(typed: Typed) -> Typed:
-        return list[typed[0]], st.lists(typed[1], max_size=4)  # type: ignore[misc, name-defined]
+        return list[typed[0]], st.lists(typed[1], max_size=4)
 
     def optional(typed: Typed) -> Typed:
         wanted, values = typed
         return (wanted, values) if wanted is None else (wanted | None if isinstance(wanted, type) else wanted, values)
 
     def mapped(key: Typed, typed: Typed) -> Typed:
-        return dict[key[0], typed[0]], st.dictionaries(key[1], typed[1], max_size=4)  # type: ignore[misc, name-defined]
+        return dict[key[0], typed[0]], st.dictionaries(key[1], typed[1], max_size=4)
 
     def paired(one: Typed, other: Typed) -> Typed:
-        return tuple[one[0], other[0]], st.tuples(one[1], other[1])  # type: ignore[misc, name-defined]
+        return tuple[one[0], other[0]], st.tuples(one[1], other[1])
 
     return st.one_of(
         inner.map(listed), inner.map(optional), st.builds(mapped, st.sampled_from(KEYS), inner),
