@@ -2,11 +2,14 @@
 
 import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
-from interop_tests.worker_targets import Account, double, misbehave
+from interop_tests.worker_targets import Account, ask, double, misbehave
 from pyerlnode import A, Supervise, Supervisor, child_spec
 from pyerlnode.errors import CallTimeout, ServerExit, UsageError
 from pyerlnode.testing.beam import Beam
@@ -16,6 +19,7 @@ from pyerlnode.workers.spares import Spares, shelf_of
 from pyerlnode.workers.worker import Worker
 
 pytestmark = pytest.mark.beam(elixir=True)
+DESK = Path(__file__).parent / "beam_src" / "desk.erl"
 
 
 class Misbehaving(Worker):
@@ -201,3 +205,41 @@ def test_callers_on_the_beam_are_told_when_the_queue_is_full(beam: Beam, node: A
     )
     assert outcomes == (A.pool_full, 1)
     node.exit(pool, A.kill)
+
+
+def test_code_in_a_worker_calls_sends_and_watches_on_another_node(
+    beam: Beam, beam_factory: Callable[..., Beam], node: Any
+) -> None:
+    other = beam_factory(cookie=beam.cookie, files=[DESK])
+    desk = other.eval("desk:start(desk)")
+    named = (A.desk, A[other.name])
+    worker = node.start(Worker, ask)
+    assert node.call(worker, (A.call, desk, (A.echo, [1]))) == (A.ok, [1])
+    assert node.call(worker, (A.call, named, (A.echo, 2))) == (A.ok, 2)
+    assert node.call(worker, (A.send, desk, A.sent)) is A.ok
+    assert node.call(worker, (A.cast, named, A.thrown)) is A.ok
+    assert node.call(desk, A.kept) == [(A.info, A.sent), (A.cast, A.thrown)]
+
+    what, reason = node.call(worker, (A.call, desk, A.never, 0.05))
+    assert (what, reason[0]) == (A.exit, A.timeout)
+    what, reason = node.call(worker, (A.call, (A.nobody, named[1]), 1))
+    assert (what, reason[0]) == (A.exit, A.noproc)
+    what, reason = node.call(worker, (A.call, desk, (A.stop, A.gone)))
+    assert (what, reason[0]) == (A.exit, A.gone)
+    assert node.call(worker, (A.monitor, desk)) is A.noproc
+
+
+def test_a_worker_that_calls_a_node_that_dies_is_told_so(
+    beam: Beam, beam_factory: Callable[..., Beam], node: Any
+) -> None:
+    other = beam_factory(cookie=beam.cookie, files=[DESK])
+    desk = other.eval("desk:start(desk)")
+    worker = node.start(Worker, ask)
+    assert node.call(worker, (A.call, desk, (A.echo, 1))) == (A.ok, 1)
+    pending = gevent.spawn(node.call, worker, (A.call, desk, A.never, 30.0), 30.0)
+    wait_for(lambda: other.eval("{_, L} = process_info(P, monitored_by), L", P=desk) != [])
+    other.kill9()
+    what, reason = pending.get()
+    assert (what, reason[0]) == (A.exit, (A.nodedown, A[other.name]))
+    what, reason = node.call(worker, (A.call, desk, 1))
+    assert (what, reason[0]) == (A.exit, (A.nodedown, A[other.name]))
