@@ -17,8 +17,9 @@ Deliberately not here: NODE_LINK (5), which every current BEAM refuses, and any 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
+from pyerlnode.dist.elements import Control, integer_at, mfa_at, name_at, pid_at, pid_or_name_at, ref_at, wrong
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.errors import EncodeError, ProtocolError
 from pyerlnode.signal import (
@@ -39,66 +40,10 @@ from pyerlnode.signal import (
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid, Reference
 
-Control: TypeAlias = tuple[Any, ...]
-
 UNUSED = Atom("")
 """Stands where an operation once had a cookie."""
 
 MAX_UNLINK_ID = 2**64 - 1
-_SPECIAL = {True: Atom("true"), False: Atom("false"), None: Atom("nil")}
-
-
-# --- elements of a control tuple -------------------------------------------------------------------
-def _wrong(control: Control, index: int, wanted: str) -> ProtocolError:
-    found = type(control[index]).__name__
-    return ProtocolError(f"the peer sent control operation {control[0]} with a {found} where {wanted} belongs")
-
-
-def _pid(control: Control, index: int) -> Pid:
-    value = control[index]
-    if type(value) is not Pid:
-        raise _wrong(control, index, "a pid")
-    return value
-
-
-def _ref(control: Control, index: int) -> Reference:
-    value = control[index]
-    if type(value) is not Reference:
-        raise _wrong(control, index, "a reference")
-    return value
-
-
-def _name(control: Control, index: int) -> Atom:
-    """An atom as an atom: the names `true`, `false` and `nil` decode to values of Python elsewhere."""
-    value = control[index]
-    if type(value) is Atom:
-        return value
-    if value is True or value is False or value is None:
-        return _SPECIAL[value]
-    raise _wrong(control, index, "an atom")
-
-
-def _pid_or_name(control: Control, index: int) -> Pid | Atom:
-    value = control[index]
-    return value if type(value) is Pid else _name(control, index)
-
-
-def _integer(control: Control, index: int, low: int, high: int) -> int:
-    value = control[index]
-    if type(value) is not int:
-        raise _wrong(control, index, "an integer")
-    if not low <= value <= high:
-        raise ProtocolError(f"the peer sent control operation {control[0]} with a number out of range")
-    return value
-
-
-def _mfa(control: Control, index: int) -> tuple[Atom, Atom, int]:
-    value = control[index]
-    if type(value) is not tuple or len(value) != 3:
-        raise _wrong(control, index, "{module, function, arity}")
-    if type(value[2]) is not int or not 0 <= value[2] <= 255:
-        raise _wrong(control, index, "{module, function, arity}")
-    return _name(value, 0), _name(value, 1), value[2]
 
 
 class Operation:
@@ -128,7 +73,7 @@ class Send(Operation):
 
     @staticmethod
     def read(control: Control) -> Message:
-        return Message(None, _pid(control, 2), None)
+        return Message(None, pid_at(control, 2), None)
 
     @staticmethod
     def write(signal: Message) -> Control:
@@ -140,7 +85,7 @@ class SendTT(Operation):
 
     @staticmethod
     def read(control: Control) -> Message:
-        return Message(None, _pid(control, 2), None, control[3])
+        return Message(None, pid_at(control, 2), None, control[3])
 
     @staticmethod
     def write(signal: Message) -> Control:
@@ -155,7 +100,7 @@ class RegSend(Operation):
         from_, to = control[1], control[3]
         if type(from_) is Pid and type(to) is Atom:
             return Message(from_, to, None)
-        return Message(_pid(control, 1), _name(control, 3), None)
+        return Message(pid_at(control, 1), name_at(control, 3), None)
 
     @staticmethod
     def write(signal: Message) -> Control:
@@ -167,7 +112,7 @@ class RegSendTT(Operation):
 
     @staticmethod
     def read(control: Control) -> Message:
-        return Message(_pid(control, 1), _name(control, 3), None, control[4])
+        return Message(pid_at(control, 1), name_at(control, 3), None, control[4])
 
     @staticmethod
     def write(signal: Message) -> Control:
@@ -182,7 +127,7 @@ class SendSender(Operation):
         from_, to = control[1], control[2]
         if type(from_) is Pid and type(to) is Pid:  # most packets are this one
             return Message(from_, to, None)
-        return Message(_pid(control, 1), _pid(control, 2), None)
+        return Message(pid_at(control, 1), pid_at(control, 2), None)
 
     @staticmethod
     def write(signal: Message) -> Control:
@@ -194,7 +139,7 @@ class SendSenderTT(Operation):
 
     @staticmethod
     def read(control: Control) -> Message:
-        return Message(_pid(control, 1), _pid(control, 2), None, control[3])
+        return Message(pid_at(control, 1), pid_at(control, 2), None, control[3])
 
     @staticmethod
     def write(signal: Message) -> Control:
@@ -206,7 +151,7 @@ class AliasSend(Operation):
 
     @staticmethod
     def read(control: Control) -> Message:
-        return Message(_pid(control, 1), _ref(control, 2), None)
+        return Message(pid_at(control, 1), ref_at(control, 2), None)
 
     @staticmethod
     def write(signal: Message) -> Control:
@@ -218,7 +163,7 @@ class AliasSendTT(Operation):
 
     @staticmethod
     def read(control: Control) -> Message:
-        return Message(_pid(control, 1), _ref(control, 2), None, control[3])
+        return Message(pid_at(control, 1), ref_at(control, 2), None, control[3])
 
     @staticmethod
     def write(signal: Message) -> Control:
@@ -239,7 +184,7 @@ class AltactSend(Operation):
     def read(control: Control) -> Message | Exit2:
         flags = control[1]
         if type(flags) is not int or flags < 0:
-            raise _wrong(control, 1, "flags")
+            raise wrong(control, 1, "flags")
         token = None
         if flags & AltactSend.TOKEN:
             if len(control) < 5:
@@ -247,13 +192,13 @@ class AltactSend(Operation):
             token = control[4]
         to: Pid | Atom | Reference
         if flags & AltactSend.ALIAS:
-            to = _ref(control, 3)
+            to = ref_at(control, 3)
         elif flags & AltactSend.NAME:
-            to = _name(control, 3)
+            to = name_at(control, 3)
         else:
-            to = _pid(control, 3)
+            to = pid_at(control, 3)
         kind = Exit2 if flags & AltactSend.EXIT else Message
-        return kind(_pid(control, 2), to, None, token, bool(flags & AltactSend.PRIORITY))
+        return kind(pid_at(control, 2), to, None, token, bool(flags & AltactSend.PRIORITY))
 
     @staticmethod
     def write(signal: Message | Exit2) -> Control:
@@ -282,7 +227,7 @@ class LinkOp(Operation):
 
     @staticmethod
     def read(control: Control) -> Link:
-        return Link(_pid(control, 1), _pid(control, 2))
+        return Link(pid_at(control, 1), pid_at(control, 2))
 
     @staticmethod
     def write(signal: Link) -> Control:
@@ -297,7 +242,7 @@ class OldUnlink(Operation):
 
     @staticmethod
     def read(control: Control) -> Unlink:
-        return Unlink(0, _pid(control, 1), _pid(control, 2))
+        return Unlink(0, pid_at(control, 1), pid_at(control, 2))
 
     @staticmethod
     def write(signal: Unlink) -> Control:
@@ -310,7 +255,7 @@ class UnlinkId(Operation):
 
     @staticmethod
     def read(control: Control) -> Unlink:
-        return Unlink(_integer(control, 1, 1, MAX_UNLINK_ID), _pid(control, 2), _pid(control, 3))
+        return Unlink(integer_at(control, 1, 1, MAX_UNLINK_ID), pid_at(control, 2), pid_at(control, 3))
 
     @staticmethod
     def write(signal: Unlink) -> Control:
@@ -323,7 +268,7 @@ class UnlinkIdAck(Operation):
 
     @staticmethod
     def read(control: Control) -> UnlinkAck:
-        return UnlinkAck(_integer(control, 1, 1, MAX_UNLINK_ID), _pid(control, 2), _pid(control, 3))
+        return UnlinkAck(integer_at(control, 1, 1, MAX_UNLINK_ID), pid_at(control, 2), pid_at(control, 3))
 
     @staticmethod
     def write(signal: UnlinkAck) -> Control:
@@ -343,7 +288,7 @@ class Exit(Operation):
 
     @staticmethod
     def read(control: Control) -> ExitSignal:
-        return ExitSignal(_pid(control, 1), _pid(control, 2), control[3])
+        return ExitSignal(pid_at(control, 1), pid_at(control, 2), control[3])
 
     @staticmethod
     def write(signal: ExitSignal) -> Control:
@@ -356,7 +301,7 @@ class ExitTT(Operation):
 
     @staticmethod
     def read(control: Control) -> ExitSignal:
-        return ExitSignal(_pid(control, 1), _pid(control, 2), control[4], control[3])
+        return ExitSignal(pid_at(control, 1), pid_at(control, 2), control[4], control[3])
 
     @staticmethod
     def write(signal: ExitSignal) -> Control:
@@ -369,7 +314,7 @@ class PayloadExit(Operation):
 
     @staticmethod
     def read(control: Control) -> ExitSignal:
-        return ExitSignal(_pid(control, 1), _pid(control, 2), None)
+        return ExitSignal(pid_at(control, 1), pid_at(control, 2), None)
 
     @staticmethod
     def write(signal: ExitSignal) -> Control:
@@ -382,7 +327,7 @@ class PayloadExitTT(Operation):
 
     @staticmethod
     def read(control: Control) -> ExitSignal:
-        return ExitSignal(_pid(control, 1), _pid(control, 2), None, control[3])
+        return ExitSignal(pid_at(control, 1), pid_at(control, 2), None, control[3])
 
     @staticmethod
     def write(signal: ExitSignal) -> Control:
@@ -394,7 +339,7 @@ class Exit2Op(Operation):
 
     @staticmethod
     def read(control: Control) -> Exit2:
-        return Exit2(_pid(control, 1), _pid(control, 2), control[3])
+        return Exit2(pid_at(control, 1), pid_at(control, 2), control[3])
 
     @staticmethod
     def write(signal: Exit2) -> Control:
@@ -406,7 +351,7 @@ class Exit2TT(Operation):
 
     @staticmethod
     def read(control: Control) -> Exit2:
-        return Exit2(_pid(control, 1), _pid(control, 2), control[4], control[3])
+        return Exit2(pid_at(control, 1), pid_at(control, 2), control[4], control[3])
 
     @staticmethod
     def write(signal: Exit2) -> Control:
@@ -418,7 +363,7 @@ class PayloadExit2(Operation):
 
     @staticmethod
     def read(control: Control) -> Exit2:
-        return Exit2(_pid(control, 1), _pid(control, 2), None)
+        return Exit2(pid_at(control, 1), pid_at(control, 2), None)
 
     @staticmethod
     def write(signal: Exit2) -> Control:
@@ -430,7 +375,7 @@ class PayloadExit2TT(Operation):
 
     @staticmethod
     def read(control: Control) -> Exit2:
-        return Exit2(_pid(control, 1), _pid(control, 2), None, control[3])
+        return Exit2(pid_at(control, 1), pid_at(control, 2), None, control[3])
 
     @staticmethod
     def write(signal: Exit2) -> Control:
@@ -447,7 +392,7 @@ class MonitorP(Operation):
         _, from_, to, ref = control
         if type(from_) is Pid and (type(to) is Pid or type(to) is Atom) and type(ref) is Reference:
             return Monitor(from_, to, ref)  # each call of another node brings one
-        return Monitor(_pid(control, 1), _pid_or_name(control, 2), _ref(control, 3))
+        return Monitor(pid_at(control, 1), pid_or_name_at(control, 2), ref_at(control, 3))
 
     @staticmethod
     def write(signal: Monitor) -> Control:
@@ -463,7 +408,7 @@ class DemonitorP(Operation):
         _, from_, to, ref = control
         if type(from_) is Pid and (type(to) is Pid or type(to) is Atom) and type(ref) is Reference:
             return Demonitor(from_, to, ref)
-        return Demonitor(_pid(control, 1), _pid_or_name(control, 2), _ref(control, 3))
+        return Demonitor(pid_at(control, 1), pid_or_name_at(control, 2), ref_at(control, 3))
 
     @staticmethod
     def write(signal: Demonitor) -> Control:
@@ -475,7 +420,7 @@ class MonitorPExit(Operation):
 
     @staticmethod
     def read(control: Control) -> MonitorExit:
-        return MonitorExit(_pid_or_name(control, 1), _pid(control, 2), _ref(control, 3), control[4])
+        return MonitorExit(pid_or_name_at(control, 1), pid_at(control, 2), ref_at(control, 3), control[4])
 
     @staticmethod
     def write(signal: MonitorExit) -> Control:
@@ -487,7 +432,7 @@ class PayloadMonitorPExit(Operation):
 
     @staticmethod
     def read(control: Control) -> MonitorExit:
-        return MonitorExit(_pid_or_name(control, 1), _pid(control, 2), _ref(control, 3), None)
+        return MonitorExit(pid_or_name_at(control, 1), pid_at(control, 2), ref_at(control, 3), None)
 
     @staticmethod
     def write(signal: MonitorExit) -> Control:
@@ -500,7 +445,7 @@ class GroupLeaderOp(Operation):
 
     @staticmethod
     def read(control: Control) -> GroupLeader:
-        return GroupLeader(_pid(control, 1), _pid(control, 2))
+        return GroupLeader(pid_at(control, 1), pid_at(control, 2))
 
     @staticmethod
     def write(signal: GroupLeader) -> Control:
@@ -512,8 +457,8 @@ class Spawn(Operation):
 
     @staticmethod
     def read(control: Control) -> SpawnRequest:
-        leader, mfa = _pid(control, 3), _mfa(control, 4)
-        return SpawnRequest(_ref(control, 1), _pid(control, 2), leader, mfa, control[5], None)
+        leader, mfa = pid_at(control, 3), mfa_at(control, 4)
+        return SpawnRequest(ref_at(control, 1), pid_at(control, 2), leader, mfa, control[5], None)
 
     @staticmethod
     def write(signal: SpawnRequest) -> Control:
@@ -525,8 +470,8 @@ class SpawnTT(Operation):
 
     @staticmethod
     def read(control: Control) -> SpawnRequest:
-        leader, mfa = _pid(control, 3), _mfa(control, 4)
-        return SpawnRequest(_ref(control, 1), _pid(control, 2), leader, mfa, control[5], None, control[6])
+        leader, mfa = pid_at(control, 3), mfa_at(control, 4)
+        return SpawnRequest(ref_at(control, 1), pid_at(control, 2), leader, mfa, control[5], None, control[6])
 
     @staticmethod
     def write(signal: SpawnRequest) -> Control:
@@ -538,8 +483,8 @@ class SpawnReplyOp(Operation):
 
     @staticmethod
     def read(control: Control) -> SpawnReply:
-        flags = _integer(control, 3, 0, 0xFFFFFFFF)
-        return SpawnReply(_ref(control, 1), _pid(control, 2), flags, _pid_or_name(control, 4))
+        flags = integer_at(control, 3, 0, 0xFFFFFFFF)
+        return SpawnReply(ref_at(control, 1), pid_at(control, 2), flags, pid_or_name_at(control, 4))
 
     @staticmethod
     def write(signal: SpawnReply) -> Control:
@@ -551,8 +496,8 @@ class SpawnReplyTT(Operation):
 
     @staticmethod
     def read(control: Control) -> SpawnReply:
-        flags = _integer(control, 3, 0, 0xFFFFFFFF)
-        return SpawnReply(_ref(control, 1), _pid(control, 2), flags, _pid_or_name(control, 4), control[5])
+        flags = integer_at(control, 3, 0, 0xFFFFFFFF)
+        return SpawnReply(ref_at(control, 1), pid_at(control, 2), flags, pid_or_name_at(control, 4), control[5])
 
     @staticmethod
     def write(signal: SpawnReply) -> Control:

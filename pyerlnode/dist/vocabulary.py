@@ -25,7 +25,6 @@ from pyerlnode.dist.control import (
     AliasSendTT,
     AltactExit,
     AltactSend,
-    Control,
     DemonitorP,
     Exit,
     Exit2Op,
@@ -55,6 +54,7 @@ from pyerlnode.dist.control import (
     UnlinkId,
     UnlinkIdAck,
 )
+from pyerlnode.dist.elements import Control
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.errors import EncodeError
 from pyerlnode.etf import PacketWriter

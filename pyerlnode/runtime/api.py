@@ -141,17 +141,17 @@ def processes() -> list[Pid]:
 
 def start_timer(delay: float, dest: Any, message: Any) -> Reference:
     """``(A.timeout, ref, message)`` to `dest` after `delay` seconds; gives `ref`."""
-    ref: Reference = require_current().system.start_timer(delay, dest, message)
+    ref: Reference = require_current().system.timer_refs.start(delay, dest, message)
     return ref
 
 
 def read_timer(ref: Reference) -> float | None:
-    left: float | None = require_current().system.read_timer(ref)
+    left: float | None = require_current().system.timer_refs.read(ref)
     return left
 
 
 def cancel_timer(ref: Reference) -> float | None:
-    left: float | None = require_current().system.cancel_timer(ref)
+    left: float | None = require_current().system.timer_refs.cancel(ref)
     return left
 
 

@@ -29,6 +29,7 @@ from pyerlnode.runtime.scheduler import Scheduler
 from pyerlnode.runtime.shutdown import Ending, StopReport
 from pyerlnode.runtime.timer import Timers
 from pyerlnode.runtime.timer_core import Timer
+from pyerlnode.runtime.timer_refs import TimerRefs
 from pyerlnode.signal import (
     Demonitor,
     Exit2,
@@ -110,8 +111,7 @@ class System:
         self.stopped = False
         self.ending: Ending | None = None
         self.os_processes = OsProcesses()
-        self.timer_refs: dict[tuple[int, ...], Timer] = {}
-        """Timers that were started by reference and have not fired."""
+        self.timer_refs = TimerRefs(self)
         self._pids = 0
         self._refs = 0
         self._unlinks = 0
@@ -328,31 +328,6 @@ class System:
         if type(dest) is Pid and not self.is_local(dest):
             raise UsageError("send_after sends to a process of its own node only")
         return self.timers.start(delay, self.send, dest, message)
-
-    def start_timer(self, delay: float, dest: Any, message: Any) -> Reference:
-        """``erlang:start_timer``: after `delay` seconds `dest` gets ``(A.timeout, ref, message)``."""
-        ref = self.new_ref()
-        if type(dest) is Pid and not self.is_local(dest):
-            raise UsageError("a timer sends to a process of its own node only")
-        self.timer_refs[ref.words] = self.timers.start(delay, self._timer_fired, ref, dest, message)
-        return ref
-
-    def _timer_fired(self, ref: Reference, dest: Any, message: Any) -> None:
-        del self.timer_refs[ref.words]
-        self.send(dest, (A.timeout, ref, message))
-
-    def read_timer(self, ref: Reference) -> float | None:
-        """Seconds until the timer fires; None for one that has fired, was cancelled, or never was."""
-        timer = self.timer_refs.get(ref.words)
-        return None if timer is None else max(0.0, timer.deadline - self.timers.now())
-
-    def cancel_timer(self, ref: Reference) -> float | None:
-        """Cancel; the seconds that were left, or None as `read_timer`."""
-        left = self.read_timer(ref)
-        timer = self.timer_refs.pop(ref.words, None)
-        if timer is not None:
-            timer.cancel()
-        return left
 
     def send_safely(self, route: Route, signal: Signal) -> None:
         """Send a signal whose reason a user's code chose; one that has no form on the wire goes as its `repr`."""

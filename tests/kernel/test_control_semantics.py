@@ -10,81 +10,13 @@ from typing import Any
 
 import pytest
 
-from pyerlnode.dist.atom_cache import AtomCacheReader
-from pyerlnode.dist.channel import Channel, Undecodable
 from pyerlnode.dist.flags import HIDDEN_FLAGS, DistFlags
-from pyerlnode.dist.handshake import PeerInfo
 from pyerlnode.errors import ProtocolError
-from pyerlnode.etf import atom_value, decode_term, encode_term
-from pyerlnode.kernel import spawn as spawner
-from pyerlnode.kernel.exports import Exports
-from pyerlnode.kernel.spawn_server import SpawnServer
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.system import System
-from pyerlnode.signal import GroupLeader, Message, Signal
-from pyerlnode.term.atom import A, Atom
+from pyerlnode.signal import GroupLeader, Message
+from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid, Reference
-
-PEER = A["app@127.0.0.1"]
-U = Atom("")
-B1, B2 = Pid(PEER, 51, 0, 9), Pid(PEER, 52, 0, 9)
-REF = Reference(PEER, 9, (1, 2, 3, 4, 5))
-REF2 = Reference(PEER, 9, (2, 2, 3, 4, 5))
-TOKEN = (0, 17, 1, B1, 0)
-NOTHING = object()
-OLD_OTP = HIDDEN_FLAGS & ~(DistFlags.ALTACT_SIG | DistFlags.NATIVE_RECORDS)
-BARE = DistFlags(HIDDEN_FLAGS & ~(DistFlags.EXIT_PAYLOAD | DistFlags.SEND_SENDER | DistFlags.ALTACT_SIG))
-
-
-class Wire:
-    """A system and one peer, joined by bytes. `sent` is what the peer has read: (control, payload) in order."""
-
-    def __init__(self, flags: DistFlags = HIDDEN_FLAGS) -> None:
-        self.system = System("py@127.0.0.1", 7)
-        self.exports = Exports()
-        self.spawner = SpawnServer(self.system, self.exports)
-        self.system.on_spawn_request = self.spawner.spawn
-        info = PeerInfo(PEER.name, 9, flags, flags, False, self.system.node.name, 7)
-        self.channel = Channel(info)
-        self.cache = AtomCacheReader(atom_value)
-        self.peer = self.system.peer(PEER)
-        self.peer.creation = 9
-        self.peer.route = self
-        self.sent: list[tuple[Any, Any]] = []
-
-    def send(self, signal: Signal) -> bool:
-        data = b"".join(self.channel.send(signal))
-        if data:
-            assert int.from_bytes(data[:4], "big") == len(data) - 4
-            assert data[4:6] == b"\x83D"
-            atoms, at = self.cache.read(data, 6, len(data))
-            control, at = decode_term(data, at, atoms)
-            payload = decode_term(data, at, atoms)[0] if at < len(data) else NOTHING
-            self.sent.append((control, payload))
-        return bool(data)
-
-    def push(self, control: Any, payload: Any = NOTHING) -> None:
-        """One packet from the peer."""
-        body = b"\x83D\0" + encode_term(control) + (b"" if payload is NOTHING else encode_term(payload))
-        for event in self.channel.receive(len(body).to_bytes(4, "big") + body):
-            assert not isinstance(event, Undecodable)
-            self.peer.deliver(event)
-        if self.channel.failed is not None:
-            raise self.channel.failed
-
-    def process(self, name: str = "", trap_exit: bool = False) -> Process:
-        made = self.system.new_process(self.system.root.pid)
-        made.trap_exit = trap_exit
-        if name:
-            self.system.registry.register(Atom(name), made)
-        return made
-
-    def lose(self) -> None:
-        self.peer.lost()
-
-
-def mail(process: Process) -> list[Any]:
-    return list(process.queue or ())
+from tests.kernel.wire import B1, B2, BARE, NOTHING, OLD_OTP, PEER, REF, REF2, TOKEN, U, Wire, mail
 
 
 # --- messages: {op, …} with a payload, to a live pid, a name, an alias ------------------------------------
@@ -450,63 +382,6 @@ def test_to_a_peer_that_knows_no_monitors_none_are_sent() -> None:
     assert wire.sent == []
 
 
-# --- spawn, group leader -----------------------------------------------------------------------------------------
-def spawn(wire: Wire, options: Any, mfa: Any = (A.app, A.run, 0), args: Any = (), op: int = 29) -> None:
-    control = (op, REF, B1, B2, mfa, options)
-    wire.push(control if op == 29 else (*control, TOKEN), list(args))
-
-
-@pytest.mark.parametrize(
-    ("options", "flags"),
-    [
-        ([], 0),
-        ([A.link], 1),
-        ([A.monitor], 2),
-        ([A.link, A.monitor], 3),
-        ([A.monitor, (A.priority, A.high), (A.min_heap_size, 100), (A.async_dist, True)], 2),
-    ],
-)
-@pytest.mark.parametrize("op", [29, 30])
-def test_a_spawn_request_is_answered_before_anything_that_the_child_causes(options: Any, flags: int, op: int) -> None:
-    wire = Wire()
-    spawn(wire, options, (A.nothing, A.here, 0), op=op)
-    wire.system.scheduler.drain()
-    ops = [control[0] for control, _ in wire.sent]
-    reply = wire.sent[0][0]
-    assert ops[0] == (31 if op == 29 else 32)
-    assert (reply[1], reply[2], reply[3]) == (REF, B1, flags)
-    child = reply[4]
-    exit_op = 24 if op == 29 else 25  # what has a token gives it to its exit
-    assert sorted(ops[1:]) == sorted(([exit_op] if flags & 1 else []) + ([28] if flags & 2 else []))
-    for control, reason in wire.sent[1:]:
-        assert control[1] == child
-        assert reason[0] is A.undef
-
-
-@pytest.mark.parametrize(
-    "options",
-    [[A.no_such_option], [(A.reply, A.no)], A.link, [(A.priority,)]],
-    ids=["unknown", "reply", "no list", "odd"],
-)
-def test_options_that_otp_does_not_have_are_badopt(options: Any) -> None:
-    wire = Wire()
-    spawn(wire, options)
-    ((control, _),) = wire.sent
-    assert control == (31, REF, B1, 0, A.badopt)
-
-
-def test_the_group_leader_is_set_and_of_nobody_ignored() -> None:
-    wire = Wire()
-    process = wire.process()
-    wire.push((7, B2, process.pid))
-    assert process.group_leader == B2
-    process.exit(A.normal)
-    wire.push((7, B1, process.pid))
-    assert wire.sent == []
-    wire.send(GroupLeader(B1, B2))
-    assert wire.sent == [((7, B1, B2), NOTHING)]
-
-
 # --- the loss of the connection ------------------------------------------------------------------------------------
 def test_the_loss_of_the_connection_is_noconnection_to_each_relation_once() -> None:
     wire = Wire()
@@ -593,33 +468,14 @@ def test_a_token_with_a_large_label_goes_only_to_who_can_read_it(case: Labels) -
     assert wire.sent[0][0][0] == (23 if case.written else 22)
 
 
-@pytest.mark.parametrize("op", [31, 32])
-@pytest.mark.parametrize(("flags", "answers"), [(0, []), (1, [24]), (2, [20]), (3, [24, 20])])
-def test_what_comes_of_an_abandoned_spawn_request_is_unlinked_and_demonitored(
-    op: int, flags: int, answers: list[int]
-) -> None:
+# --- group leader ------------------------------------------------------------------------------------------
+def test_the_group_leader_is_set_and_of_nobody_ignored() -> None:
     wire = Wire()
     process = wire.process()
-    ref = spawner.spawn_request(wire.system, process, PEER, (A.m, A.f, []), [A.link, A.monitor], "yes", A.spawn_reply)
-    wire.sent.clear()
-    assert spawner.spawn_request_abandon(wire.system, ref)
-    assert not spawner.spawn_request_abandon(wire.system, ref)
-    token = (TOKEN,) if op == 32 else ()
-    wire.push((op, ref, process.pid, flags, B1, *token))
-    assert mail(process) == []
-    assert [control[0] for control, _ in wire.sent] == answers
-    for control, reason in wire.sent:
-        assert control[1:3] == (process.pid, B1)
-        assert reason is (A.abandoned if control[0] == 24 else NOTHING)
-    wire.push((24, B1, process.pid), A.boom)
-    assert process.alive
-
-
-def test_an_abandoned_spawn_request_that_failed_is_not_told() -> None:
-    wire = Wire()
-    process = wire.process()
-    ref = spawner.spawn_request(wire.system, process, PEER, (A.m, A.f, []), [], "yes", A.spawn_reply)
-    assert spawner.spawn_request_abandon(wire.system, ref)
-    wire.push((31, ref, process.pid, 0, A.badopt))
-    assert mail(process) == []
-    assert not spawner.spawn_request_abandon(wire.system, ref)
+    wire.push((7, B2, process.pid))
+    assert process.group_leader == B2
+    process.exit(A.normal)
+    wire.push((7, B1, process.pid))
+    assert wire.sent == []
+    wire.send(GroupLeader(B1, B2))
+    assert wire.sent == [((7, B1, B2), NOTHING)]
