@@ -17,8 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import sched_yield
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any, Final
+
+from gevent.monkey import get_original
 
 from pyerlnode.net.moderation import Moderation
 
@@ -26,6 +28,7 @@ AWAKE: Final = 150e-6
 OFTEN: Final = 0.8
 _WEIGHT: Final = 1 / 32
 _SHORTEST: Final = 1e-6
+_sleep: Callable[[float], None] = get_original("time", "sleep")
 
 
 class BusyWait:
@@ -34,7 +37,7 @@ class BusyWait:
     __slots__ = ("_ended", "_idle", "_loop", "_moderation", "_now", "_quick", "_sleep", "spinning")
 
     def __init__(
-        self, loop: Any, now: Callable[[], float] = perf_counter, pause: Callable[[float], None] = sleep
+        self, loop: Any, now: Callable[[], float] = perf_counter, pause: Callable[[float], None] = _sleep
     ) -> None:
         self._loop = loop
         self._now = now

@@ -1,5 +1,8 @@
 """When the hub stays awake for the next packet, and when it does not."""
 
+import subprocess
+import sys
+
 import pytest
 
 from pyerlnode.net.busy_wait import AWAKE, BusyWait
@@ -100,3 +103,38 @@ def test_the_hub_does_not_pause_while_something_else_is_ready(descriptors, green
     loop._callbacks = [None] * greenlets
     loop.packets(5000, 1e-6, signals=100)
     assert not loop.pauses
+
+
+IN_A_PATCHED_PROGRAM = """
+from gevent import monkey
+monkey.patch_all()
+import gevent
+from pyerlnode.net.busy_wait import BusyWait
+hub = gevent.get_hub()
+ended = []
+
+class Patched:
+    pendingcnt, _callbacks = 0, ()
+    idle = staticmethod(hub.loop.idle)
+
+def packets():
+    wait = BusyWait(Patched())
+    for _ in range(100_000):
+        wait.woke()
+        wait.rest(100)
+        if wait._moderation.pausing:
+            ended.append(True)
+            break
+    wait.rest(100)
+    wait.close()
+
+hub.loop.run_callback(packets)
+gevent.sleep(0.1)
+assert ended, "it never paused"
+print("paused in the hub")
+"""
+
+
+def test_the_pause_is_one_of_the_system_though_a_program_has_patched_sleep():
+    done = subprocess.run([sys.executable, "-c", IN_A_PATCHED_PROGRAM], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("paused in the hub\n", "")
