@@ -25,7 +25,7 @@ def watcher(process: Process, from_: tuple[Any, Any]) -> Any:
     """The key of the caller's monitor among those who monitor `process`; None when there is none."""
     tag, watchers = from_[1], process.monitored_by or {}
     if isinstance(tag, gen.LocalCall):
-        return tag if tag.state == PENDING else None
+        return tag if tag.state == PENDING and tag in watchers else None
     ref = gen.alias_of(tag) if type(tag) is ImproperList else tag
     if type(ref) is not Reference:
         return None
@@ -38,9 +38,11 @@ def watcher(process: Process, from_: tuple[Any, Any]) -> Any:
 
 def has_given_up(process: Process, from_: tuple[Any, Any], watched: bool) -> bool:
     """Whether nobody waits any more. Who has an alias had a monitor; of others `watched` says whether they had."""
+    caller, tag = from_
+    if caller.node is process.system.node and process.system.process(caller) is None:
+        return True  # it has ended; that its call is over is seen a moment later
     if watcher(process, from_) is not None:
         return False
-    tag = from_[1]
     return watched or isinstance(tag, gen.LocalCall) or gen.alias_of(tag) is not None
 
 
