@@ -261,11 +261,7 @@ class Router(RequestRouter):
                 if to not in self.watched and to != self.process.pid:
                     self.outgoing.lost(to, (A.session_node_down, to.node))
             case (A.session_refused, Pid() as peer, int(count)) if peer in self.watched:
-                log.error(
-                    "the sessions %s of %s have %d partitions, and %d here: this node can not take part",
-                    self.options.name, peer.node, count, self.options.partitions,
-                )  # fmt: skip
-                raise Exit((A.session_partitions, count, self.options.partitions), "rings of different sizes")
+                self.part_from(peer, count)
             case _:
                 self.counts.garbage += 1
 
@@ -273,7 +269,21 @@ class Router(RequestRouter):
         if count == self.options.partitions:
             return True
         self.tell(peer, (A.session_refused, self.process.pid, self.options.partitions))
+        if self.own.held:
+            self.part_from(peer, count)
         return False
+
+    def part_from(self, peer: Pid, count: int) -> None:
+        """Who serves already goes on without it; who has just come can not take part."""
+        if peer not in self.watched:
+            return
+        log.error(
+            "the sessions %s of %s have %d partitions, and %d here: the two can not share keys",
+            self.options.name, peer.node, count, self.options.partitions,
+        )  # fmt: skip
+        if not self.own.held:
+            raise Exit((A.session_partitions, count, self.options.partitions), "the ring of the others is another")
+        self.peer_lost(peer)
 
     def tick(self) -> None:
         now = self.now()

@@ -52,7 +52,10 @@ def test_a_preference_list_has_the_owner_and_then_others_once_each(names, partit
     assert len(set(found)) == len(found) == min(count, len(names))
 
 
-@pytest.mark.parametrize(("count", "on_average", "at_most"), [(2, 1.01, 1.01), (3, 1.05, 1.1), (6, 1.2, 1.3), (9, 1.3, 1.5), (13, 1.5, 1.9)])  # fmt: skip  # a table
+@pytest.mark.parametrize(
+    ("count", "on_average", "at_most"),
+    [(2, 1.01, 1.01), (3, 1.05, 1.1), (6, 1.2, 1.3), (9, 1.3, 1.5), (13, 1.5, 1.9)],
+)
 def test_who_joins_or_leaves_moves_little_more_than_its_share(count, on_average, at_most):
     """What moves between `count - 1` and `count` members, over the least that can move."""
     factors = []

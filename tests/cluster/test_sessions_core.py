@@ -69,8 +69,8 @@ def test_a_claim_that_comes_before_the_view_waits_for_the_view():
     assert effects == [HandOver("C", 1, theirs)]
     assert a.where(theirs[0]) == "C"
     [rest] = a.change(members("c"), [], 2.0)
-    assert rest == HandOver("C", 1, a0 := [p for p in ALL if p not in theirs])
-    assert a.where(a0[0]) == "C"
+    assert rest == HandOver("C", 1, others := [p for p in ALL if p not in theirs])
+    assert a.where(others[0]) == "C"
 
 
 def test_the_claims_of_strangers_are_bounded():
