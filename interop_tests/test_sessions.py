@@ -1,10 +1,13 @@
 """Sessions of Python nodes with a BEAM as their client: each call is answered or ends by a reason that says why."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import blocks
+from place import ROOT, place
 
 from interop_tests import python_peer as peers
 from interop_tests.session_server import Cart
@@ -151,3 +154,15 @@ def test_a_node_that_is_killed_costs_its_calls_an_exit_and_its_keys_live_on(
         assert ended in ([], [(A.session_node_down, A[victim.name])] if key in lost else [])
         assert len(runs(told)) == (2 if key in lost else 1)
     assert lost
+
+
+DOCUMENT = ROOT / "docs" / "sessions.md"
+
+
+def test_the_documents_program_runs(tmp_path: Path) -> None:
+    [program] = blocks(DOCUMENT, "python")
+    (tmp_path / "sessions.py").write_text(program.text)
+    with place(tmp_path) as here:
+        here.elixir_app(ROOT / "examples" / "app.exs")
+        ran = here.run([sys.executable, "sessions.py"])
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
