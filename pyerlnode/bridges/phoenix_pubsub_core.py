@@ -33,8 +33,10 @@ CHANNELS: Final = Atom("Elixir.Phoenix.Channel.Server")
 BROADCAST: Final = Atom("Elixir.Phoenix.Socket.Broadcast")
 FORWARD: Final = A.forward_to_local
 STRUCT: Final = A["__struct__"]
-DATES: Final = (datetime.date, datetime.time)
-"""What is a `Date`, `Time`, `NaiveDateTime` or `DateTime` in Elixir; every JSON library writes them."""
+LEAVES: Final = (bool, int, float, Atom, datetime.date, datetime.time)
+"""What JSON has beside text; dates and times are `Date`, `Time`, `NaiveDateTime` or `DateTime` in Elixir."""
+DEEPEST: Final = 100
+"""Levels of what is to be JSON; a list that holds itself has no end."""
 
 Entry = tuple[Pid, Any]
 """A subscriber and the metadata of its subscription."""
@@ -134,22 +136,40 @@ def _broadcast_fields(message: Any) -> Mapping[Any, Any] | None:
 
 def check_json(term: Any, what: str) -> None:
     """Raises `UsageError` for a term that Elixir's JSON libraries can not write, with the way to it."""
-    waiting: list[tuple[Any, tuple[Any, ...]]] = [(term, ())]
+    waiting: list[tuple[Any, _Path]] = [(term, _Path(None, None, 0))]
     while waiting:
         value, path = waiting.pop()
+        if path.depth > DEEPEST:
+            raise UsageError(f"{what} is no JSON: it is nested more than {DEEPEST} levels deep")
         if isinstance(value, Mapping) and STRUCT not in value:
             for key, inner in value.items():
                 if not (_is_text(key) or isinstance(key, (Atom, int)) or key is None):
-                    raise UsageError(f"{what} is no JSON{_at(path)}: a key is {type(key).__name__}")
-                waiting.append((inner, (*path, key)))
+                    raise UsageError(f"{what} is no JSON{path}: a key is {type(key).__name__}")
+                if not _is_leaf(inner):
+                    waiting.append((inner, _Path(path, key, path.depth + 1)))
         elif isinstance(value, list):
-            waiting += [(inner, (*path, number)) for number, inner in enumerate(value)]
-        elif not (value is None or isinstance(value, (bool, int, float, Atom, *DATES)) or _is_text(value)):
-            raise UsageError(f"{what} is no JSON{_at(path)}: {type(value).__name__}")
+            inners = ((inner, number) for number, inner in enumerate(value) if not _is_leaf(inner))
+            waiting += [(inner, _Path(path, number, path.depth + 1)) for inner, number in inners]
+        elif not _is_leaf(value):
+            raise UsageError(f"{what} is no JSON{path}: {type(value).__name__}")
 
 
-def _at(path: tuple[Any, ...]) -> str:
-    return "".join(f" › {step}" for step in path)
+class _Path:
+    """Where in a term one is."""
+
+    __slots__ = ("above", "depth", "step")
+
+    def __init__(self, above: _Path | None, step: Any, depth: int) -> None:
+        self.above = above
+        self.step = step
+        self.depth = depth
+
+    def __str__(self) -> str:
+        return "" if self.above is None else f"{self.above} › {self.step}"
+
+
+def _is_leaf(value: Any) -> bool:
+    return value is None or isinstance(value, LEAVES) or _is_text(value)
 
 
 def _is_text(value: Any) -> bool:
