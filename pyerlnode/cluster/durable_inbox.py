@@ -44,7 +44,8 @@ from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
 
-RUNS_PER_COMMIT = 256
+ENDS = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE")
+RUNS_PER_COMMIT = 64
 """Handlers that may run in one transaction, before it is committed and others have their turn."""
 
 
@@ -65,14 +66,16 @@ class Tx:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """A statement in the transaction in which the outcome is written. Only where ``transaction = True``."""
-        return self._connection().execute(sql, parameters)
+        return self._connection(sql).execute(sql, parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]]) -> sqlite3.Cursor:
-        return self._connection().executemany(sql, parameters)
+        return self._connection(sql).executemany(sql, parameters)
 
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self, sql: str) -> sqlite3.Connection:
         if self._db is None:
             raise UsageError("this inbox has no transactions, or this one has ended: set `transaction = True`")
+        if sql.lstrip().upper().startswith(ENDS):
+            raise UsageError("a handler can not end the transaction: the inbox commits it, with the outcome")
         return self._db
 
 
@@ -158,8 +161,6 @@ class Inbox(Keeper):
             if isinstance(error, JournalError) or _is_of_the_disk(error) or not db.in_transaction:
                 raise
             outcome = _failed(error)
-        if not db.in_transaction:
-            raise JournalError(f"{self.journal.path}: a handler ended the transaction: it must leave that to the inbox")
         return outcome
 
     # --- in processes --------------------------------------------------------------------------

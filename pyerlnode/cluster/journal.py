@@ -243,6 +243,8 @@ class Journal:
                 self._db.execute("ROLLBACK TO pyerlnode")
                 self._db.execute("RELEASE pyerlnode")
             raise
+        if not self._db.in_transaction:
+            raise JournalError(f"{self.path}: a handler has ended the transaction: it must leave that to the inbox")
         with self._errors():
             self._db.execute("RELEASE pyerlnode")
 
