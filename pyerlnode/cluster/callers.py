@@ -2,7 +2,8 @@
 
 A caller monitors the server for as long as it waits (`gen.call`, and OTP's): when the monitor is gone, so is the wish
 for an answer. And when this one monitor is ended with a reason, the call exits with it, as if the server had ended, and
-the server goes on. A caller that came without a monitor is taken to wait for ever, and can only be answered.
+the server goes on. A call may also have been handed on by another server, which the caller monitors instead: that there
+is no monitor proves nothing, unless there was one. Such a caller is taken to wait for ever, and can only be answered.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from pyerlnode.otp import gen
 from pyerlnode.runtime.mailbox import DOWN, PENDING
 from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.system import System
 from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.pid import Pid, Reference
 
@@ -36,14 +38,32 @@ def watcher(process: Process, from_: tuple[Any, Any]) -> Any:
     return found if found in watchers else None
 
 
-def has_given_up(process: Process, from_: tuple[Any, Any], watched: bool) -> bool:
-    """Whether nobody waits any more. Who has an alias had a monitor; of others `watched` says whether they had."""
+def has_ended(system: System, from_: tuple[Any, Any]) -> bool:
+    """Whether it is certain that nobody waits; of callers on this node it is."""
     caller, tag = from_
-    if caller.node is process.system.node and process.system.process(caller) is None:
+    if caller.node is system.node and system.process(caller) is None:
         return True  # it has ended; that its call is over is seen a moment later
-    if watcher(process, from_) is not None:
-        return False
-    return watched or isinstance(tag, gen.LocalCall) or gen.alias_of(tag) is not None
+    if isinstance(tag, gen.LocalCall):
+        return tag.state != PENDING
+    ref = gen.alias_of(tag)
+    return ref is not None and ref.node is system.node and ref.words not in system.aliases
+
+
+def has_given_up(process: Process, from_: tuple[Any, Any], watched: bool) -> bool:
+    """Whether nobody waits any more; `watched` says that there was a monitor (`watcher`) when the call came."""
+    return has_ended(process.system, from_) or (watched and watcher(process, from_) is None)
+
+
+def is_watched(system: System, from_: tuple[Any, Any]) -> bool:
+    """Whether a caller of another node monitors some process of this one for its call; true of all whose call has none.
+
+    When it does not, it has given up, or its call was handed on by a server of another node.
+    """
+    ref = gen.alias_of(from_[1])
+    if ref is None or ref.node is system.node:
+        return True
+    peer = system.peers.get(ref.node)
+    return peer is not None and ref.words in peer.watchers
 
 
 def end_call(process: Process, from_: tuple[Any, Any], watched: bool, answer: Any, reason: Any) -> None:

@@ -43,6 +43,8 @@ class Regulation:
         mailbox: messages that may wait behind it; None: any number.
         regulator, queue: the regulator (name or pid) and its queue that give each call a permit; None: none is needed.
         timeout: seconds that the server waits for the permit.
+        forwarded: calls may have been handed on by a server of another node. Their callers monitor that one, so it is
+            not seen here whether they have given up; unless this is said, such calls are refused.
     """
 
     max_wait: float | None = 1.0
@@ -50,6 +52,7 @@ class Regulation:
     regulator: Any = "regulator"
     queue: str | None = None
     timeout: float = 0.0
+    forwarded: bool = False
 
 
 class Regulated(GenServer):
@@ -84,8 +87,11 @@ class Regulated(GenServer):
             return
         from_ = message[1]
         rules = self.regulation
-        if not callers.is_from(from_) or callers.has_given_up(process, from_, False):
+        if not callers.is_from(from_) or callers.has_ended(process.system, from_):
             self.regulated["dropped"] += 1
+        elif not (rules.forwarded or callers.is_watched(process.system, from_)):
+            self.regulated["dropped"] += 1
+            gen.reply(process.system, from_, OVERLOAD)  # should somebody wait for it after all
         elif (rules.max_wait is not None and waited > rules.max_wait) or (
             rules.mailbox is not None and left > rules.mailbox
         ):

@@ -125,7 +125,7 @@ class Permit:
             self._waiter.settle(REPLY, None)
 
     def wait(self) -> None:
-        """Until there is an outcome; the queue sees to it that there is one, and the end of the server is one too."""
+        """Until there is an outcome: the queue's, which sees to it that there is one, or the end of the server."""
         server = self._server
         assert server is not None
         process = server.process
@@ -135,9 +135,6 @@ class Permit:
         process.monitored_by[waiter] = waiter
         try:
             state = waiter.wait(None)
-        except BaseException:
-            self._end(self._queue.gone)
-            raise
         finally:
             self._waiter = None
             if process.monitored_by is not None:
@@ -279,7 +276,9 @@ class RegulatorServer(GenServer):
                     now = self.process.system.timers.now()
                     self.carry_out(asked.name, self.queues[asked.name].gone(ref.words, now))
             case (tag, name) if tag is TICK and name in self.queues:
-                self.timers.pop(name, None)
+                timer = self.timers.pop(name, None)
+                if timer is not None:
+                    timer.cancel()  # it has fired, unless a peer has made this message up
                 self.carry_out(name, self.queues[name].expire(self.process.system.timers.now()))
             case (tag, name, outcomes) if tag is OUTCOMES and type(outcomes) is _Outcomes:
                 self.carry_out(name, outcomes.outcomes)
@@ -295,6 +294,8 @@ class RegulatorServer(GenServer):
             return Reply((A.error, A.badarg))
         process = self.process
         watched = callers.watcher(process, from_) is not None
+        if not callers.is_watched(process.system, from_):
+            return Reply((A.error, (A.overload, 0)))  # most likely it gave up while this node was busy: no permit
         if callers.has_given_up(process, from_, watched):
             return NoReply()
         ref = process.system.monitor(process, from_[0])

@@ -10,6 +10,7 @@ from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.requests import receive_response, send_request
 from pyerlnode.otp.results import NoReply, Reply, Stop
+from pyerlnode.otp.supervisor import Supervisor
 from pyerlnode.term import A
 from pyerlnode.testing.virtual import Simulation
 
@@ -179,6 +180,22 @@ def test_too_many_crashes_end_the_pool_and_all_that_wait_are_told(simulation, sy
             request.outcome()
 
 
+def test_a_pool_is_a_child_as_any_other_and_comes_back(simulation, system):
+    me = system.adopt()
+    me.trap_exit = True
+    child = {"id": "pool", "start": (Pool, [Member], {"size": 2, "max_restarts": 0, "name": "pool"})}
+    supervisor = Supervisor.start_link([child], on=system)
+    simulation.run_until_idle()
+    before = system.whereis("pool")
+    system.exit(members(system)[0], A.kill)
+    simulation.run_until_idle()
+    assert system.whereis("pool") not in (None, before)
+    assert simulation.run(gen.call, system, "pool", 1)[1] == 1
+    everybody = [system.whereis("pool"), *members(system)]
+    simulation.run(gen.stop, system, supervisor, A.shutdown)
+    assert all(system.process(pid) is None for pid in everybody)
+
+
 def test_a_member_that_does_not_start_is_the_error_of_the_pools_start(simulation, system):
     Member.fails = True
     with pytest.raises(StartFailed):
@@ -286,6 +303,19 @@ def test_a_borrower_that_dies_gives_its_member_back(simulation, system, start):
     handler = system.process(system.whereis("pool")).handler
     assert not handler.loans
     assert len(handler.process.monitors) == 1  # its member
+
+
+def test_a_borrower_that_gave_up_waiting_borrows_nothing(simulation, system, start):
+    start(size=1, max_wait=9.0)
+    loan = Pool.checkout("pool", on=system)
+    with pytest.raises(CallTimeout):
+        simulation.run(gen.call, system, "pool", (A["$pool"], A.checkout), 0.2)
+    loan.checkin()
+    simulation.run_until_idle()
+    handler = system.process(system.whereis("pool")).handler
+    assert not handler.loans
+    assert len(handler.process.monitors) == 1  # its member
+    assert stats(simulation, system)["abandoned"] == 1
 
 
 def test_a_member_that_dies_while_it_is_lent_ends_the_loan(simulation, system, start):

@@ -2,13 +2,15 @@
 
 import pytest
 
+from pyerlnode.cluster.pool import Pool
 from pyerlnode.cluster.regulated import Regulated, Regulation
 from pyerlnode.cluster.regulator import Regulator
 from pyerlnode.cluster.regulator_core import Rules
 from pyerlnode.errors import CallTimeout
 from pyerlnode.otp import gen, gen_server, sys
-from pyerlnode.otp.requests import send_request
-from pyerlnode.otp.results import Reply
+from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.requests import receive_response, send_request
+from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.term import A
 from pyerlnode.testing.virtual import Simulation
 
@@ -116,3 +118,48 @@ def test_a_server_that_is_traced_is_regulated_as_well(simulation, system):
     requests = [send_request(system, pid, n) for n in range(4)]
     simulation.advance(10.0)
     assert [request.outcome() for request in requests] == [0, 1, 2, REFUSED]
+
+
+class Forwarded(Slow):
+    regulation = Regulation(forwarded=True)
+
+
+class Front(GenServer):
+    """Hands calls on."""
+
+    def init(self, dest):
+        self.dest = dest
+
+    def handle_call(self, request, from_):
+        self.process.system.send(self.dest, (gen.CALL, from_, request))
+        return NoReply()
+
+
+def test_members_of_a_pool_may_be_regulated(simulation, system):
+    gen_server.start(system, Pool, (Slow,), {"size": 2}, name="pool")
+    away = simulation.system("app@sim")
+    simulation.link(away, system, delay=0.01)
+    assert simulation.run(gen.call, system, "pool", 1) == 1
+    assert simulation.run(gen.call, away, ("pool", "py@sim"), 2) == 2
+    assert simulation.run(receive_response, send_request(system, "pool", 3)) == 3
+
+
+def test_calls_handed_on_by_another_node_are_answered_and_run_when_they_are_expected(simulation, system):
+    away = simulation.system("app@sim")
+    simulation.link(away, system, delay=0.01)
+    for cls, answer in ((Slow, REFUSED), (Forwarded, 1)):
+        pid, _ = start(system, cls)
+        front = gen_server.start(away, Front, (pid,))
+        assert simulation.run(gen.call, away, front, 1) == answer
+
+
+def test_a_remote_caller_that_gave_up_is_dropped(simulation, system):
+    away = simulation.system("app@sim")
+    simulation.link(away, system, delay=0.01)
+    pid, server = start(system)
+    send_request(away, pid, 0)
+    with pytest.raises(CallTimeout):
+        simulation.run(gen.call, away, pid, 1, 0.5)
+    simulation.advance(5.0)
+    assert server.ran == [0]
+    assert server.regulated == {"refused": 0, "dropped": 1}

@@ -8,7 +8,7 @@ import pytest
 from pyerlnode.cluster.regulator import NotAdmitted, Regulator, RegulatorServer
 from pyerlnode.cluster.regulator_core import Adaptive, Rules
 from pyerlnode.errors import CallTimeout, NodeDown, NoProc, ServerExit, UsageError
-from pyerlnode.otp import gen
+from pyerlnode.otp import gen, sys
 from pyerlnode.otp.requests import receive_response, send_request
 from pyerlnode.term import A
 from pyerlnode.term.containers import ImproperList
@@ -223,11 +223,16 @@ def test_a_remote_caller_that_gave_up_gets_no_permit(simulation, system, regulat
     assert not regulator._server().process.monitors
 
 
-def test_one_that_gave_up_before_the_server_looked_is_not_even_queued(simulation, system, regulator):
+def test_one_that_gave_up_before_the_server_looked_is_not_even_queued(simulation, system, regulator, away):
     server = regulator._server()
     me = system.adopt()
-    ref = system.new_ref()
-    server.process.deliver((gen.CALL, (me.pid, ImproperList((A.alias,), ref)), (A.ask, A.one)))
+    server.process.deliver((gen.CALL, (me.pid, ImproperList((A.alias,), system.new_ref())), (A.ask, A.one)))
+    simulation.run_until_idle()
+    sys.suspend(system, "regulator")
+    with pytest.raises(CallTimeout):
+        simulation.run(gen.call, away, DEST, (A.ask, A.one), 0.2)
+    simulation.advance(0.1)
+    sys.resume(system, "regulator")
     simulation.run_until_idle()
     assert regulator.info("one")["asked"] == 0
 
@@ -309,6 +314,22 @@ def test_permits_of_a_regulator_that_was_restarted_are_given_back_to_nobody(simu
     with regulator.permit("one"):
         permit.done()
         assert running(regulator) == 1
+
+
+def test_a_look_at_the_clock_that_a_peer_made_up_leaves_one_timer(simulation, system, regulator):
+    hold(system, regulator)
+    send_request(system, "regulator", (A.ask, A.one))
+    simulation.run_until_idle()
+    timers = simulation.next_deadline()
+    server = regulator._server()
+    first = server.timers[A.one]
+    for _ in range(3):
+        server.process.deliver((A["$regulator_tick"], A.one))
+        simulation.run_until_idle()
+    assert not first.cancel()  # it was cancelled
+    assert simulation.next_deadline() == pytest.approx(timers, abs=0.01)
+    simulation.advance(1.1)
+    assert not server.timers
 
 
 def test_a_lease_that_is_over_takes_the_permit_back(simulation, system, regulator):
