@@ -90,15 +90,19 @@ def main(quick: bool) -> None:
         )
         lines = FileObject(other.stdout, "rb")
 
-        def ask(what: bytes, sessions: Sessions, key: int) -> tuple[float, float]:
-            """The seconds that it took, and those of the longest call meanwhile."""
+        def ask(what: bytes, sessions: Sessions, key: int, here: int | None = None) -> tuple[float, float]:
+            """The seconds that it took (until so many are here), and those of the longest call meanwhile."""
             longest = [0.0]
+            began = clock()
             other.stdin.write(what + b"\n")
             other.stdin.flush()
             caller = gevent.spawn(keep_calling, sessions, key, longest)
+            while here is not None and sessions.stats()["sessions"] < here:
+                gevent.sleep(0.001)
+            arrived = clock() - began
             seconds = float(lines.readline())
             caller.kill()
-            return seconds, longest[0]
+            return seconds if here is None else arrived, longest[0]
 
         try:
             measure(node, sessions, Ring([mine, theirs]), theirs, ask, calls, many)
@@ -132,11 +136,9 @@ def measure(node, sessions, ring, theirs, ask, calls, many):
     report("a call to a session there, by its key", micros(lambda: sessions.call(there, A.x), calls // 4), "µs")
     forwarded = micros(lambda: node.call("boxes", (A.session, there, A.x)), calls // 4)
     report("a call to a session there, forwarded by the router here", forwarded, "µs")
-    seconds, pause = ask(b"leave", sessions, here)
+    seconds, pause = ask(b"leave", sessions, here, many)
     report(f"{moved:,} come back from a node that leaves", seconds * 1e3, "ms")
     report("  the longest call meanwhile to one that stayed", pause * 1e3, "ms")
-    while sessions.stats()["sessions"] < many:  # what the last packet brought
-        gevent.sleep(0.001)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How sessions move: the members that a router knows, and what it does when partitions change hands.
 
-Members are the routers in the `pg` group of the service's name; each joins as often as its weight. A router begins
+Members are the routers in the `pg` group of the service's name; each joins as often as its weight. One that leaves
+joins the group ``{leaving, Name}`` before: it is no owner any more, but whoever comes has to ask it. A router begins
 when it has asked every connected node for its members and those are in its own view (or `settle_timeout` is over), so
 that one which joins does not think for a moment that it is alone. It connects to members that it hears of, and to its
 seeds; each member is monitored once, so a death is seen with the connection's.
@@ -52,7 +53,11 @@ TICK: Final = 0.25
 _TICK: Final = object()
 _SWEEP: Final = object()
 SEEDS_EVERY: Final = 20
-"""Ticks between two attempts to reach seeds that are not connected."""
+"""Ticks between two attempts to reach seeds and lost members."""
+LOOKED_FOR: Final = 600.0
+"""Seconds for which a member is dialled whose connection was lost: a netsplit should heal by itself."""
+LINGER: Final = 0.25
+"""Seconds without a request after which a router that has handed everything over ends: it forwards until then."""
 
 
 class Ticket:
@@ -85,17 +90,23 @@ class Router(RequestRouter):
         self.watched: dict[Pid, Reference] = {}
         self.departing: set[Pid] = set()
         self.asking: set[str] = set()
-        self.expected: set[Pid] = set()
+        self.expected: dict[str, list[Pid]] = {}
         self.asked_nodes: set[str] = set()
-        self.leaver: Any = None
+        self.lost_nodes: dict[str, float] = {}
+        self.leavers: list[Any] = []
+        self.empty_since: float | None = None
+        self.forwarded_then = 0
         self.leaving = False
         self.leave_until = 0.0
         self.ticks = 0
         host.pg.start(options.scope)
-        self.subscription, members = host.pg.monitor(A[options.name], scope=options.scope)
+        self.groups = (A[options.name], (A.leaving, A[options.name]))
+        self.subscription, members = host.pg.monitor(self.groups[0], scope=options.scope)
+        self.of_leavers, leaving = host.pg.monitor(self.groups[1], scope=options.scope)
         host.pg.join(A[options.name], [self.process.pid] * options.weight, scope=options.scope)
         self.settle_until = self.now() + options.settle_timeout
         self.pg_joined(members)
+        self.pg_leaving(leaving)
         for node in {*host.nodes(), *options.seeds} - {host.name}:
             self.ask_node(node)
         self.process.system.send_after(TICK, self.process.pid, _TICK)
@@ -113,30 +124,33 @@ class Router(RequestRouter):
         self.asking.add(node)
         self.asked_nodes.add(node)
         found: list[Pid] = []
-        scope, group = self.options.scope, A[self.options.name]
+        scope, groups = self.options.scope, self.groups
         system, timeout = self.process.system, self.options.settle_timeout
 
         def ask() -> None:
             try:
-                _, members = gen.call(system, (scope, node), (A.monitor, group), timeout)  # ends with this process
+                for group in groups:
+                    _, members = gen.call(system, (scope, node), (A.monitor, group), timeout)  # ends with this process
+                    found.extend(pid for pid in members if type(pid) is Pid)
             except Exit:
-                return  # there is no such scope, as on every node that has no sessions
-            found.extend(pid for pid in members if type(pid) is Pid)
+                pass  # there is no such scope, as on every node that has no sessions
 
         self.beside(ask, (A.session_heard, node, found))
 
     def heard(self, node: str, members: list[Pid]) -> None:
         self.asking.discard(node)
-        self.expected.update(members)
+        self.expected[node] = members
         for name in {pid.node.name for pid in members} - self.asked_nodes - {self.host.name}:
             self.ask_node(name)
         self.settle()
 
     def settle(self) -> None:
         """Begin to serve, once the members are known."""
-        if self.settled or self.asking or not self.expected <= self.joined.keys() | self.dead:
+        if self.settled or self.asking:
             return
-        self.begin_to_serve()
+        known = self.joined.keys() | self.departing | self.dead
+        if all(pid in known for members in self.expected.values() for pid in members):
+            self.begin_to_serve()
 
     def begin_to_serve(self) -> None:
         self.settled = True
@@ -156,8 +170,17 @@ class Router(RequestRouter):
             self.dead.add(pid)  # gone before it could be watched; pg is about to tell
             return
         self.watched[pid] = system.monitor(self.process, pid)
+        self.lost_nodes.pop(pid.node.name, None)
         if pid.node.name not in self.asked_nodes:  # it may know others
             self.ask_node(pid.node.name)
+
+    def pg_leaving(self, pids: list[Pid]) -> None:
+        """They are members no more, or soon, but have sessions to give; those who join later have to know it too."""
+        for pid in pids:
+            if pid not in self.watched and pid not in self.dead and pid != self.process.pid:
+                self.watch(pid)
+            if pid in self.watched:
+                self.departing.add(pid)
 
     def pg_left(self, pids: list[Pid]) -> None:
         for pid in pids:
@@ -167,6 +190,12 @@ class Router(RequestRouter):
                 self.dead.discard(pid)
                 if pid in self.watched:
                     self.departing.add(pid)  # in good order: it has sessions to give
+
+    def down(self, ref: Reference, pid: Pid, reason: Any) -> None:
+        if self.watched.get(pid) == ref:
+            if reason is A.noconnection:
+                self.lost_nodes[pid.node.name] = self.now() + LOOKED_FOR
+            self.peer_lost(pid)
 
     def peer_lost(self, peer: Pid) -> None:
         ref = self.watched.pop(peer, None)
@@ -185,8 +214,8 @@ class Router(RequestRouter):
         if not self.settled:
             self.settle()
             return
-        members = {pid.node.name: Member(pid, min(count, MOST_WEIGHT))
-                   for pid, count in self.joined.items() if pid in self.watched}  # fmt: skip
+        present = [pid for pid in self.joined if pid in self.watched and pid not in self.departing]
+        members = {pid.node.name: Member(pid, min(self.joined[pid], MOST_WEIGHT)) for pid in present}
         if not self.leaving:
             members[self.host.name] = Member(self.process.pid, self.options.weight)
         self.carry_out(self.own.change(members, self.departing, self.now()))
@@ -221,11 +250,13 @@ class Router(RequestRouter):
                 entry = self.by_pid.get(pid)
                 if entry is not None and not entry.process.alive:
                     self.session_ended(entry, reason)
-            case (A.DOWN, Reference() as ref, _, Pid() as pid, _):
-                if self.watched.get(pid) == ref:
-                    self.peer_lost(pid)
+            case (A.DOWN, Reference() as ref, _, Pid() as pid, reason):
+                self.down(ref, pid, reason)
             case (self.subscription, kind, _, list() as pids):
                 (self.pg_joined if kind is A.join else self.pg_left)(pids)
+                self.view()
+            case (self.of_leavers, A.join, _, list() as pids):
+                self.pg_leaving(pids)
                 self.view()
             case (A.session_heard, str(node), list() as members):  # text never comes from a peer
                 self.heard(node, members)
@@ -291,7 +322,10 @@ class Router(RequestRouter):
         if not self.settled and now >= self.settle_until:
             log.warning("the sessions %s begin though not every node has told its members", self.options.name)
             self.begin_to_serve()
-        if self.settled:
+        if not self.settled:
+            for node in self.asked_nodes - self.asking:  # who is missing may have left meanwhile
+                self.ask_node(node)
+        else:
             self.carry_out(self.own.tick(now))
             strays = [p for p in self.by_partition if p not in self.tickets and self.own.where(p) not in (HERE, WAIT)]
             self.carry_out(self.own.offer(strays))
@@ -300,7 +334,9 @@ class Router(RequestRouter):
                 log.warning("a session of %s did not hand over in time and is killed", self.options.name)
                 entry.process.exit(A.killed)
         if self.ticks % SEEDS_EVERY == 0:
-            for node in set(self.options.seeds) - set(self.host.nodes()) - self.asking - {self.host.name}:
+            self.lost_nodes = {node: until for node, until in self.lost_nodes.items() if until > now}
+            wanted = {*self.options.seeds, *self.lost_nodes} - {self.host.name}
+            for node in wanted - set(self.host.nodes()) - self.asking:
                 self.ask_node(node)
         self.process.system.send_after(TICK, self.process.pid, _TICK)
 
@@ -447,7 +483,7 @@ class Router(RequestRouter):
     # --- the end -------------------------------------------------------------------------------
     def asked(self, request: Any, from_: Any) -> Any:
         if request is A.session_leave:
-            self.leaver = from_
+            self.leavers.append(from_)
             self.begin_to_leave()
             return self.left() if self.has_left() else NoReply()
         return super().asked(request, from_)
@@ -458,7 +494,8 @@ class Router(RequestRouter):
         self.leaving = True
         self.leave_until = self.now() + self.options.handoff_timeout
         try:
-            self.host.pg.leave(A[self.options.name], [self.process.pid] * self.options.weight, scope=self.options.scope)
+            self.host.pg.join(self.groups[1], self.process.pid, scope=self.options.scope)
+            self.host.pg.leave(self.groups[0], [self.process.pid] * self.options.weight, scope=self.options.scope)
         except Exit:
             pass  # the groups have ended before us: then the others see our end
         if not self.settled:
@@ -467,14 +504,19 @@ class Router(RequestRouter):
             self.view()
 
     def has_left(self) -> bool:
-        """Whether all has been handed over, or nobody is there to take it, or the time is over."""
-        if not self.own.members or self.now() >= self.leave_until:
+        """Whether all has been handed over and nobody asks any more, nobody is there to take it, or time is over."""
+        now = self.now()
+        if not self.own.members or now >= self.leave_until:
             return True
-        return not (self.own.held or self.by_pid or self.tickets)
+        if self.own.held or self.by_pid or self.tickets or self.queued or self.outgoing.waiting():
+            self.empty_since = None
+        elif self.empty_since is None or self.counts.forwarded != self.forwarded_then:
+            self.empty_since, self.forwarded_then = now, self.counts.forwarded
+        return self.empty_since is not None and now - self.empty_since >= LINGER and not self.process.queue
 
     def left(self) -> Stop:
-        if self.leaver is not None:
-            self.reply(self.leaver, A.ok)
+        for leaver in self.leavers:
+            self.reply(leaver, A.ok)
         return Stop(A.shutdown)
 
     def system_terminate(self, reason: Any) -> None:

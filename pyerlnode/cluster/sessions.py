@@ -21,6 +21,7 @@ A request is carried out at most once. Its caller gets the session's answer, or 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -29,7 +30,7 @@ from pyerlnode.cluster.session import Session
 from pyerlnode.cluster.session_messages import known_as
 from pyerlnode.cluster.session_moves import Router
 from pyerlnode.cluster.session_router import Options
-from pyerlnode.errors import NoProc
+from pyerlnode.errors import NoProc, ServerExit
 from pyerlnode.otp import gen
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.phash2 import phash2
@@ -56,9 +57,7 @@ class Sessions:
         scope: of `pg`.
     """
 
-    def __init__(
-        self, host: Host, name: str, cls: type[Session], *, seeds: tuple[str, ...] = (), **options: Any
-    ) -> None:
+    def __init__(self, host: Host, name: str, cls: type[Session], *, seeds: Iterable[str] = (), **options: Any) -> None:
         self._system = host.system
         self.options = Options(name, cls, seeds=tuple(seeds), **options)
         self.name = name
@@ -111,14 +110,18 @@ class Sessions:
         return self._router().stats()
 
     def stop(self, timeout: float | None = None) -> None:
-        """Leave: hand every session over, then stop. Takes `handoff_timeout` at most; may be called twice."""
+        """Leave: hand every session over, forward what still comes until it is quiet, then stop.
+
+        Takes `handoff_timeout` at most. May be called twice.
+        """
         if self._system.process(self.pid) is None:
             return
         limit = self.options.handoff_timeout + 5.0 if timeout is None else timeout
         try:
             gen.call(self._system, self.pid, A.session_leave, limit)
-        except NoProc:
-            pass  # it has ended meanwhile
+        except (NoProc, ServerExit) as ended:  # it has ended meanwhile
+            if ended.reason[0] not in (A.noproc, A.shutdown):
+                raise
 
     def _router(self) -> Router:
         process = self._system.process(self.pid)

@@ -1,13 +1,15 @@
 """Nodes come, go, die and keep silent; sessions move with their state, and no request is lost or done twice."""
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
+import gevent
 import pytest
 from session_world import KEYS, Cart, Forgetful, World, reason_of
 
 from pyerlnode.cluster.ring_core import Ring
-from pyerlnode.cluster.sessions import Session
+from pyerlnode.cluster.sessions import Session, Sessions
 from pyerlnode.errors import NodeDown, NoProc, ServerExit
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
@@ -96,7 +98,7 @@ def test_requests_during_a_hand_over_are_carried_out_once_and_in_order(world):
     world.join("b")
     world.join("c")
     leaving = world.simulation.start(world.sessions["b"].stop)
-    world.simulation.run_until_idle()
+    world.simulation.advance(1.0)
     assert all(job.ready() for job in [*jobs, leaving])
     for key, counts in results.items():
         assert counts == list(range(1, 13))
@@ -292,3 +294,71 @@ def test_a_router_that_crashes_takes_its_sessions_along_and_its_keys_go_on_elsew
     assert world.call("a", key, A.where) is A["a@sim"]
     with pytest.raises(NoProc):
         world.sessions["b"].call(key, A.get)
+
+
+def test_a_router_that_leaves_forwards_until_it_is_quiet(world):
+    for name in "abc":
+        world.join(name)
+    key = world.key_of("c")
+    waiting = world.begin_through("b", "a", (A.session, key, A.later))
+    leaving = world.simulation.start(world.sessions["a"].stop)
+    world.simulation.run_until_idle()
+    assert not leaving.ready(), "somebody waits for an answer through it"
+    assert world.through("b", "a", (A.session, key, (A.add, 1))) == 1
+    assert world.call("c", key, A.answer) == 1
+    world.simulation.run_until_idle()
+    assert waiting.get() == (A.answered, A["c@sim"])
+    world.simulation.advance(2.0)
+    assert leaving.ready()
+
+
+def test_members_that_were_lost_are_looked_for(world):
+    for name in "ab":
+        world.join(name)
+    link = world.links[frozenset("ab")]
+    world.apart("a", "b")
+    assert world.stats("a")["members"] == ["a@sim"]
+    world.simulation.advance(20.0)
+    link.mend()
+    world.simulation.advance(15.0)
+    assert world.stats("a")["members"] == world.stats("b")["members"] == ["a@sim", "b@sim"]
+    assert sum(world.stats(name)["held"] for name in "ab") == 256
+    link.cut()
+    world.simulation.advance(700.0)
+    assert world.sessions["a"]._router().lost_nodes == {}, "not for ever"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whoever_comes_and_goes_in_order_each_request_is_done_once(seed):
+    """Callers on the node that stays, while others join and leave at moments that the seed draws."""
+    draw = random.Random(seed)
+    with Simulation(seed) as simulation:
+        world = World(simulation)
+        world.join("a")
+        told: dict[bytes, list[int]] = {key: [] for key in KEYS[:10]}
+        stop: list[bool] = []
+
+        def caller(key: bytes) -> None:
+            while not stop:
+                told[key].append(world.sessions["a"].call(key, (A.add, len(told[key])), None))
+                gevent.sleep(0)
+
+        jobs = [simulation.start(caller, key) for key in told]
+        leaving = []
+        for name in "bcdef":
+            world.host(name)
+            for other in world.hosts:
+                if other != name:
+                    world.links[frozenset((name, other))].connect()
+            world.sessions[name] = Sessions(world.hosts[name], "carts", Cart)
+            for _ in range(draw.randrange(30)):
+                gevent.sleep(0)
+            if draw.random() < 0.6:
+                leaving.append(simulation.start(world.sessions[draw.choice(list(world.sessions)[1:])].stop))
+        stop.append(True)
+        simulation.advance(3.0)
+        assert all(job.ready() for job in [*jobs, *leaving])
+        for key, counts in told.items():
+            assert counts == list(range(1, len(counts) + 1))
+            assert world.call("a", key, A.get) == list(range(len(counts)))
+        assert sum(world.stats("a")[what] for what in ("late", "lost", "merged")) == 0
