@@ -8,7 +8,7 @@ capacity is 100 answers per second. For a minute callers ask three times that, e
 then half of what the service can do. Without a bound every caller is answered too late.
 
 Cost: the processor's time of a permit (ask and done) of a greenlet and of a process of the regulator's node, and the
-time and rate of {ask, Queue} with {done, Ref} from a BEAM, beside a plain call.
+time of {ask, Queue} with {done, Ref} from a BEAM, beside a plain call and one of a pool.
 """
 
 import random
@@ -20,6 +20,7 @@ from heapq import heappop, heappush
 from statistics import median, quantiles
 from typing import Any
 
+from pyerlnode import GenServer, Reply
 from pyerlnode.cluster.regulator_core import Adaptive, Admitted, Queue, Refused, Rules
 
 PARALLEL = 10
@@ -171,6 +172,7 @@ ROUNDS = 5
 EACH = 20_000
 FROM_BEAM = """
 calls = fn -> for _ <- 1..n, do: GenServer.call(p, :ping) end
+pooled = fn -> for _ <- 1..n, do: GenServer.call(o, :ping) end
 permits = fn ->
   for _ <- 1..n do
     {:ok, ref} = GenServer.call(r, {:ask, :q})
@@ -181,8 +183,13 @@ time = fn work ->
   {took, _} = :timer.tc(fn -> 1..at_once |> Enum.map(fn _ -> Task.async(work) end) |> Task.await_many(:infinity) end)
   took
 end
-{time.(calls), time.(permits)}
+{time.(calls), time.(permits), time.(pooled)}
 """
+
+
+class Ping(GenServer):
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        return Reply(request)
 
 
 def cpu_of(work: Callable[[], object]) -> float:
@@ -197,8 +204,9 @@ def cpu_of(work: Callable[[], object]) -> float:
 
 
 def cost_here() -> None:
+    from pyerlnode.cluster.pool import Pool
     from pyerlnode.cluster.regulator import Regulator
-    from pyerlnode.otp import gen
+    from pyerlnode.otp import gen, gen_server
     from pyerlnode.runtime.system import System
     from pyerlnode.term import A
 
@@ -223,32 +231,37 @@ def cost_here() -> None:
     for name in rules:
         print(f"permit of a process, {name}: {cpu_of(permit(name)):.2f} µs")
     print(f"call {{ask, q}} and cast {{done, Ref}} on one node: {cpu_of(call):.2f} µs")
+    ping = gen_server.start(system, Ping)
+    pool = gen_server.start(system, Pool, (Ping,), {"size": 4})
+    print(f"call on one node: {cpu_of(lambda: gen.call(system, ping, A.ping)):.2f} µs")
+    print(f"call of a pool on one node: {cpu_of(lambda: gen.call(system, pool, A.ping)):.2f} µs")
     system.stop()
 
 
 def cost_from_a_beam() -> None:
-    from pyerlnode import GenServer, Node, Reply
+    from pyerlnode import Node
+    from pyerlnode.cluster.pool import Pool
     from pyerlnode.cluster.regulator import Regulator
     from pyerlnode.term import A
     from pyerlnode.testing.beam import Beam
     from pyerlnode.testing.epmd import Epmd
     from pyerlnode.testing.launch import local
 
-    class Ping(GenServer):
-        def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
-            return Reply(request)
-
     launcher = local()
     epmd = Epmd(launcher).start()
     python = Node("bench_py@127.0.0.1", cookie="benchmark", epmd_port=epmd.port)
     with Beam(launcher, epmd, cookie="benchmark") as beam, python as node:
         ping = node.start(Ping)
+        pool = node.start(Pool, Ping, size=4, in_flight=20)
         regulator = Regulator.start(node, {"q": Rules(limit=1000)}, name="regulator")
         for at_once, each in ((1, 4000), (50, 200)):
-            values = {"p": ping, "r": (A.regulator, A[node.name]), "n": each, "at_once": at_once}
+            values = {"p": ping, "o": pool, "r": (A.regulator, A[node.name]), "n": each, "at_once": at_once}
             found = [beam.elixir(FROM_BEAM, 60.0, **values) for _ in range(ROUNDS)]
-            calls, permits = (min(column) / (at_once * each) for column in zip(*found, strict=True))
-            print(f"from a BEAM, {at_once} at once: call {calls:.1f} µs, ask and done {permits:.1f} µs")
+            calls, permits, pooled = (min(column) / (at_once * each) for column in zip(*found, strict=True))
+            print(
+                f"from a BEAM, {at_once} at once: call {calls:.1f} µs, ask and done {permits:.1f} µs, "
+                f"call of a pool {pooled:.1f} µs"
+            )
         assert regulator.info("q")["running"] == 0
     epmd.stop()
 
