@@ -6,10 +6,14 @@ it that they, and pg's scope, are the same processes at its end. With the enviro
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import blocks, opening_prints
+from place import ROOT, place
 
 from pyerlnode import A, GenServer, Node
 from pyerlnode.bridges.phoenix_presence import Presence, PresenceError
@@ -370,3 +374,26 @@ def test_a_node_without_the_tracker_is_an_error_that_says_so(presence: Presence,
     node.disconnect(phoenix.beam.name)
     with pytest.raises(PresenceError, match="no node is connected"):
         presence.list("room:1")
+
+
+# --- the document ------------------------------------------------------------------------------------
+APP = """
+{ok, _} = c:c("pubsub_peer"), {ok, _} = c:c("tracker_peer"),
+pubsub_peer:start(pubsub_peer, 'Elixir.MyApp.PubSub', 1),
+pubsub_peer:pretend('Elixir.Phoenix.PubSub', {pubsub_peer}, [{broadcast, 3}]),
+tracker_peer:start(tracker_peer, 'Elixir.MyAppWeb.Presence', none, self()),
+io:format("app is up~n").
+"""
+
+
+def test_the_documents_programs_run(tmp_path: Path) -> None:
+    for name in ("pubsub_peer.erl", "tracker_peer.erl"):
+        (tmp_path / name).write_text((Path(__file__).parent / "beam_src" / name).read_text())
+    with place(tmp_path) as here:
+        here.start(["erl", "-name", "app@127.0.0.1", "-setcookie", "secret", "-noshell", "-eval", APP], "app is up")
+        for block in blocks(ROOT / "docs" / "phoenix.md", "python"):
+            ran = here.run([sys.executable, "-c", block.text])
+            assert (ran.returncode, ran.stderr) == (0, ""), f"phoenix.md:{block.line}\n{ran.stderr}"
+        example = ROOT / "examples" / "18_phoenix_pubsub.py"
+        ran = here.run([sys.executable, str(example)])
+        assert (ran.stdout.strip(), ran.stderr) == (opening_prints(example), "")
