@@ -480,12 +480,13 @@ perform({run, Uid, N, Key, Body}, #s{options = #{handler := Handler}} = S) ->
     S#s{pids = (S#s.pids)#{Pid => {Uid, N}}};
 perform({send, {_, Node} = Dest, Message}, #s{connecting = Connecting} = S) ->
     case erlang:send(Dest, Message, [noconnect, nosuspend]) of
-        noconnect when not is_map_key(Node, Connecting) ->
+        noconnect when S#s.role =:= outbox, not is_map_key(Node, Connecting) ->
             S#s{connecting = Connecting#{Node => spawn_link(fun() -> connect(Dest, Message) end)}};
         _ -> S
     end.
 
-%% Its own process, since it may take seconds; when it comes about, nodeup has everything sent again.
+%% Its own process, since it may take seconds; when it comes about, nodeup has everything sent again. Only outboxes
+%% connect: so the two do not run into each other.
 connect({_, Node} = Dest, Message) ->
     case net_kernel:connect_node(Node) of
         true -> Dest ! Message;

@@ -88,6 +88,7 @@ class Inbox(Keeper):
     transaction: ClassVar[bool] = False
     on_interrupted: ClassVar[Literal["fail", "retry"]] = "fail"
     core: InboxCore
+    connects = False  # the requester does, and asks again then: so the two do not run into each other
 
     def handle_request(self, request: Any, tx: Tx) -> Any:
         """Carry a request out; gives the value of its outcome."""

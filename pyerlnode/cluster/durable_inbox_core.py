@@ -8,8 +8,9 @@ The laws and the messages are told in `durable_core`; these are added here.
 3. What ran when the server died is known by its mark in the journal and treated as `interrupted` says: `fail` gives it
    the outcome ``{error, interrupted}``; `retry` runs it again and needs no mark. Where effect and outcome are committed
    together (`durable_inbox`) a run that has no outcome had no effect, so that is `retry`.
-4. An outcome is told again until it is confirmed, and forgotten then, or after `keep_results`; of the request its
-   number is kept until `low` has passed it. What is confirmed or below `low` before it ran does not run any more.
+4. An outcome is told again, while its requester's node is connected, until it is confirmed, and forgotten then, or
+   after `keep_results`; of the request its number is kept until `low` has passed it. What is confirmed or below `low`
+   before it ran does not run any more.
 5. A request that would go beyond a limit is dropped: it comes again. One larger than any request may be is answered
    with ``{error, {refused, too_large}}``.
 """

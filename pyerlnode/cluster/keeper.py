@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections.abc import Iterable
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pyerlnode.cluster.durable_core import Send
 from pyerlnode.cluster.host import Host
@@ -64,6 +64,8 @@ class Keeper(GenServer):
 
     journal: Journal
     core: Any
+    connects: ClassVar[bool] = True
+    """Whether messages to a node that is not connected make it connect."""
 
     def keep(self, host: Host, journal: Journal, role: Literal["outbox", "inbox"]) -> tuple[Atom, Atom]:
         """The first part of `init`; gives name and node of this process."""
@@ -170,7 +172,7 @@ class Keeper(GenServer):
         for send in sends:
             if send.node is system.node:
                 system.send(send.name, send.message)
-            else:
+            elif self.connects or ((peer := system.peers.get(send.node)) is not None and peer.route is not None):
                 batches.setdefault(send.node, []).append((send.name, send.message))
         for node, batch in batches.items():
             carrier = self._carriers.get(node)
