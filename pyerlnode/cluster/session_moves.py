@@ -390,6 +390,7 @@ class Router(RequestRouter):
                 empty.append(partition)
         if empty:
             self.tell(effect.to, (A.session_done, self.process.pid, effect.number, empty))
+            self.carry_out(self.own.given(empty))
 
     def given(self, entry: Entry, ticket: Ticket, state: Any) -> None:
         """The state of a session, told by itself before it ends. Who waits for its answers, waits on."""
@@ -411,7 +412,7 @@ class Router(RequestRouter):
             return
         del self.tickets[ticket.partition]
         to, _ = ticket.claims[-1]
-        if to in self.watched:
+        if to in self.watched and self.own.where(ticket.partition) is not WAIT:  # that is: not to be served here again
             for start in range(0, len(ticket.states), BATCH):
                 self.send_states(to, ticket.states[start : start + BATCH])
         else:
@@ -419,6 +420,7 @@ class Router(RequestRouter):
                 self.take_back(*state)
         for peer, number in ticket.claims:
             self.tell(peer, (A.session_done, self.process.pid, number, [ticket.partition]))
+        self.carry_out(self.own.given([ticket.partition]))
 
     def send_states(self, to: Pid, states: list[tuple[Entry, Any, list[callers.Caller]]]) -> None:
         made = []
@@ -452,7 +454,7 @@ class Router(RequestRouter):
             self.tell_failed(origin, entry.key, last, A.session_lost)
 
     def take_back(self, entry: Entry, state: Any, waiting: list[callers.Caller]) -> None:
-        """The new owner is gone: go on here, for whoever owns it next."""
+        """The new owner is gone, or owns it no more: go on here, for whoever owns it next."""
         self.arrived(entry.key, state, dict(entry.origins or {}))
         started = self.sessions.get(entry.known)
         if started is not None:

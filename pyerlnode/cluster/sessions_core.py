@@ -49,7 +49,7 @@ class Offer(NamedTuple):
 
 
 class HandOver(NamedTuple):
-    """End the sessions of these here, send them to `to`, then `done` with `number`."""
+    """End the sessions of these here, send them to `to`, then `done` with `number`, and say so by `given`."""
 
     to: Peer
     number: int
@@ -92,6 +92,8 @@ class Ownership:
         self.claims: dict[Peer, dict[int, int]] = {}
         """Claims of others that this node's view does not agree with yet: their numbers."""
         self.offers: dict[Peer, set[int]] = {}
+        self.giving: set[int] = set()
+        """Partitions of which sessions end here just now; what becomes mine again meanwhile is held when they have."""
         self._number = 0
         self._mine: set[int] = set()
 
@@ -157,9 +159,16 @@ class Ownership:
         self._settled(effects)
         return effects
 
+    def given(self, partitions: Iterable[int]) -> list[Effect]:
+        """What `HandOver` ordered is done."""
+        effects: list[Effect] = []
+        self.giving.difference_update(partitions)
+        self._settled(effects)
+        return effects
+
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: serve what has waited too long, remind those who did not take what is theirs."""
-        late = [partition for partition, until in self.until.items() if until <= now]
+        late = [partition for partition, until in self.until.items() if until <= now and partition not in self.giving]
         for partition in late:
             del self.waiting[partition], self.until[partition]
         self.held.update(late)
@@ -217,7 +226,9 @@ class Ownership:
                     self.until[partition] = now + self.deadline
 
     def _settled(self, effects: list[Effect]) -> None:
-        ready = [partition for partition, missing in self.waiting.items() if not missing]
+        ready = [
+            partition for partition, missing in self.waiting.items() if not missing and partition not in self.giving
+        ]
         for partition in ready:
             del self.waiting[partition], self.until[partition]
         if ready:
@@ -235,4 +246,5 @@ class Ownership:
                     agreed.setdefault(number, []).append(partition)
             for number, partitions in agreed.items():
                 self.held.difference_update(partitions)
+                self.giving.update(partitions)
                 effects.append(HandOver(peer, number, partitions))

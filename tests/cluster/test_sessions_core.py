@@ -136,6 +136,20 @@ def test_what_is_lost_while_it_is_waited_for_goes_elsewhere():
     assert a.where(elsewhere.partitions[0]) == "C"
 
 
+def test_what_comes_back_while_it_is_handed_over_is_held_when_that_is_done():
+    a = node("a")
+    a.change(members("a"), [], 0.0)
+    a.change(members("a", "c"), [], 0.0)
+    theirs = a.ring.owned_by("c")
+    a.claimed("C", 1, theirs)
+    [claim] = a.change(members("a"), ["C"], 1.0)
+    assert claim == Claim("C", 1, theirs)
+    assert a.done("C", 1, theirs) == [], "their sessions are ending here"
+    assert a.tick(100.0) == []
+    assert a.where(theirs[0]) == WAIT
+    assert a.given(theirs) == [Held(theirs)]
+
+
 def test_two_halves_that_meet_give_each_partition_to_one():
     a, b = node("a"), node("b")
     a.change(members("a"), [], 0.0)
@@ -200,6 +214,7 @@ class World:
                         pieces, self.state[name][partition] = self.state[name][partition], set()
                         self.send(name, to, "states", partition, pieces)
                     self.send(name, to, "done", number, partitions)
+                    self.run(name, self.nodes[name].given(partitions))
 
     def send(self, from_: str, to: str, *message) -> None:
         self.channels.setdefault((from_, to.lower()), deque()).append(message)
