@@ -26,16 +26,15 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pyerlnode.cluster import callers
 from pyerlnode.errors import StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Stop
 from pyerlnode.otp.where import system_of
-from pyerlnode.runtime.mailbox import DOWN, PENDING
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.term.atom import A
-from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.pid import Pid, Reference
 from pyerlnode.workers.spares import shelf_of
 from pyerlnode.workers.worker import Worker, name_of
@@ -123,7 +122,7 @@ class WorkerPool(GenServer):
 
     # --- what comes in -------------------------------------------------------------------------
     def handle_call(self, request: Any, from_: Any) -> NoReply:
-        self._take(Job((gen.CALL, request), from_, self._watcher(from_) is not None))
+        self._take(Job((gen.CALL, request), from_, callers.watcher(self.process, from_) is not None))
         return NoReply()
 
     def handle_cast(self, request: Any) -> None:
@@ -183,7 +182,7 @@ class WorkerPool(GenServer):
             self.waits -= 1
             if jobs:
                 self.waiting[caller] = jobs
-            if not job.watched or self._watcher(job.from_) is not None:
+            if not job.watched or callers.watcher(self.process, job.from_) is not None:
                 return job
             self.abandoned += 1
         return None
@@ -249,33 +248,10 @@ class WorkerPool(GenServer):
         self.process.system.timers.start(RETRY, self.process.deliver, _Retry())
         return None
 
-    # --- a caller's monitor --------------------------------------------------------------------
-    def _watcher(self, from_: Any) -> Any:
-        """The key of the caller's monitor in the table of this process; None when there is none."""
-        tag, watchers = from_[1], self.process.monitored_by or {}
-        if isinstance(tag, gen.LocalCall):
-            return tag if tag.state == PENDING else None
-        ref = gen.alias_of(tag) if type(tag) is ImproperList else tag
-        if type(ref) is not Reference:
-            return None
-        if ref.words in watchers:
-            return ref.words
-        peer = self.process.system.peers.get(ref.node)
-        found = None if peer is None else peer.watchers.get(ref.words)
-        return found if found in watchers else None
-
     def _fail(self, job: Job, reason: Any) -> None:
-        """End the caller's monitor, and with it its call, by `reason`."""
-        if job.from_ is None:
-            return
-        key = self._watcher(job.from_)
-        if isinstance(key, gen.LocalCall):
-            key.settle(DOWN, reason)
-        elif key is not None:
-            watchers = self.process.monitored_by or {}
-            self.process.system._down(watchers.pop(key), reason)
-        elif not job.watched:  # it waits without a monitor: an answer is all that can be given
-            gen.reply(self.process.system, job.from_, (A.error, reason))
+        """End the caller's call by `reason`; one that waits without a monitor gets it as an answer."""
+        if job.from_ is not None:
+            callers.end_call(self.process, job.from_, job.watched, (A.error, reason), reason)
 
     # --- the end -------------------------------------------------------------------------------
     def terminate(self, reason: Any) -> None:

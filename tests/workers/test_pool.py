@@ -147,6 +147,20 @@ def test_a_caller_that_has_given_up_is_passed_over(node: Node, tmp_path: Path) -
     assert scene.stats(A.abandoned) == 1
 
 
+def test_a_caller_that_was_killed_in_its_call_is_passed_over(node: Node, tmp_path: Path) -> None:
+    scene = Scene(node, tmp_path, size=1, spares=0)
+    scene.busy("first")
+    caller = node.spawn(node.call, scene.pool, (A.note, str(tmp_path / "notes").encode(), b"never"), 30.0)
+    wait_for(lambda: scene.stats(A.waiting) == 1)
+    node.exit(caller, A.kill)
+    scene.note("x", "done")
+    wait_for(lambda: scene.stats(A.waiting) == 2)
+    scene.go("first")
+    wait_for(lambda: scene.notes)
+    assert scene.notes == "done"
+    assert scene.stats(A.abandoned) == 1
+
+
 def test_casts_are_done_and_take_a_worker_each(node: Node, tmp_path: Path) -> None:
     scene = Scene(node, tmp_path, size=1, spares=0)
     for text in "abc":
