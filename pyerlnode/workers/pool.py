@@ -182,7 +182,7 @@ class WorkerPool(GenServer):
             self.waits -= 1
             if jobs:
                 self.waiting[caller] = jobs
-            if not job.watched or callers.watcher(self.process, job.from_) is not None:
+            if job.from_ is None or not job.watched or callers.watcher(self.process, job.from_) is not None:
                 return job
             self.abandoned += 1
         return None
