@@ -193,12 +193,36 @@ class Standby(GenServer):
         """Hand over to the next member, in order."""
         if self._sweep is not None:
             self._sweep.cancel()
-        try:
-            gen.call(self.process.system, self.elector, A.leave, self.config.stop + self.config.shutdown)
-        except Exit:  # it has ended already, or its child does not stop: it is killed with it
-            self.process.system.exit(self.elector, A.shutdown)
+        was_active = self.told.activation is not None
+        leaving = self.process.system.spawn_function(self._leave, (), {}, link=self.process)
+        self._serve_until(leaving.pid, None)
+        if was_active:  # what others have sent before they heard of it is still on its way
+            self._serve_until(None, self.config.beat / 4)
         for call in (*self._held, *self._pending.values()):
             self._answer(call, (A.error, (A.standby, A.stopped)))
+
+    def _leave(self) -> None:
+        """In a process of its own: meanwhile those who call too late are told so."""
+        system = self.process.system
+        try:
+            gen.call(system, self.elector, A.leave, self.config.stop + self.config.shutdown)
+        except Exit:  # it has ended already, or its child does not stop: it is killed with it
+            system.exit(self.elector, A.shutdown)
+
+    def _serve_until(self, pid: Pid | None, seconds: float | None) -> None:
+        """Answer what arrives until `pid` has ended, or for so many seconds."""
+        end = None if seconds is None else self._now() + seconds
+        while end is None or self._now() < end:
+            message = self.process.receive(None, None if end is None else max(0.0, end - self._now()))
+            match message:
+                case (A.EXIT, ended, _) if ended == pid:
+                    return
+                case (tag, from_, request) if tag is gen.CALL:
+                    self._take(_Call(from_, request, self._now()))
+                case Told() | (ImproperList(), _):
+                    self.handle_info(message)
+                case (tag, *_) if tag is TAG:
+                    self.handle_info(message)
 
     def _now(self) -> float:
         now: float = self.process.system.timers.now()
@@ -258,7 +282,7 @@ class Standby(GenServer):
         """A call that a member has passed on: for the child of this node, if it is still the one."""
         told, system = self.told, self.process.system
         mine = told.activation
-        if mine is None or told.child is None or not mine.valid():
+        if mine is None or told.child is None or not mine.open or not mine.valid():
             if from_ is not None:
                 gen.reply(system, from_, NOT_ACTIVE)
             return

@@ -417,7 +417,7 @@ class Core(Member):
         """What is due by now, and all effects since the last time."""
         if self.role is not Role.LEFT:
             if self.role is Role.WAITING and self._now >= self._ready_at:
-                self.role = Role.FOLLOWER
+                self.role, self._tick_at = Role.FOLLOWER, self._now  # all are told at once
             if self.tenure is not None:
                 self._watch_child()
             if self.role is Role.CANDIDATE:

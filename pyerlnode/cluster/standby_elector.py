@@ -54,13 +54,15 @@ class Activation:
         state: what the former child handed over, or None.
     """
 
-    __slots__ = ("_now", "epoch", "name", "state", "until")
+    __slots__ = ("_now", "epoch", "name", "open", "state", "until")
 
     def __init__(self, name: Atom, epoch: int, state: Any, now: Callable[[], float]) -> None:
         self.name = name
         self.epoch = epoch
         self.state = state
         self.until = -inf
+        self.open = True
+        """False from the moment in which it is being stopped: a call behind that would miss the handoff."""
         self._now = now
 
     def valid(self) -> bool:
@@ -269,6 +271,8 @@ class Elector(GenServer):
 
     def _stop_child(self, effect: core.StopChild) -> None:
         if self._incumbent is not None and self._incumbent[0] == effect.born:
+            assert self.activation is not None
+            self.activation.open = False
             self._incumbent[1].deliver(_Stop(effect.handoff))
 
     def _kill_child(self, effect: core.KillChild) -> None:
