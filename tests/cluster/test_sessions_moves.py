@@ -10,7 +10,7 @@ from session_world import KEYS, Cart, Forgetful, World, reason_of
 
 from pyerlnode.cluster.ring_core import Ring
 from pyerlnode.cluster.sessions import Session, Sessions
-from pyerlnode.errors import NodeDown, NoProc, ServerExit
+from pyerlnode.errors import CallTimeout, ConnectError, Exit, NodeDown, NoProc, ServerExit
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply
@@ -362,3 +362,51 @@ def test_whoever_comes_and_goes_in_order_each_request_is_done_once(seed):
             assert counts == list(range(1, len(counts) + 1))
             assert world.call("a", key, A.get) == list(range(len(counts)))
         assert sum(world.stats("a")[what] for what in ("late", "lost", "merged")) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_however_the_network_breaks_each_call_ends_and_the_nodes_agree_in_the_end(seed):
+    """Links are cut and mended at random under calls from everywhere; when all stand again one node serves each key."""
+    draw = random.Random(seed)
+    with Simulation(seed) as simulation:
+        world = World(simulation)
+        for name in "abcd":
+            world.join(name)
+        told: list[Any] = []
+        stop: list[bool] = []
+
+        def caller(call: Any) -> None:
+            while not stop:
+                try:
+                    told.append(call())
+                except (Exit, ConnectError) as error:
+                    told.append(error)
+                gevent.sleep(0)
+
+        calls = [
+            lambda n=name, k=key: world.sessions[n].call(k, (A.add, 1), 8.0) for name in "abcd" for key in KEYS[:4]
+        ]
+        for here, there in ("ab", "bc", "cd", "da"):
+            system, dest = world.hosts[here].system, ("carts", f"{there}@sim")
+            calls.append(lambda s=system, d=dest: gen.call(s, d, (A.session, draw.choice(KEYS), (A.add, 1)), 8.0))
+        jobs = [simulation.start(caller, call) for call in calls]
+        for _ in range(6):
+            for _ in range(draw.randrange(40)):
+                gevent.sleep(0)
+            simulation.clock.set(simulation.clock.now() + draw.choice([0.0, 0.3, 1.0, 6.0]))
+            simulation._fire()
+            link = draw.choice(list(world.links.values()))
+            draw.choice([link.cut, link.mend])()
+        stop.append(True)
+        for link in world.links.values():
+            link.mend()
+        simulation.advance(60.0)
+        assert all(job.ready() for job in jobs)
+        assert all(type(one) in (int, NodeDown, ServerExit, CallTimeout, ConnectError) for one in told)
+        stats = [world.stats(name) for name in "abcd"]
+        assert all(len(one["members"]) == 4 and one["held"] == one["owned"] == 64 for one in stats)
+        assert all(not (one["queued"] or one["moving"] or one["outgoing"]) for one in stats)
+        running = [key for name in "abcd" for key in world.sessions[name]._router().sessions]
+        assert len(running) == len(set(running))
+        for key in KEYS[:4]:
+            assert {world.call(name, key, A.where) for name in "abcd"} == {A[world.sessions["a"].owner(key)]}
