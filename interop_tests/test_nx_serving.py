@@ -288,7 +288,9 @@ if LIBRARY:  # else there is no such test: the library is no part of this projec
     @pytest.fixture
     def nx(beam_factory: Callable[..., Beam]) -> Beam:
         """A BEAM with the library."""
-        beam = beam_factory(elixir=True)
+        return with_library(beam_factory(elixir=True))
+
+    def with_library(beam: Beam) -> Beam:
         for directory in LIBRARY.split(os.pathsep):
             assert beam.eval("code:add_patha(D)", D=list(directory.encode())) is True
         beam.elixir(f"({STARTED}); :ok")
@@ -313,3 +315,29 @@ if LIBRARY:  # else there is no such test: the library is no part of this projec
         scope = "Enum.flat_map([MyApp.Serving, MyApp.Streams, Nx.Serving], &:pg.get_members(Nx.Serving.PG, &1))"
         wait_for(lambda: pids <= set(nx.elixir(scope)))
         assert nx.elixir(call) == expected
+
+    def test_a_serving_of_the_library_and_one_of_python_serve_side_by_side_until_one_stops(
+        nx: Beam, python: Callable[..., Any], beam_factory: Callable[..., Beam]
+    ) -> None:
+        other = with_library(beam_factory(elixir=True, cookie=nx.cookie))
+        other.elixir(
+            "s = Nx.Serving.new(fn opts -> Nx.Defn.jit(&Nx.multiply(&1, 2), opts) end); "
+            "{:ok, top} = Nx.Serving.start_link(name: MyApp.Serving, serving: s, batch_timeout: 0); Process.unlink(top)"
+        )
+        node = python(cookie=nx.cookie)
+        pid = node.start(Serving, node, "MyApp.Serving", lambda rows: rows * 2, batch_timeout=0.0)
+        node.connect(nx.name)
+        assert nx.eval("net_kernel:connect_node(O)", O=A[other.name]) is True
+        groups = "Enum.flat_map([MyApp.Serving, Nx.Serving], &:pg.get_members(Nx.Serving.PG, &1)) |> Enum.uniq()"
+        wait_for(lambda: len(nx.elixir(groups)) == 2)
+        calls = (
+            "1..60 |> Enum.map(fn i -> Task.async(fn -> Nx.Serving.batched_run(MyApp.Serving, Nx.Batch.stack([i])) "
+            "|> Nx.to_list() end) end) |> Task.await_many()"
+        )
+        expected = [[2 * n] for n in range(1, 61)]
+        assert nx.elixir(calls) == expected
+        assert 0 < node.call(pid, A.stats)[A.rows] < 60
+        calling = gevent.spawn(nx.elixir, calls)
+        gen.stop(node.system, pid)
+        assert calling.get(timeout=10.0) == expected
+        assert nx.elixir(calls) == expected
