@@ -6,10 +6,14 @@ scenarios run against that as well.
 """
 
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import blocks
+from place import ROOT, place
 
 from interop_tests.stages import Batches, Doubler, Kept, Numbers
 from pyerlnode import A
@@ -258,3 +262,10 @@ def test_asks_that_no_consumer_sends_end_that_subscription_alone(node: Any, stri
     until(node, unknown, A.cancels, [A.unknown_subscription, A.done, A.duplicated_subscription])
     node.call(consumer, (A.ask, 5))
     until(node, consumer, A.got, list(range(5)))
+
+
+def test_the_documents_programs_run(tmp_path: Path) -> None:
+    with place(tmp_path) as here:
+        for block in blocks(ROOT / "docs" / "gen-stage.md", "python"):
+            ran = here.run([sys.executable, "-c", block.text])
+            assert (ran.returncode, ran.stderr) == (0, ""), f"gen-stage.md:{block.line}\n{ran.stderr}"

@@ -11,7 +11,7 @@ each producer. What an iterable waits for, its own process waits for alone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -178,7 +178,7 @@ def stream(
     on: Any = None,
     demand: str | None = "forward",
     producers: Sequence[Any] | None = None,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """The events of producers, as an iterator; it subscribes when the first one is taken.
 
     It ends when all producers have ended; with the default ``cancel="permanent"`` the first that ends or cancels raises
