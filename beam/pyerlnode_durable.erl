@@ -169,10 +169,12 @@ handle_info({pyerlnode_done, Uid, N, Outcome}, #s{role = outbox} = S) when is_bi
         _ -> {noreply, S}
     end;
 handle_info({pyerlnode_request, ReplyTo, Uid, N, Low, Key, Body}, #s{role = inbox} = S)
-  when is_binary(Uid), is_binary(Key), is_binary(Body), is_integer(Low), Low >= 0, is_integer(N), N >= Low ->
+  when is_atom(element(1, ReplyTo)), is_atom(element(2, ReplyTo)), is_binary(Uid), is_binary(Key), is_binary(Body),
+       is_integer(Low), Low >= 0, is_integer(N), N >= Low ->
     {noreply, pump_inbox(request(Uid, N, Key, Body, line(Uid, ReplyTo, Low, S)))};
 handle_info({pyerlnode_confirm, ReplyTo, Uid, Numbers, Low}, #s{role = inbox} = S)
-  when is_binary(Uid), is_list(Numbers), is_integer(Low) ->
+  when is_atom(element(1, ReplyTo)), is_atom(element(2, ReplyTo)), is_binary(Uid), is_list(Numbers),
+       is_integer(Low), Low >= 0 ->
     S1 = lists:foldl(fun(N, Acc) -> forget(Uid, N, Low, Acc) end, line(Uid, ReplyTo, Low, S), Numbers),
     {noreply, pump_inbox(S1)};
 handle_info({'EXIT', Pid, Reason}, #s{pids = Pids} = S) when is_map_key(Pid, Pids) ->

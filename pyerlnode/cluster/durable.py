@@ -21,7 +21,7 @@ from pyerlnode.cluster.durable_core import Full, OutboxCore, OutboxLimits, Send,
 from pyerlnode.cluster.host import Host
 from pyerlnode.cluster.journal import Journal
 from pyerlnode.cluster.keeper import Keeper
-from pyerlnode.errors import UsageError
+from pyerlnode.errors import DecodeError, UsageError
 from pyerlnode.etf import decode, encode
 from pyerlnode.otp import gen
 from pyerlnode.otp.results import NoReply
@@ -126,7 +126,7 @@ class Outbox(Keeper):
         for _, from_ in self._waiting.pop(tell.id, ()):
             gen.reply(system, from_, (A.ok, tell.outcome))
         if self._subscribers:
-            message = (A.pyerlnode_outcome, tell.id, decode(tell.outcome))
+            message = (A.pyerlnode_outcome, tell.id, _decoded(tell.outcome))
             for pid in self._subscribers:
                 if system.is_local(pid):
                     system.send(pid, message)
@@ -181,7 +181,7 @@ class Requests:
 
         Raises `CallTimeout` when there is none after `timeout` seconds; ask again.
         """
-        return decode(self._ask((A.await_result, _id(id), timeout), timeout))
+        return _decoded(self._ask((A.await_result, _id(id), timeout), timeout))
 
     def result(self, id: bytes | str) -> Any:
         """The outcome, None when there is none yet."""
@@ -225,4 +225,7 @@ def _id(id: bytes | str) -> bytes:
 
 
 def _decoded(outcome: bytes | None) -> Any:
-    return None if outcome is None else decode(outcome)
+    try:
+        return None if outcome is None else decode(outcome)
+    except DecodeError:  # whatever a peer sent, the outbox and those who ask it live
+        return A.error, A.undecodable

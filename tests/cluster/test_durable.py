@@ -375,6 +375,15 @@ def test_messages_that_nobody_understands_change_nothing(here: Here, requests: R
     assert requests.await_result(requests.submit("bank", A.all)) == (A.ok, [7])
 
 
+def test_an_outcome_that_is_no_term_is_one_that_says_so(here: Here, requests: Requests) -> None:
+    requests.subscribe(here.self_())
+    id = requests.submit("nobody", 1)
+    entry = here.system.process(here.whereis("outbox")).handler.core.entries[id]  # type: ignore[arg-type, union-attr]
+    here.send("outbox", (A.pyerlnode_done, entry.stream, entry.number, b"\x83garbage"))
+    assert requests.await_result(id) == requests.result(id) == (A.error, A.undecodable)
+    assert here.receive((A.pyerlnode_outcome, id, tuple), timeout=5)[2] == (A.error, A.undecodable)
+
+
 def test_a_node_that_can_not_be_reached_delays_nobody(here: Here, requests: Requests, bank: Any) -> None:
     asked = []
 
