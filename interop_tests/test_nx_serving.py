@@ -17,6 +17,7 @@ from pyerlnode.bridges.nx_serving import Hook, Output, Serving
 from pyerlnode.otp import gen
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
+from pyerlnode.workers.worker import Worker
 
 NAME = A["Elixir.MyApp.Serving"]
 NX = A["Elixir.Nx.Serving"]
@@ -188,6 +189,28 @@ def test_a_serving_that_stops_finishes_its_batch_and_the_next_callers_go_elsewhe
     assert running()[::2] == (A.ok, A[node.name])
     stopping.get(timeout=5.0)
     assert [member.node for member in peer.eval("serving_peer:members(N)", N=NAME)] == [A[other.name]]
+
+
+def test_a_node_that_stops_serves_what_runs_and_sends_away_who_waits(peer: Beam, python: Callable[..., Any]) -> None:
+    node, gate = python(), Gate()
+    pid = serve(node, peer, gate, offload=False, batch_size=1, batch_timeout=0.0)
+    running = begin(peer)
+    assert gate.entered.wait(5.0)
+    waiting = begin(peer)
+    wait_for(lambda: node.call(pid, A.stats)[A.waiting] == 1)
+    stopping = gevent.spawn(node.stop)
+    assert waiting()[:2] == (A.exit, A.noproc)
+    gate.leave.set()
+    assert running()[0] is A.ok
+    stopping.get(timeout=5.0)
+
+
+def test_the_model_in_an_os_process_gets_arrays_and_its_end_is_told(peer: Beam, node: Any) -> None:
+    worker = node.start(Worker, "numpy:negative")
+    serve(node, peer, worker)
+    assert run(peer, stack(tensor(1.0, 2.0)))[:2] == (A.ok, floats((1, 2), -1.0, -2.0))
+    node.exit(worker, A.kill)
+    assert run(peer, stack(tensor(1.0)))[1] is A.noproc
 
 
 def test_python_and_a_beam_serve_side_by_side(peer: Beam, node: Any, beam_factory: Callable[..., Beam]) -> None:

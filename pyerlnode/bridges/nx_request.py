@@ -170,9 +170,9 @@ class Run:
                 self._submit(batch)
 
     def _submit(self, batch: Batch) -> None:
-        """Hand rows to the serving; it has taken them when this returns."""
+        """Hand rows to the serving; it has taken them when this returns. Rows that it never saw may go elsewhere."""
         self.me.system.send(self.serving, (RUN, Request(self.me.pid, self.monitor, batch)))
-        self._next()
+        self._next(A.noproc)
 
     def _events(self, size: int) -> Iterator[tuple[Any, ...]]:
         """``(batch, value, metadata)`` in the order of the rows, ``(hook, value)`` as they come."""
@@ -185,11 +185,11 @@ class Run:
                 first, count, value, metadata = what
                 yield from ordered.add(first, count, (A.batch, value, metadata))
 
-    def _next(self) -> tuple[Any, Any]:
-        """The serving's next word, or its end."""
+    def _next(self, at_its_end: Any = None) -> tuple[Any, Any]:
+        """The serving's next word, or its end, by its own reason unless another is given."""
         message = self.me.receive(self._is_ours, None)
         if message[0] is A.DOWN:
-            raise Exit(message[4], "the serving has ended")
+            raise Exit(at_its_end or message[4], "the serving has ended")
         if message[1] is FAILED:
             raise Exit(message[2], "the batch failed")
         return message[1], message[2]

@@ -10,7 +10,7 @@ import pytest
 from pyerlnode.bridges.nx_batch import Batch, array_of, to_nx
 from pyerlnode.bridges.nx_serving import Hook, Output, Serving, serving_name
 from pyerlnode.errors import Exit, NameRegistered, StartFailed, UsageError
-from pyerlnode.otp import gen, gen_server
+from pyerlnode.otp import gen, gen_server, sys
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.mailbox_core import NOTHING
@@ -282,6 +282,16 @@ def test_when_the_serving_or_what_runs_is_killed_each_caller_is_told(world):
     world.simulation.run_until_idle()
     assert second.get()[1] == (A.exit, A.killed)
     never.set()
+
+
+def test_rows_that_a_serving_never_saw_may_go_elsewhere(world):
+    pid = world.serve(lambda rows: rows)
+    world.simulation.run(lambda: sys.suspend(world.system, pid))
+    caller = world.begin(nx_terms.stacked(row(1)))
+    world.simulation.run_until_idle()
+    world.system.exit(pid, A.kill)
+    world.simulation.run_until_idle()
+    assert caller.get()[1] == (A.exit, A.noproc)
 
 
 def is_task(process):
