@@ -87,22 +87,11 @@ def pubsub(phoenix: Phoenix, node: Any) -> PubSub:
 
 
 def joined(phoenix: Phoenix, node: Any, **options: Any) -> PubSub:
-    """Python's part, known to the BEAM and knowing it."""
+    """Python's part, with which the BEAM has exchanged members."""
     node.connect(phoenix.beam.name)
     pubsub = PubSub(node, "MyApp.PubSub", pool_size=phoenix.pool, **options)
     pubsub.await_node(phoenix.beam.name)
-    known(phoenix, pubsub)
     return pubsub
-
-
-def known(phoenix: Phoenix, pubsub: PubSub) -> None:
-    for group in pubsub.groups:
-        phoenix.beam.wait_until(
-            "lists:member(N, [node(P) || P <- pg:get_members('Elixir.Phoenix.PubSub', G)])",
-            5.0,
-            G=group,
-            N=pubsub.system.node,
-        )
 
 
 @pytest.mark.parametrize("pool", [1, 3])
@@ -236,7 +225,6 @@ def test_a_node_that_was_lost_is_a_member_again(phoenix: Phoenix, pubsub: PubSub
         pubsub.await_node(phoenix.beam.name, timeout=0.01)
     node.connect(phoenix.beam.name)
     pubsub.await_node(phoenix.beam.name)
-    known(phoenix, pubsub)
     phoenix.ask("broadcast", NAME, "rooms", A.back)
     assert node.receive(timeout=5.0) is A.back
 
@@ -264,7 +252,6 @@ def test_when_pythons_scope_ends_its_workers_join_the_next(phoenix: Phoenix, pub
     node.exit(node.whereis("Elixir.Phoenix.PubSub"), A.kill)
     wait_for(lambda: node.whereis(pubsub.groups[0]) not in (None, workers))
     pubsub.await_node(phoenix.beam.name)
-    known(phoenix, pubsub)
     phoenix.ask("broadcast", NAME, "rooms", A.again)
     assert node.receive(timeout=5.0) is A.again
 

@@ -6,6 +6,8 @@
 
 %% Library is 'Elixir.Phoenix.Tracker', or this module, which then stands in its place.
 start('Elixir.Phoenix.Tracker' = Library, Name, PubSub, To) ->
+    code:purge(Library),
+    {module, Library} = code:load_file(Library), % where ours may have stood
     hold(fun() ->
         Options = [{name, Name}, {pubsub_server, PubSub}, {pool_size, 2}, {broadcast_period, 50}],
         {ok, Pid} = Library:start_link(?MODULE, To, Options),

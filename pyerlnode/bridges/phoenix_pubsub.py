@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from pyerlnode.bridges import phoenix_pubsub_core as core
 from pyerlnode.bridges.phoenix_pubsub_core import CHANNELS, FORWARD, PLAIN, SCOPE, Broadcast, Entry
-from pyerlnode.errors import AlreadyStarted, ConnectError, Exit, UsageError
+from pyerlnode.errors import AlreadyStarted, ConnectError, Exit, NoProc, UsageError
 from pyerlnode.etf import decode, encode
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.child_spec import child_spec
@@ -179,7 +179,7 @@ class PubSub:
             subscribers here, or None when they just get the message.
         max_waiting: messages in a subscriber's mailbox from which on it misses further ones; None: no bound.
 
-    Raises `AlreadyStarted` when this node has it already.
+    Raises `AlreadyStarted` when this node has it already. What is asked of it after its end raises `NoProc`.
 
     Attributes:
         received: messages from other nodes.
@@ -285,7 +285,12 @@ class PubSub:
                     system.send(pid, envelope)
         self._dispatch_here(name, from_, message, checked)
 
+    def _running(self) -> None:
+        if self.system.process(self.supervisor) is None:
+            raise NoProc((A.noproc, self.name), f"{self.name} runs on this node no more: it was stopped, or gave up")
+
     def _checked(self, dispatcher: str | Atom, message: Any) -> Atom:
+        self._running()
         found = dispatcher if type(dispatcher) is Atom else core.module_of(dispatcher)
         if found not in self.dispatchers:
             raise UsageError(f"the dispatcher {found} is to be named in PubSub(dispatchers=…): a node without it fails")
@@ -306,6 +311,7 @@ class PubSub:
         A callback runs in a process of its own, until `unsubscribe(topic, pid)` or `stop`; what it raises is logged.
         `metadata` is for dispatchers. Who subscribes twice gets everything twice, as in Elixir.
         """
+        self._running()
         name = core.topic_of(topic)
         if callback is None:
             pid = self._current().pid
@@ -373,12 +379,21 @@ class PubSub:
         """The nodes that get what is published here."""
         return sorted(str(node) for node in self.peers.nodes())
 
-    def await_node(self, node: str | Atom, timeout: float = 5.0) -> None:
-        """Wait until `node` gets what is published here: some milliseconds after it was connected.
+    def await_node(self, node: str | Atom, timeout: float = 10.0) -> None:
+        """Wait until what this program publishes reaches `node`, and what `node` publishes reaches this program.
 
-        Raises `CallTimeout` when it has no such PubSub, or one with a smaller pool, after `timeout` seconds.
+        That is some milliseconds after it was connected; seconds, when it was connected before its PubSub was started.
+        Raises `CallTimeout` when it has no such PubSub, or one with a smaller pool; `NodeDown` when it is lost.
         """
-        gen.call(self.system, self.keeper.pid, (A.await_, Atom(str(node)), float(timeout)), timeout)
+        self._running()
+        system, name = self.system, Atom(str(node))
+        until = system.timers.now() + timeout
+        gen.call(system, self.keeper.pid, (A.await_, name, float(timeout)), timeout)
+        # Its scope tells its members and then asks for ours: after an answer of its node that question has come, and
+        # after an answer of our scope ours are on their way, before anything that is sent from now on.
+        with suppress(NoProc):
+            gen.call(system, (A.net_kernel, name), (A.is_auth, system.node), max(0.0, until - system.timers.now()))
+        self.host.pg.leave(self.groups[0], [], scope=SCOPE.name)
 
     def stats(self) -> dict[str, int]:
         """The counters, and how many topics and subscribers there are."""

@@ -6,7 +6,7 @@ import pytest
 from simulated_host import SimulatedHost
 
 from pyerlnode.bridges.phoenix_pubsub import CHANNELS, Broadcast, PubSub
-from pyerlnode.errors import AlreadyStarted, CallTimeout, EncodeError, UsageError
+from pyerlnode.errors import AlreadyStarted, CallTimeout, EncodeError, NoProc, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.bounded import MailboxLimit
@@ -324,4 +324,8 @@ def test_after_stop_nothing_is_left(simulation, host, pubsub):
     assert host.pg.get_members(pubsub.groups[0], scope=SCOPE) == []
     assert pubsub.stats()["subscribers"] == 0
     pubsub.stop()
+    calls = (lambda: pubsub.broadcast("a", 1)), (lambda: pubsub.subscribe("a")), (lambda: pubsub.await_node("app@sim"))
+    for call in calls:
+        with pytest.raises(NoProc, match="runs on this node no more"):
+            call()
     PubSub(host, NAME)
