@@ -37,6 +37,8 @@ Sync = Literal["full", "normal", "off"]
 APPLICATION: Final = 0x70796572
 """Marks our files: sqlite's `application_id`."""
 VERSION: Final = 1
+CHECKPOINT_BYTES: Final = 4 << 20
+CHECKPOINT_CHANGES: Final = 5_000
 
 SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
@@ -101,6 +103,7 @@ class Journal:
         self.sync = sync
         self._lock = threading.Lock()  # a commit in a thread, whose server was killed, ends before the next one begins
         self._server: Any = None
+        self._bytes = self._changes = 0
         with self._errors():
             self._db = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
@@ -133,6 +136,8 @@ class Journal:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {self.sync}")
+            if self.sync == "normal":
+                self._db.execute("PRAGMA wal_autocheckpoint = 0")  # it would sync the disk in the hub: see `checkpoint`
             if pages is not None:
                 self._db.execute(f"PRAGMA max_page_count = {int(pages)}")
             self._db.execute("BEGIN IMMEDIATE")  # takes the lock, which stays
@@ -214,6 +219,7 @@ class Journal:
         with self._errors():
             for name, *parameters in writes:
                 execute(STATEMENTS[name], parameters)
+                self._bytes += sum([len(value) for value in parameters if type(value) is bytes])
                 if name == "in_drop_line":
                     execute(STATEMENTS["in_drop_items"], parameters)
 
@@ -226,6 +232,19 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether enough was written for a `checkpoint`; only with `sync="normal"`, others do it as they commit."""
+        if self.sync != "normal":
+            return False
+        return self._bytes > CHECKPOINT_BYTES or self._db.total_changes - self._changes > CHECKPOINT_CHANGES
+
+    def checkpoint(self) -> None:
+        """Bring what is in the `-wal` into the file, so that it does not grow. For a thread: it waits for the disk."""
+        with self._lock, self._errors():
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._bytes, self._changes = 0, self._db.total_changes
 
     def rollback(self) -> None:
         if self._db.in_transaction:

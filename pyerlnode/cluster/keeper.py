@@ -148,6 +148,8 @@ class Keeper(GenServer):
                 self.process.system.offload(self.journal.commit)
             else:
                 self.journal.commit()
+                if self.journal.checkpoint_due:
+                    self.process.system.offload(self.journal.checkpoint)
         self.perform(actions)
         for from_, value in later:
             gen.reply(self.process.system, from_, value)

@@ -98,6 +98,23 @@ os.kill(os.getpid(), 9)
         assert journal.db.execute("SELECT number FROM pyerlnode_items").fetchall() == [(n,) for n in range(10)]
 
 
+@pytest.mark.parametrize(("sync", "due"), [("full", False), ("normal", True), ("off", False)])
+def test_what_is_beside_the_file_is_brought_into_it_before_it_grows(tmp_path: Path, sync: Any, due: bool) -> None:
+    with Journal(tmp_path / "j.db", sync=sync) as journal:
+        assert not journal.checkpoint_due
+        for number in range(60):
+            write(journal, ("in_put", UID, number, b"", b"x" * 100_000))
+            write(journal, ("in_gone", UID, number))
+        assert journal.checkpoint_due is due
+        for _ in range(4):
+            for number in range(60):
+                write(journal, ("in_drop_line", UID), ("in_put", UID, number, b"", b"x" * 100_000))
+                if journal.checkpoint_due:
+                    journal.checkpoint()
+        assert not journal.checkpoint_due
+        assert (tmp_path / "j.db-wal").stat().st_size < 16_000_000
+
+
 def test_a_savepoint_is_undone_alone(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.db") as journal:
         journal.begin()
