@@ -31,12 +31,14 @@ from pyerlnode.cluster.sessions_core import (
     HERE,
     WAIT,
     Claim,
+    Done,
     Effect,
     Elsewhere,
     HandOver,
     Held,
     Member,
     Offer,
+    Withdraw,
 )
 from pyerlnode.errors import EncodeError, Exit, UsageError
 from pyerlnode.otp import gen
@@ -277,6 +279,8 @@ class Router(RequestRouter):
                     self.carry_out(self.own.offered(peer, items, self.now()))
             case (A.session_done, Pid() as peer, int(number), list() as items) if numbers(items) is not None:
                 self.carry_out(self.own.done(peer, number, items))
+            case (A.session_withdraw, Pid() as peer, int(number), list() as items) if numbers(items) is not None:
+                self.carry_out(self.own.withdraw(peer, number, items))
             case (A.session_states, Pid(), items) if (states := read_states(items)) is not None:
                 for state in states:
                     self.arrived(*state)
@@ -354,6 +358,10 @@ class Router(RequestRouter):
                 self.tell(effect.to, (A.session_offer, me, count, effect.partitions))
             elif type(effect) is HandOver:
                 self.hand_over(effect)
+            elif type(effect) is Withdraw:
+                self.tell(effect.to, (A.session_withdraw, me, effect.number, effect.partitions))
+            elif type(effect) is Done:
+                self.tell(effect.to, (A.session_done, me, effect.number, effect.partitions))
             elif type(effect) is Held:
                 if effect.late:
                     self.counts.late += len(effect.partitions)

@@ -7,6 +7,7 @@ are not equal at one moment, so owning does not suffice to serve. A node serves 
                                  requests wait until each has answered `done`, is gone, or the deadline is over
     a claim comes                answered when this node's own view says that the claimer owns the partition: from then
                                  on it is not held here, its sessions are handed over, and `done` follows behind them
+    mine no more, but awaited claims are withdrawn; until each is answered others' claims of the partition wait
     mine no more, but held       served on until it is claimed; the owner is told by an `offer`
     an offer comes               claimed when it is mine by this node's view, at the latest when the view changes
 
@@ -56,6 +57,22 @@ class HandOver(NamedTuple):
     partitions: list[int]
 
 
+class Withdraw(NamedTuple):
+    """Send to `to`: I do not want these any more; say `done` if you have not begun to send them."""
+
+    to: Peer
+    number: int
+    partitions: list[int]
+
+
+class Done(NamedTuple):
+    """Send `done` to `to`: nothing comes of its claim."""
+
+    to: Peer
+    number: int
+    partitions: list[int]
+
+
 class Held(NamedTuple):
     """Served here from now on; `late`: though somebody has not answered."""
 
@@ -69,7 +86,7 @@ class Elsewhere(NamedTuple):
     partitions: list[int]
 
 
-Effect = Claim | Offer | HandOver | Held | Elsewhere
+Effect = Claim | Offer | HandOver | Withdraw | Done | Held | Elsewhere
 HERE: Final = "here"
 WAIT: Final = "wait"
 MOST_STRANGERS: Final = 64
@@ -94,6 +111,8 @@ class Ownership:
         self.offers: dict[Peer, set[int]] = {}
         self.giving: set[int] = set()
         """Partitions of which sessions end here just now; what becomes mine again meanwhile is held when they have."""
+        self.withdrawn: dict[int, dict[Peer, int]] = {}
+        """Own claims that do not count any more but are not answered: sessions may be on their way here."""
         self._number = 0
         self._mine: set[int] = set()
 
@@ -153,11 +172,21 @@ class Ownership:
         """`peer` has nothing of these any more."""
         effects: list[Effect] = []
         for partition in partitions:
-            missing = self.waiting.get(partition)
-            if missing is not None and missing.get(peer) == number:
-                del missing[peer]
+            for asked in (self.waiting, self.withdrawn):
+                missing = asked.get(partition)
+                if missing is not None and missing.get(peer) == number:
+                    del missing[peer]
         self._settled(effects)
+        self._answer(effects)
         return effects
+
+    def withdraw(self, peer: Peer, number: int, partitions: Iterable[int]) -> list[Effect]:
+        """`peer` does not want these any more. What is on its way is followed by `done` anyway."""
+        claims = self.claims.get(peer, {})
+        pending = [partition for partition in partitions if claims.get(partition) == number]
+        for partition in pending:
+            del claims[partition]
+        return [Done(peer, number, pending)] if pending else []
 
     def given(self, partitions: Iterable[int]) -> list[Effect]:
         """What `HandOver` ordered is done."""
@@ -193,10 +222,13 @@ class Ownership:
         """Do not wait for what is not mine any more, nor for peers that are gone."""
         lost = [partition for partition in self.waiting if partition not in self._mine]
         for partition in lost:
-            del self.waiting[partition], self.until[partition]
-        for missing in self.waiting.values():
+            self.withdrawn[partition] = self.waiting.pop(partition)
+            del self.until[partition]
+        for missing in [*self.waiting.values(), *self.withdrawn.values()]:
             for peer in [peer for peer in missing if peer not in self.peers]:
                 del missing[peer]
+        for partition in lost:
+            effects += [Withdraw(peer, number, [partition]) for peer, number in self.withdrawn[partition].items()]
         if lost:
             effects.append(Elsewhere(lost))
 
@@ -206,6 +238,7 @@ class Ownership:
         if peers:
             self._number += 1
         for partition in partitions:
+            self.withdrawn.pop(partition, None)  # all are asked anew
             self.until.setdefault(partition, now + self.deadline)
             self.waiting.setdefault(partition, {}).update(dict.fromkeys(peers, self._number))
         effects += [Claim(peer, self._number, partitions) for peer in peers]
@@ -241,7 +274,9 @@ class Ownership:
             agreed: dict[int, list[int]] = {}
             for partition, number in list(claims.items()):
                 owner = self.ring.owners[partition]
-                if owner is not None and owner != self.me and self.members[owner].peer == peer:
+                if owner is None or owner == self.me or self.members[owner].peer != peer:
+                    continue
+                if not self.withdrawn.get(partition, {}).keys() - {peer}:  # else some of it may come here yet
                     del claims[partition]
                     agreed.setdefault(number, []).append(partition)
             for number, partitions in agreed.items():

@@ -11,12 +11,14 @@ from pyerlnode.cluster.sessions_core import (
     MOST_STRANGERS,
     WAIT,
     Claim,
+    Done,
     Elsewhere,
     HandOver,
     Held,
     Member,
     Offer,
     Ownership,
+    Withdraw,
 )
 
 ALL = list(range(8))
@@ -131,7 +133,8 @@ def test_what_is_lost_while_it_is_waited_for_goes_elsewhere():
     a = node("a")
     a.change(members("a"), ["B"], 0.0)
     assert a.where(0) == WAIT
-    [elsewhere, *_] = a.change(members("a", "c"), ["B"], 0.0)
+    effects = a.change(members("a", "c"), ["B"], 0.0)
+    [elsewhere] = [effect for effect in effects if isinstance(effect, Elsewhere)]
     assert elsewhere == Elsewhere(a.ring.owned_by("c"))
     assert a.where(elsewhere.partitions[0]) == "C"
 
@@ -148,6 +151,26 @@ def test_what_comes_back_while_it_is_handed_over_is_held_when_that_is_done():
     assert a.tick(100.0) == []
     assert a.where(theirs[0]) == WAIT
     assert a.given(theirs) == [Held(theirs)]
+
+
+def test_who_lost_interest_answers_others_when_nothing_can_come_any_more():
+    a = node("a")
+    a.change(members("a"), ["B"], 0.0)
+    effects = a.change(members("c"), ["B"], 1.0)
+    assert [effect for effect in effects if isinstance(effect, Withdraw)] == [Withdraw("B", 1, [p]) for p in ALL]
+    assert a.claimed("C", 7, ALL) == [], "what b has may be on its way to a"
+    assert a.done("B", 1, ALL) == [HandOver("C", 7, ALL)]
+
+
+def test_a_claim_that_is_withdrawn_is_answered_once():
+    a = node("a")
+    a.change(members("a", "c"), [], 0.0)
+    mine = a.ring.owned_by("a")
+    a.claimed("C", 1, mine)
+    assert a.withdraw("C", 2, mine) == []
+    assert a.withdraw("C", 1, mine) == [Done("C", 1, mine)]
+    assert a.withdraw("C", 1, mine) == []
+    assert a.withdraw("X", 1, mine) == []
 
 
 def test_two_halves_that_meet_give_each_partition_to_one():
@@ -209,6 +232,10 @@ class World:
                     self.send(name, to, "claimed", number, partitions)
                 case Offer(to, partitions):
                     self.send(name, to, "offered", partitions, 0.0)
+                case Withdraw(to, number, partitions):
+                    self.send(name, to, "withdraw", number, partitions)
+                case Done(to, number, partitions):
+                    self.send(name, to, "done", number, partitions)
                 case HandOver(to, number, partitions):
                     for partition in partitions:
                         pieces, self.state[name][partition] = self.state[name][partition], set()
