@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 from documents import blocks
 from place import ROOT, place
@@ -18,6 +19,7 @@ from place import ROOT, place
 from interop_tests.stages import Batches, Doubler, Kept, Numbers
 from pyerlnode import A
 from pyerlnode.bridges import gen_stage
+from pyerlnode.bridges.consumer_supervisor import ConsumerSupervisor
 from pyerlnode.bridges.gen_stage import Broadcast, Options, Partition
 from pyerlnode.bridges.gen_stage_stream import from_iterable, stream
 from pyerlnode.errors import Exit
@@ -180,6 +182,22 @@ def test_a_producer_that_sends_more_than_was_asked_for_is_logged_and_heard(
     node.call(producer, (A.push, [A.excess] * 10))
     until(node, consumer, A.got, lambda got: got.count(A.excess) == 10)
     assert "events in excess" in caplog.text
+
+
+def test_a_process_for_each_event_of_a_beam_and_no_more_than_were_asked_for(node: Any, peer: Peer) -> None:
+    done: list[int] = []
+    under_way: list[int] = []
+
+    def work(event: int) -> None:
+        under_way.append(event)
+        assert len(under_way) <= 3
+        gevent.idle()
+        under_way.remove(event)
+        done.append(event)
+
+    subscription = peer.producer(limit=20), {"max_demand": 3, "cancel": "temporary"}
+    node.start(ConsumerSupervisor, work, [subscription])
+    wait_for(lambda: sorted(done) == list(range(20)))
 
 
 # --- Python produces ---------------------------------------------------------------------------
