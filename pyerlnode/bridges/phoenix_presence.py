@@ -118,15 +118,18 @@ class StandIn(GenServer):
         tracked = self.tracked.get(key)
         if tracked is None:
             return A.error, A.nopresence, "the process is not tracked under this topic and key"
+        answer: Any = A.ok, None  # of nobody: the next node is told the new one
+        if tracked.node is not None:
+            answer = self.presence.ask(tracked.node, "update", [self.pid, *key, meta], timeout)
         tracked.meta = meta
-        if tracked.node is None:
-            return A.ok, None  # the next node is told the new one
-        return self.presence.ask(tracked.node, "update", [self.pid, *key, meta], timeout)
+        return answer
 
     def _untrack(self, key: tuple[bytes, bytes], timeout: float) -> Any:
-        tracked = self.tracked.pop(key, None)
-        if tracked is not None and tracked.node is not None:
-            self.presence.ask(tracked.node, "untrack", [self.pid, *key], timeout)
+        tracked = self.tracked.get(key)
+        if tracked is not None:
+            if tracked.node is not None:
+                self.presence.ask(tracked.node, "untrack", [self.pid, *key], timeout)
+            del self.tracked[key]
         return A.ok, None
 
     def _lost(self, node: Atom) -> None:

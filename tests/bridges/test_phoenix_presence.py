@@ -6,7 +6,7 @@ from simulated_host import SimulatedHost
 from pyerlnode.bridges.phoenix_presence import Presence, PresenceError
 from pyerlnode.bridges.phoenix_pubsub import Broadcast
 from pyerlnode.errors import UsageError
-from pyerlnode.otp import gen_server
+from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.term import A
@@ -127,6 +127,20 @@ def test_a_key_is_taken_back_and_the_others_stay(world):
     world.run(presence.untrack, "room", "ann", pid=pid)
     world.run(presence.untrack, "room", "nobody", pid=pid)
     assert world.rex("app@sim").there() == [(b"bob", None)]
+
+
+def test_what_a_tracker_did_not_do_is_not_taken_for_done(world):
+    pid, presence, rex = world.worker(), world.presence, world.rex("app@sim")
+    world.run(presence.track, "room", "ann", {A.at: 1}, pid=pid)
+    rex.answers = A.badrpc, A.nodedown
+    with pytest.raises(PresenceError):
+        world.run(presence.update, "room", "ann", {A.at: 2}, pid=pid)
+    with pytest.raises(PresenceError):
+        world.run(presence.untrack, "room", "ann", pid=pid)
+    rex.answers = None
+    assert rex.there() == [(b"ann", 1)]
+    world.run(presence.untrack, "room", "ann", pid=pid)
+    assert rex.there() == []
 
 
 def test_the_tracker_links_to_a_stand_in_and_not_to_the_process(world):
@@ -266,3 +280,17 @@ def test_after_stop_nobody_is_present_and_nothing_is_asked(world):
     world.simulation.advance(5.0)
     assert (world.rex("app@sim").there(), world.rex("app@sim").asked) == ([], asked)
     assert world.host.system.process(pid) is not None
+
+
+def test_garbage_to_our_own_processes_ends_nothing(world):
+    pid, presence = world.worker(), world.presence
+    world.run(presence.track, "room", "ann", pid=pid)
+    watching(world, [], "room")
+    world.simulation.run_until_idle()
+    system = world.host.system
+    for dest in (presence.stand_ins[pid], presence._watcher):
+        for message in (A.garbage, (A.DOWN, 1), (A.EXIT, 1, 2), (gen.CAST, 1), [], (A.EXIT, pid, A.normal)):
+            world.host.send(dest, message)
+        assert world.run(world.host.call, dest, A.what)[:2] == (A.error, A.unknown_call)
+        assert system.process(dest) is not None
+    assert world.rex("app@sim").there() == [(b"ann", None)]
