@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import blocks
+from place import ROOT, place
 
 from interop_tests.python_peer import PythonPeer
 from pyerlnode import A
@@ -164,3 +166,11 @@ def test_a_beam_asks_moves_and_is_told(group: Group) -> None:
     assert pid.node is second
     assert beam.eval("gen_server:call(P, look)", P=pid) == (0, second)
     assert beam.eval("gen_server:call({counter, N}, {standby, move, nowhere})", N=third) == (A.error, A.not_a_member)
+
+
+def test_the_programs_of_the_document_run(tmp_path: Path) -> None:
+    with place(tmp_path) as here:
+        for number, block in enumerate(blocks(ROOT / "docs" / "failover.md", "python")):
+            (tmp_path / f"block_{number}.py").write_text(block.text)
+            ran = here.run([sys.executable, f"block_{number}.py"])
+            assert ran.returncode == 0, ran.stderr

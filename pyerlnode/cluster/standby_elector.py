@@ -38,6 +38,8 @@ from pyerlnode.term.pid import Pid
 
 log = logging.getLogger("pyerlnode.standby")
 
+PATIENCE: Final = 4
+"""Messages for which the greater of two nodes waits for the other to connect: not both at one time."""
 WARNINGS: Final = frozenset(("lost_majority", "failed", "given_up", "split_healed"))
 
 
@@ -362,13 +364,17 @@ def courier(elector: Pid, node: Atom, member: Atom) -> None:
     """Sends to one node, in order; tells when its member or the connection is gone. What can not be sent is dropped."""
     me = require_current()
     system = me.system
-    watched = False
+    watched, left_to_it = False, 0
     while True:
         message = me.receive(None, None)
         if message[0] is A.DOWN:
             watched = False
             system.send(elector, _Down(node))
             continue
+        if system.peer(node).route is None and system.node.name > node.name and left_to_it < PATIENCE:
+            left_to_it += 1
+            continue
+        left_to_it = 0
         try:
             system.send(*message)
             if not watched:
