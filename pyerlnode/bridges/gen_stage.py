@@ -100,7 +100,7 @@ class Options:
         subscribe_to: producers: a pid, a name, ``(name, node)``, `Global`, `Via`; or ``(producer, options)`` with
             `max_demand` (1000), `min_demand` (half of it), `cancel` ("permanent", "transient", "temporary") and what
             its dispatcher wants, such as `partition`.
-        dispatcher: `Demand()`, `Broadcast()` or `Partition(...)`, made for this stage.
+        dispatcher: `Demand()`, `Broadcast()` or `Partition(...)`.
         buffer_size: events that wait for demand, at most; None: no bound, the default of a producer-consumer.
         buffer_keep: which events a full buffer keeps, "last" or "first".
         demand: "accumulate" keeps demand and events back until `demand(stage, "forward")`.
@@ -557,7 +557,8 @@ def _emitter(options: Options, bounded: bool) -> Emitter:
     if options.dispatcher is not None and not isinstance(options.dispatcher, Dispatcher):
         raise UsageError("dispatcher is an object: Demand(), Broadcast() or Partition(n)")
     buffer = Buffer(size, keep_last=options.buffer_keep == "last")
-    return Emitter(options.dispatcher, buffer, accumulate=options.demand == "accumulate")
+    dispatcher = None if options.dispatcher is None else options.dispatcher.fresh()
+    return Emitter(dispatcher, buffer, accumulate=options.demand == "accumulate")
 
 
 __all__ = [

@@ -56,12 +56,16 @@ class Downstream:
 
 
 class Dispatcher:
-    """What an `Emitter` asks of a dispatcher. One object belongs to one producer."""
+    """What an `Emitter` asks of a dispatcher. One object belongs to one producer, which takes a `fresh` one."""
 
     __slots__ = ("consumers",)
 
     def __init__(self) -> None:
         self.consumers: list[Downstream] = []
+
+    def fresh(self) -> Dispatcher:
+        """One with the same parameters and no consumers: a stage that is started again begins anew."""
+        raise NotImplementedError
 
     @property
     def capacity(self) -> int:
@@ -111,13 +115,17 @@ class Demand(Dispatcher):
             so that the one that came first is not the one that gets most of it.
     """
 
-    __slots__ = ("_shuffle", "capacity_", "max_demand")
+    __slots__ = ("_parameters", "_shuffle", "capacity_", "max_demand")
 
     def __init__(self, max_demand: int | None = None, shuffle: Callable[[list[Any]], object] | None = None) -> None:
         super().__init__()
+        self._parameters = max_demand, shuffle
         self.max_demand = max_demand
         self._shuffle = shuffle
         self.capacity_ = 0
+
+    def fresh(self) -> Demand:
+        return Demand(*self._parameters)
 
     @property
     def capacity(self) -> int:
@@ -181,6 +189,9 @@ class Broadcast(Dispatcher):
 
     __slots__ = ()
 
+    def fresh(self) -> Broadcast:
+        return Broadcast()
+
     @property
     def capacity(self) -> int:
         return min((consumer.demand for consumer in self.consumers), default=0)
@@ -243,6 +254,9 @@ class Partition(Dispatcher):
         self._lanes = {name: _Lane() for name in names}
         self._hash = hash
         self.capacity_ = 0
+
+    def fresh(self) -> Partition:
+        return Partition(list(self._lanes), self._hash)
 
     @property
     def capacity(self) -> int:

@@ -29,6 +29,9 @@ from pyerlnode.term.pid import Pid, Reference
 _NEXT: Final = A["$stream_next"]
 _CLOSE: Final = A["$stream_close"]
 _FINISHED: Final = A["$iterable_finished"]
+_MORE: Final = A["$iterable_more"]
+PART: Final = 10_000
+"""Events that are taken from an iterable in one go."""
 
 
 class Iterating(Producer):
@@ -37,7 +40,7 @@ class Iterating(Producer):
     def init(self, iterable: Iterable[Any], options: Options, stop_on_cancel: bool) -> Options:
         self.iterator: Iterator[Any] | None = iter(iterable)
         self.stop_on_cancel = stop_on_cancel
-        self.subscribers = 0
+        self.subscribers = self.wanted = 0
         return options
 
     def handle_subscribe(self, kind: Any, options: Any, from_: Any) -> None:
@@ -50,15 +53,26 @@ class Iterating(Producer):
         return Stop(A.normal) if self.stop_on_cancel and not self.subscribers else None
 
     def handle_demand(self, count: int) -> list[Any]:
+        self.wanted += count
+        return self._some()
+
+    def _some(self) -> list[Any]:
+        """A part of what is wanted: a consumer may ask for more than memory holds."""
         if self.iterator is None:
             return []
+        count = min(self.wanted, PART)
+        self.wanted -= count
         events = list(islice(self.iterator, count))
         if len(events) < count:
             self.iterator = None
             self.async_info(_FINISHED)
+        elif self.wanted:
+            self.process.deliver(_MORE)
         return events
 
     def handle_info(self, message: Any) -> Any:
+        if message is _MORE:
+            return self._some()
         return Stop(A.normal) if message is _FINISHED else super().handle_info(message)
 
 

@@ -527,3 +527,35 @@ def test_time_outs_work_in_stages(simulation, system, start):
     simulation.advance(6.0)
     assert source.told == [A.timeout, (A.subscribe, A.consumer)]
     assert isinstance(Emit([]), NoReply)
+
+
+def test_one_value_of_options_serves_many_stages(simulation, system, start):
+    options = Options(dispatcher=Broadcast())
+    first, second = start(Source, options), start(Source, options)
+    start(Sink, [(first.pid, {"max_demand": 1})])
+    sink = start(Sink, [(second.pid, {"max_demand": 3})])
+    gen.cast(system, second.pid, [1, 2, 3])
+    simulation.run_until_idle()
+    assert sink.got == [1, 2, 3]
+
+
+def test_a_huge_demand_is_taken_from_an_iterable_in_parts(simulation, system, start):
+    taken = []
+    numbers = (taken.append(n) or n for n in range(10**12))
+    producer = simulation.run(lambda: from_iterable(numbers, on=system, link=False))
+    sink = start(Sink, [(producer, {"cancel": "temporary"})], A.manual)
+    sink.ask(sink.from_, 25_000)
+    simulation.run_until_idle()
+    assert (len(taken), sink.sizes) == (25_000, [10_000, 10_000, 5_000])
+
+
+def test_an_event_that_has_no_form_on_the_wire_ends_its_producer_and_says_so(simulation, system, away, start, caplog):
+    source = start(Source, name="source")
+    sink = start(Sink, [(("source", "py@sim"), {"cancel": "temporary"})], on=away)
+    gen.cast(system, source.pid, [1])
+    gen.cast(system, source.pid, [object()])
+    simulation.advance(0.2)
+    assert sink.got == [1]
+    assert sink.ended[0][0] is A.down
+    assert "EncodeError" in caplog.text
+    assert not source.process.alive

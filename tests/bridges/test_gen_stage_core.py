@@ -298,6 +298,17 @@ def test_a_consumer_of_no_partition_or_of_a_taken_one_is_refused(options):
     assert list(emitter.consumers) == [0, 1]
 
 
+@pytest.mark.parametrize("made", [Demand(7, list.reverse), Broadcast(), Partition(3)])
+def test_a_fresh_dispatcher_has_the_parameters_and_not_the_consumers(made):
+    emitter = Emitter(made)
+    subscribed(emitter, P, 0, kw(partition=0))
+    emitter.ask(P, 0, 3)
+    fresh = made.fresh()
+    assert (type(fresh), fresh.capacity, fresh.consumers) == (type(made), 0, [])
+    assert getattr(fresh, "max_demand", 7) == 7
+    assert list(getattr(fresh, "_lanes", ())) == list(getattr(made, "_lanes", ()))
+
+
 def test_partitions_have_to_be_known():
     for wrong in ((0,), ([],), ([A.a],)):
         with pytest.raises(UsageError):
