@@ -7,7 +7,8 @@ are not equal at one moment, so owning does not suffice to serve. A node serves 
                                  requests wait until each has answered `done`, is gone, or the deadline is over
     a claim comes                answered when this node's own view says that the claimer owns the partition: from then
                                  on it is not held here, its sessions are handed over, and `done` follows behind them
-    mine no more, but awaited claims are withdrawn; until each is answered others' claims of the partition wait
+    mine no more, but awaited    the claims are withdrawn; until each is answered, for sessions may be on their way
+                                 here, others' claims of the partition wait
     mine no more, but held       served on until it is claimed; the owner is told by an `offer`
     an offer comes               claimed when it is mine by this node's view, at the latest when the view changes
 
