@@ -277,7 +277,8 @@ def test_a_request_that_nobody_takes_is_given_up_after_some_hops(calm):
 GARBAGE = [
     A.hello, (), (A.session_claim,), (A.session_claim, 1, 2, 3, 4), (A.session_offer, A.x, [1]),
     (A.session_states, 1, 2),
-    (A.session_done, 1, 1, 1), (A.session_withdraw, 1, 1, [1]), (A.session_forward, 1), (A.session_forward, 1, 2, 3, A.call, (1, 2), 4, 5),
+    (A.session_done, 1, 1, 1),
+    (A.session_withdraw, 1, 1, [1]), (A.session_forward, 1), (A.session_forward, 1, 2, 3, A.call, (1, 2), 4, 5),
     (A.session_failed, 1), (A.session_moved, b"k", 1), (A.session_refused, 1, 2), (A.session_heard, b"x", []),
     (A.EXIT, 1),
     (A.session_dialled, A.x), b"text", 7, (A.DOWN, 1, 2, 3, 4),
@@ -293,7 +294,9 @@ def test_garbage_to_a_router_changes_nothing(calm):
     mine = calm.sessions["a"].pid
     of_a_peer = [
         (A.session_claim, mine, 256, 1, [b"x"]), (A.session_claim, mine, 256, 99, [-1, 4000]),
-        (A.session_done, mine, 99, [0, 4000]), (A.session_withdraw, mine, 99, [0, 4000]), (A.session_offer, mine, 256, [4000]), (A.session_states, mine, [(1, 2)]),
+        (A.session_done, mine, 99, [0, 4000]),
+        (A.session_withdraw, mine, 99, [0, 4000]), (A.session_offer, mine, 256, [4000]),
+        (A.session_states, mine, [(1, 2)]),
         (A.session_states, mine, [(1, 2, [(3, 4)])]), (A.session_failed, b"k", 1, 2, A.x), (A.EXIT, pid, A.x),
         (A.EXIT, calm.simulation.run(calm.sessions["b"].whereis, key), A.gone),
         (A.session_forward, mine, 1, -1, A.call, (mine, 1), b"k", 1), (A.session_moved, b"k", 1, pid),
