@@ -12,11 +12,12 @@ from place import PYERLNODE, ROOT, Place, place
 README = ROOT / "README.md"
 APP = ROOT / "examples" / "app.exs"
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
+# The documents of sessions, failover, durable requests, GenStage and Phoenix need other peers: their own tests run them.
 DOCUMENTS = [
     ROOT / "docs" / name
     for name in (
         "getting-started.md", "behaviours.md", "supervision.md", "remote-calls.md", "groups-and-names.md",
-        "supervising-python.md", "workers.md",
+        "supervising-python.md", "workers.md", "load.md", "nx-serving.md",
         "output-and-logs.md", "command-line.md", "operating.md",
     )
 ]  # fmt: skip
