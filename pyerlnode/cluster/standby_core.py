@@ -61,6 +61,8 @@ from pyerlnode.term.pid import Pid
 
 ROUND: Final = 2
 """Beats for which a candidate asks."""
+HAND: Final = 2
+"""Promises for which a state that was handed over is worth something."""
 GRACE: Final = 3
 """Beats for which the others let a successor go first."""
 
@@ -346,6 +348,8 @@ class Core(Member):
         tenure = self.tenure
         assert tenure is not None
         self._note("stopped")
+        if state is not None and not tenure.merge:  # should the successor not come about, it may be us again
+            self._hand = (state[0], self._now + HAND * self.config.promise)
         if tenure.successor is not None and not tenure.merge:
             self._send(tenure.successor, Transfer(tenure.epoch, None if state is None else state[0]))
         elif tenure.successor is not None and state is not None:
@@ -386,7 +390,7 @@ class Core(Member):
         if self.promise is not None and self.promise.to == sender and self.promise.epoch <= message.epoch:
             self._free()
         if self.role is Role.CANDIDATE or (self.role is Role.FOLLOWER and self.promise is None):
-            self._hand = (message.state, self._now + self.config.promise)
+            self._hand = (message.state, self._now + HAND * self.config.promise)
             if self._may_stand():
                 self._stand()
 
