@@ -63,7 +63,7 @@ ROUND: Final = 2
 """Beats for which a candidate asks."""
 HAND: Final = 2
 """Promises for which a state that was handed over is worth something."""
-GRACE: Final = 3
+GRACE: Final = 6
 """Beats for which the others let a successor go first."""
 
 
