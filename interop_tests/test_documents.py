@@ -12,7 +12,7 @@ from place import PYERLNODE, ROOT, Place, place
 README = ROOT / "README.md"
 APP = ROOT / "examples" / "app.exs"
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
-# The documents of sessions, failover, durable requests, GenStage and Phoenix need other peers: their own tests run them.
+# The documents of sessions, failover, durable requests, GenStage and Phoenix are run by the tests of these.
 DOCUMENTS = [
     ROOT / "docs" / name
     for name in (

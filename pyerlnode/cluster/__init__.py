@@ -1,4 +1,4 @@
 """What a system of several nodes is made of, above processes and behaviours: each part stands on a node and on `pg`.
 
-This room does not import the kernel beside it: its parts are given a node; `cluster.host` lists what they need of it.
+This room does not import the kernel beside it: its parts are given a node; `otp.host` lists what they need of it.
 """

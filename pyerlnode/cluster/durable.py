@@ -18,12 +18,12 @@ import os
 from typing import Any
 
 from pyerlnode.cluster.durable_core import Full, OutboxCore, OutboxLimits, Send, Tell
-from pyerlnode.cluster.host import Host
 from pyerlnode.cluster.journal import Journal
 from pyerlnode.cluster.keeper import Keeper
 from pyerlnode.errors import DecodeError, UsageError
 from pyerlnode.etf import decode, encode
 from pyerlnode.otp import gen
+from pyerlnode.otp.host import Host
 from pyerlnode.otp.results import NoReply
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference

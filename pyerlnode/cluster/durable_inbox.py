@@ -34,11 +34,11 @@ from typing import Any, ClassVar, Literal
 
 from pyerlnode.cluster.durable_core import Send, error_outcome
 from pyerlnode.cluster.durable_inbox_core import InboxCore, InboxLimits, Run
-from pyerlnode.cluster.host import Host
 from pyerlnode.cluster.journal import Journal, JournalError
 from pyerlnode.cluster.keeper import Keeper
 from pyerlnode.errors import DecodeError, EncodeError, UsageError
 from pyerlnode.etf import decode, encode
+from pyerlnode.otp.host import Host
 from pyerlnode.runtime.process import require_current
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.term.atom import A

@@ -18,11 +18,11 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Final, Literal
 
 from pyerlnode.cluster.durable_core import Send
-from pyerlnode.cluster.host import Host
 from pyerlnode.cluster.journal import Journal
 from pyerlnode.errors import NetworkError, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.host import Host
 from pyerlnode.runtime.process import require_current
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer

@@ -22,7 +22,6 @@ from functools import partial
 from typing import Any, Final
 
 from pyerlnode.cluster import session_callers as callers
-from pyerlnode.cluster.host import Host
 from pyerlnode.cluster.ring_core import MOST_WEIGHT
 from pyerlnode.cluster.session import NOTHING, GiveUp, MergeIn
 from pyerlnode.cluster.session_messages import known_as, numbers, read_forward, read_states
@@ -42,6 +41,7 @@ from pyerlnode.cluster.sessions_core import (
 )
 from pyerlnode.errors import EncodeError, Exit, UsageError
 from pyerlnode.otp import gen
+from pyerlnode.otp.host import Host
 from pyerlnode.otp.results import NoReply, Stop
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.phash2 import phash2

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pyerlnode.cluster import session_callers as callers
-from pyerlnode.cluster.host import Host
 from pyerlnode.cluster.ring_core import PARTITIONS
 from pyerlnode.cluster.session import NOTHING, Begin, Rest, Session
 from pyerlnode.cluster.session_callers import is_caller
@@ -26,6 +25,7 @@ from pyerlnode.cluster.sessions_core import HERE, WAIT, Ownership
 from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.host import Host
 from pyerlnode.otp.results import UNSET, NoReply, Reply
 from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.process import Process

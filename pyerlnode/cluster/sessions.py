@@ -25,13 +25,13 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from pyerlnode.cluster.host import Host
 from pyerlnode.cluster.session import Session
 from pyerlnode.cluster.session_messages import known_as
 from pyerlnode.cluster.session_moves import Router
 from pyerlnode.cluster.session_router import Options
 from pyerlnode.errors import NoProc, ServerExit
 from pyerlnode.otp import gen
+from pyerlnode.otp.host import Host
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.pid import Pid
