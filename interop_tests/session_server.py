@@ -10,6 +10,7 @@ class Cart(Session):
     def init(self, key: Any) -> None:
         self.key = key
         self.items: list[Any] = []
+        self.owed = 0
 
     def handle_call(self, request: Any, from_: Any) -> Any:
         match request:
@@ -20,6 +21,9 @@ class Cart(Session):
                 return Reply((self.process.system.node, self.items))
             case (A.crash, reason):
                 raise Exit(reason, "as asked")
+            case A.owed:
+                return Reply(self.owed)
+        self.owed += 1
         return NoReply()
 
     def handle_cast(self, request: Any) -> None:

@@ -81,7 +81,8 @@ def test_a_crash_is_an_exit_with_its_reason_also_through_another_node(beam: Beam
         assert beam.eval(CALL, N=A[node.name], R=(A.session, key, (A.add, 1))) == 1
     waiting = (
         "S = self(), P = [spawn(fun() -> S ! {told, try gen_server:call({carts, N}, {session, K, wait})"
-        " catch exit:{W, _} -> W end} end) || N <- Ns], timer:sleep(100),"
+        " catch exit:{W, _} -> W end} end) || N <- Ns],"
+        " (fun F() -> gen_server:call({carts, hd(Ns)}, {session, K, owed}) =:= 2 orelse F() end)(),"
         " catch gen_server:call({carts, hd(Ns)}, {session, K, {crash, boom}}),"
         " [receive {told, W} -> W after 5000 -> hung end || _ <- P]"
     )
