@@ -87,6 +87,16 @@ class Group:
         nodes = [A[self.nodes[index]] for index in indices]
         return self.beam.eval("standby_calls:start(counter, Nodes, add)", Nodes=nodes)
 
+    def are_answered(self, callers: Any, index: int) -> None:
+        """Each of the callers, by that node."""
+        node = A[self.nodes[index]]
+
+        def seen() -> bool:
+            each: list[list[Any]] = self.beam.eval("standby_calls:nodes_seen(Callers)", 15, Callers=callers)
+            return all(nodes[:1] == [node] for nodes in each)
+
+        wait_for(seen, 15, f"every caller to be answered by {self.nodes[index]}")
+
     def answers(self, callers: Any) -> list[list[Any]]:
         answers: list[list[Any]] = self.beam.eval("standby_calls:stop(Callers)", Callers=callers)
         assert all(len(of_one) > 10 for of_one in answers)
@@ -109,9 +119,11 @@ def longest_gap(answers: list[Any]) -> float:
 
 def test_when_the_active_node_is_killed_every_call_is_answered(group: Group) -> None:
     callers = group.calls(1, 2)
+    group.are_answered(callers, 0)
     wait_for(lambda: len(group.epochs()) > 20, 10, "the first to run")
     group.members[0].kill9()
     group.is_active(1)
+    group.are_answered(callers, 1)
     first_of_all = len(group.epochs())
     wait_for(lambda: len(group.epochs()) > first_of_all + 50, 10, "the second to run")
     for answers in group.answers(callers):

@@ -132,6 +132,10 @@ class Standby(GenServer):
         self._hold = hold
         self._held: deque[_Call] = deque()
         self._pending: dict[tuple[int, ...], _Call] = {}
+        self._flushing: dict[tuple[int, ...], tuple[Atom, int]] = {}
+        """By the alias of the answer: who was asked for a sign, and the epoch that ended its own."""
+        self._unaware: set[Atom] = set()
+        """Members that may still pass calls on to this one, which is being stopped."""
         self._subscribers: dict[Pid, Reference] = {}
         self._sweep: Any = None
         self.elector = where.started(
@@ -172,10 +176,8 @@ class Standby(GenServer):
         match message:
             case Told():
                 self._tell(message)
-            case (tag, A.call, from_, request) if tag is TAG:
-                self._serve(from_, request)
-            case (tag, A.cast, request) if tag is TAG:
-                self._serve(None, request)
+            case (tag, *_) if tag is TAG:
+                self._from_member(message)
             case (ImproperList() as tag, value):
                 self._answered(gen.alias_of(tag), value)
             case (A.DOWN, _, A.process, Pid() as pid, _):
@@ -189,6 +191,21 @@ class Standby(GenServer):
                 self.dropped += 1
         return None
 
+    def _from_member(self, message: Any) -> None:
+        match message:
+            case (_, A.call, from_, request):
+                self._serve(from_, request)
+            case (_, A.cast, request):
+                self._serve(None, request)
+            case (_, A.flush, (Pid(), _) as from_):
+                gen.reply(self.process.system, from_, NOT_ACTIVE)
+            case (_, A.left, Pid() as pid):
+                self._left_by(pid)
+            case (_, A.noted, Pid() as pid):
+                self._unaware.discard(pid.node)
+            case _:
+                self.dropped += 1
+
     def terminate(self, reason: Any) -> None:  # noqa: ARG002  # the callback's shape
         """Hand over to the next member, in order."""
         if self._sweep is not None:
@@ -196,10 +213,33 @@ class Standby(GenServer):
         was_active = self.told.activation is not None
         leaving = self.process.system.spawn_function(self._leave, (), {}, link=self.process)
         self._serve_until(leaving.pid, None)
-        if was_active:  # what others have sent before they heard of it is still on its way
-            self._serve_until(None, self.config.beat / 4)
+        if was_active:
+            self._say_so()
+            self._serve_until(None, self.config.lease)
         for call in (*self._held, *self._pending.values()):
             self._answer(call, (A.error, (A.standby, A.stopped)))
+
+    def _say_so(self) -> None:
+        """Ask the others to pass nothing on to this member any more; what they sent before is still to be answered."""
+        system = self.process.system
+        for node in self.config.members:
+            if node is not system.node and system.peer(node).route is not None:
+                self._unaware.add(node)
+                self._send_to(node, (TAG, A.left, self.pid))
+
+    def _left_by(self, pid: Pid) -> None:
+        """The member `pid` is being stopped: what it gets from here ends with this answer."""
+        if self.told.node is pid.node:
+            self.told = Told(None, None, self.told.epoch, None)
+            self._plan_sweep()
+        self._inform(pid, (TAG, A.noted, self.pid))
+
+    def _send_to(self, node: Atom, message: Any) -> bool:
+        try:
+            self.process.system.send((self.options.name, node), message)
+        except ConnectError:
+            return False
+        return True
 
     def _leave(self) -> None:
         """In a process of its own: meanwhile those who call too late are told so."""
@@ -210,10 +250,11 @@ class Standby(GenServer):
             system.exit(self.elector, A.shutdown)
 
     def _serve_until(self, pid: Pid | None, seconds: float | None) -> None:
-        """Answer what arrives until `pid` has ended, or for so many seconds."""
+        """Answer what arrives until `pid` has ended, or until all know of the stop, for so many seconds at most."""
         end = None if seconds is None else self._now() + seconds
-        while end is None or self._now() < end:
-            message = self.process.receive(None, None if end is None else max(0.0, end - self._now()))
+        while end is None or (self._unaware and self._now() < end):
+            self._unaware = {node for node in self._unaware if self.process.system.peer(node).route is not None}
+            message = self.process.receive(None, None if end is None else self.config.beat / 4)
             match message:
                 case (A.EXIT, ended, _) if ended == pid:
                     return
@@ -295,8 +336,12 @@ class Standby(GenServer):
                 system.send(told.child, (gen.CALL, from_, request))
 
     def _answered(self, alias: Reference | None, value: Any) -> None:
-        call = None if alias is None else self._pending.pop(alias.words, None)
+        if alias is None:
+            return
+        call = self._pending.pop(alias.words, None)
         if call is None:
+            if alias.words in self._flushing:
+                self._lose(*self._flushing.pop(alias.words))
             return
         if type(value) is tuple and value[:1] == (TAG,):
             self._keep(call)
@@ -341,14 +386,33 @@ class Standby(GenServer):
             pass  # its DOWN is on the way
 
     def _may_answer(self, call: _Call) -> bool:
-        """Whether the child that has the call can still be heard of."""
-        if self.told.node is not None:
-            return call.epoch == self.told.epoch
-        system, child = self.process.system, call.child
+        """Whether the child that has the call, or its member, can still be heard of."""
+        system, told, child = self.process.system, self.told, call.child
         assert child is not None
+        if told.node is not None and call.epoch == told.epoch:
+            return True
         if system.is_local(child):
-            return system.process(child) is not None
-        return system.peer(child.node).route is not None
+            return told.node is None and system.process(child) is not None
+        if system.peer(child.node).route is None:
+            return False
+        return told.node is None or self._flush(child.node)
+
+    def _flush(self, node: Atom) -> bool:
+        """Ask the member that was active for a sign: the news of the next one may have overtaken its last answers.
+
+        Whatever it has sent before that is here when the sign is; what is not answered then is lost.
+        """
+        if any(asked == (node, self.told.epoch) for asked in self._flushing.values()):
+            return True
+        alias = self.process.system.alias(self.process, once=True)
+        self._flushing[alias.words] = node, self.told.epoch
+        return self._send_to(node, (TAG, A.flush, (self.pid, ImproperList((A.alias,), alias))))
+
+    def _lose(self, node: Atom, epoch: int) -> None:
+        for call in list(self._pending.values()):
+            if call.child is not None and call.child.node is node and call.epoch < epoch:
+                self._forget(call)
+                self._answer(call, (A.error, (A.standby, A.lost)))
 
     def _plan_sweep(self) -> None:
         if self._sweep is None and (self._held or self._pending):
@@ -364,7 +428,7 @@ class Standby(GenServer):
             else:
                 self._take(call)
         for call in list(self._pending.values()):
-            if self.told.node is None and now >= call.until:
+            if now >= call.until and (self.told.node is None or call.epoch != self.told.epoch):
                 self._forget(call)
                 self._answer(call, (A.error, (A.standby, A.lost)))
         self._plan_sweep()
