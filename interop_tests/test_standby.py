@@ -21,7 +21,7 @@ from pyerlnode.testing.plugin import python_name
 from pyerlnode.testing.waiting import wait_for
 
 SCRIPT = Path(__file__).parent / "peers" / "standby.py"
-LEASE = 1.0
+LEASE = 2.0
 PROMISE = 1.5 * LEASE * 1.01 / 0.99
 LATEST = PROMISE + LEASE + 2.0
 """What is promised has to end, two rounds of an election, and what a crowded machine adds."""
