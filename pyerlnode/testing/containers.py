@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyerlnode.testing import docker as engine
+from pyerlnode.testing import waiting
 from pyerlnode.testing.beam import SCRIPT, Beam
 from pyerlnode.testing.docker import Container, DockerLauncher, docker
 from pyerlnode.testing.epmd import Epmd, is_listening
@@ -42,14 +43,16 @@ class ContainerEpmd(Epmd):
         self.container: Container | None = None
 
     def start(self) -> ContainerEpmd:
-        """Start it again; the first time the container does."""
+        """Start it again and wait until it answers; the first time the container does."""
         if self.container is not None and not self.running():
             _do("exec", self.container.name, "epmd", "-relaxed_command_check", "-daemon")
+            waiting.wait_for(self.running, 10, "epmd in the container")
         return self
 
     def stop(self) -> None:
         if self.container is not None and self.running():
             _do("exec", self.container.name, "epmd", "-kill")
+            waiting.wait_for(lambda: not self.running(), 10, "epmd in the container to end")
 
     def keep(self) -> None:
         """Nothing: it lives as long as its container."""
