@@ -197,12 +197,11 @@ class TraceTokens:
 
     def stamped(self, signal: Signal) -> Signal:
         """`signal` with the token of its sender, if that has one."""
-        kind = type(signal)
-        if kind is Message or kind is ExitSignal:
-            signal.token = self._next(signal.from_)  # type: ignore[union-attr] # both have it
-        elif kind is SpawnRequest:
-            self._next(signal.from_)  # type: ignore[union-attr]
-            signal.token = self._next(signal.from_)  # type: ignore[union-attr]
-        elif kind is SpawnReply:
-            signal.token = self._arriving  # type: ignore[union-attr]
+        if isinstance(signal, (Message, ExitSignal)):
+            signal.token = self._next(signal.from_)
+        elif isinstance(signal, SpawnRequest):
+            self._next(signal.from_)
+            signal.token = self._next(signal.from_)
+        elif isinstance(signal, SpawnReply):
+            signal.token = self._arriving
         return signal

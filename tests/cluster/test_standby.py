@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyerlnode.cluster.standby import Activation, Fenced, Standby, activation
-from pyerlnode.cluster.standby_elector import read_epoch
+from pyerlnode.cluster.standby_elector import Told, read_epoch
 from pyerlnode.errors import StartFailed
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
@@ -163,6 +163,39 @@ def test_a_call_that_the_lost_child_had_is_answered_lost(group: Group) -> None:
     group.pass_time(0.1)
     group.isolate("a@sim")
     group.simulation.run_until_idle()
+    assert job.get() == (A.error, (A.standby, A.lost))
+
+
+def fronts(group: Group) -> tuple[Any, Any, Told]:
+    """Those of a, which is active, and of c; and the news, which c has not heard, that b is the next."""
+    front_a, front_c = (group.systems[name].process(group.pids[name]) for name in ("a@sim", "c@sim"))
+    assert front_a is not None
+    assert front_c is not None
+    news = Told(A["b@sim"], group.pids["b@sim"], front_c.handler.told.epoch + 1, None)
+    return front_a, front_c, news
+
+
+def called_and_overtaken(group: Group, request: Any) -> Any:
+    """A call by way of c that goes to a, and the news of b behind it, before anything of a can be here."""
+    front_a, front_c, news = fronts(group)
+    known = front_c.handler.told
+    job = group.simulation.start(gen.call, group.systems["c@sim"], "counter", request, 30.0)
+    group.simulation.start(front_c.deliver, news)
+    group.pass_time(0.1)
+    front_a.handler.told.activation.open = True
+    front_c.deliver(known)
+    group.pass_time(0.1)
+    return job
+
+
+def test_a_call_that_came_too_late_is_not_lost_though_the_news_of_the_next_overtake_its_answer(group: Group) -> None:
+    front_a, _, _ = fronts(group)
+    front_a.handler.told.activation.open = False  # it is about to stop
+    assert called_and_overtaken(group, A.add).get() == (1, A["a@sim"])
+
+
+def test_a_call_that_the_one_before_had_is_lost_as_soon_as_that_has_given_its_sign(group: Group) -> None:
+    job = called_and_overtaken(group, A.never)
     assert job.get() == (A.error, (A.standby, A.lost))
 
 
