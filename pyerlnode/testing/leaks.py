@@ -30,7 +30,7 @@ class Snapshot:
     """What there is at one moment, each by an identity that is not used again during a test."""
 
     greenlets: dict[int, Any]
-    threads: dict[int, str]
+    threads: dict[threading.Thread, str]
     sockets: frozenset[str]
     processes: dict[int, str]
     names: frozenset[str]
@@ -72,13 +72,13 @@ def assert_no_leaks(before: Snapshot, epmd: Epmd | None = None) -> None:
         waiting.pause(0.02)
 
 
-def _threads() -> dict[int, str]:
+def _threads() -> dict[threading.Thread, str]:
     """The threads. Where gevent has patched `threading`, a greenlet that logs is entered there too, and stays after it
     has ended: those are counted as greenlets."""
     lasting: tuple[type, ...] = ()
     if "gevent.monkey" in sys.modules and sys.modules["gevent.monkey"].is_module_patched("threading"):
         lasting = (threading._DummyThread,)
-    return {thread.ident or 0: thread.name for thread in threading.enumerate() if not isinstance(thread, lasting)}
+    return {thread: thread.name for thread in threading.enumerate() if not isinstance(thread, lasting)}
 
 
 def _greenlets() -> dict[int, Any]:
