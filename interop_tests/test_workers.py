@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 import pytest
 
-from interop_tests.worker_targets import Account, ask, double, misbehave
+from interop_tests.worker_targets import Account, ask, double, misbehave, raising
 from pyerlnode import A, Supervise, Supervisor, child_spec
 from pyerlnode.errors import CallTimeout, ServerExit, UsageError
 from pyerlnode.testing.beam import Beam
@@ -86,10 +86,31 @@ def test_each_way_to_end_is_a_reason(node: Any, how: str, options: Any, reason: 
     assert not node.system.process(pid)
 
 
-def test_an_exception_and_a_signal_from_outside_are_reasons(node: Any) -> None:
-    pid = node.start(Worker, misbehave)
-    with pytest.raises(ServerExit, match="ValueError: as asked"):
-        node.call(pid, A.crash)
+@pytest.mark.parametrize("kind", [Worker, WorkerPool])
+def test_what_a_function_raises_is_the_exit_of_one_call_on_the_beam(beam: Beam, node: Any, kind: Any) -> None:
+    node.start(kind, raising, name="raising", **({} if kind is Worker else {"size": 1}))
+    raised, text, elsewhere, same = beam.elixir(
+        """
+        reason = fn request -> try do GenServer.call({:raising, n}, request) catch :exit, {reason, _} -> reason end end
+        os_pid = reason.(:pid)
+        raised = for how <- [:value_error, :sys_exit, :base_exception] do
+          {:python_error, kind, message, [{_, :raising, 1, _}]} = reason.(how)
+          {kind, message}
+        end
+        {:python_error, _, _, stack} = reason.(:value_error)
+        task = fn -> {:links, links} = Process.info(self(), :links); {reason.(:exit), length(links)} end
+        {raised, Exception.format_stacktrace(stack), Task.await(Task.async(task)), reason.(:pid) == os_pid}
+        """,
+        n=A[node.name],
+    )
+    foreign = b"interop_tests.worker_targets.Foreign"
+    assert raised == [(b"ValueError", b"as asked"), (b"SystemExit", b"3"), (foreign, b"panic")]
+    assert b"worker_targets.py" in text
+    assert elsewhere == ((A.not_today, 1), 1)
+    assert same
+
+
+def test_a_signal_from_outside_is_a_reason(node: Any) -> None:
     pid = node.start(Worker, misbehave)
     node.self_()
     ref = node.monitor(pid)

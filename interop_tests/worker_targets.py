@@ -1,10 +1,17 @@
 """What the tests run in workers."""
 
+import asyncio
 import ctypes
 import os
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
+
+import gevent
+import numpy as np
 
 from pyerlnode import ANY, A, Atom, Exit, GenServer, Reply, Stop, monitor, receive, send
 from pyerlnode.workers.inside import call, cast, node
@@ -99,6 +106,131 @@ def garble(_: Any) -> Any:
     for path in [path for path in here.iterdir() if path.is_socket()]:
         os.write(int(path.name), b"\0\0\0\1x")
     return A.ok
+
+
+class Spiteful(Exception):
+    """Nothing of it can be asked for."""
+
+    def __str__(self) -> str:
+        raise SystemExit("no text")
+
+    __repr__ = __str__
+
+    def __reduce__(self) -> Any:
+        raise ValueError("no pickle")
+
+
+class Foreign(BaseException):
+    """As a panic of an extension is."""
+
+
+RAISED: dict[str, Any] = {
+    "value_error": lambda: ValueError("as asked"),
+    "base_exception": lambda: Foreign("panic"),
+    "sys_exit": lambda: SystemExit(3),
+    "keyboard_interrupt": KeyboardInterrupt,
+    "generator_exit": GeneratorExit,
+    "greenlet_exit": gevent.GreenletExit,
+    "gevent_timeout": lambda: gevent.Timeout(5),
+    "cancelled": asyncio.CancelledError,
+    "stop_iteration": StopIteration,
+    "memory_error": MemoryError,
+    "no_text": Spiteful,
+    "no_name": lambda: type("Nameless", (Exception,), {"__qualname__": "\ud800"})(),
+    "exit": lambda: Exit((A.not_today, 1)),
+    "exit_without_a_term": lambda: Exit(object()),
+}
+
+
+def raising(name: Any) -> Any:
+    """Raise what is named, or say where this runs."""
+    if name is not A.pid:
+        raise RAISED[name.name]()
+    return os.getpid()
+
+
+def returning(name: Any) -> Any:
+    """Return what no term can be, or say where this runs."""
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    loop: dict[str, Any] = {}
+    loop["again"] = (loop,)
+    match name:
+        case A.cycle:
+            return cycle
+        case A.loop:
+            return loop
+        case A.object:
+            return [1, {b"x": object()}]
+        case A.nan:
+            return float("nan")
+        case A.generator:
+            return (_ for _ in ())
+        case A.array_of_objects:
+            return np.array([object()] * 100_000)
+    return os.getpid()
+
+
+def rude(what: Any) -> Any:
+    """Do what a library may do to its process; then answer as if nothing were."""
+    match what:
+        case A.prints:
+            print("x" * 100_000)
+            sys.stdout.flush()
+        case A.closes_standard_descriptors:
+            for descriptor in (0, 1):
+                os.close(descriptor)
+        case A.closes_standard_files:
+            sys.stdin.close()
+            sys.stdout.close()
+        case A.recurses:
+            return rude(what)
+        case A.starts_threads:
+            threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+            failing = threading.Thread(target=sys.exit, args=(1,))
+            failing.start()
+            failing.join()
+        case A.starts_a_program:
+            subprocess.run(["true"], check=True)
+        case _:
+            return forking(what)
+    return os.getpid()
+
+
+def forking(what: Any) -> Any:
+    match what:
+        case (A.forks, how):
+            child = os.fork()
+            if child == 0:
+                return forked(how)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        case (A.leaves_a_fork_and_dies, path):
+            if os.fork() == 0:
+                Path(path.decode()).write_text(str(os.getpid()))
+                time.sleep(600)
+            while not Path(path.decode()).exists():
+                time.sleep(0.002)
+            os._exit(7)
+    return os.getpid()
+
+
+def forked(how: Any) -> Any:
+    match how:
+        case A.returns:
+            return A.from_the_fork
+        case A.raises:
+            raise ValueError("in the fork")
+        case A.exit:
+            sys.exit(9)
+
+
+class Rude(GenServer):
+    """A server that forks, raises and exits."""
+
+    def handle_call(self, request: Any, from_: Any) -> Any:
+        if request in (A.value_error, A.sys_exit):
+            raise RAISED[request.name]()
+        return Reply(rude(request))
 
 
 def job(what: Any) -> Any:

@@ -149,7 +149,28 @@ class CallTimeout(Exit, TimeoutError):
 
 
 class ServerExit(Exit):
-    """The server died before it answered; `reason` is OTP's ``{Reason, {gen_server, call, …}}``."""
+    """The call was ended: the server died before it answered, or the function of a worker raised.
+
+    `reason` is OTP's ``{Reason, {gen_server, call, …}}``. When a Python exception did it, `__cause__` is its
+    `PythonError`.
+    """
+
+
+class PythonError(PyerlnodeError):
+    """A Python exception that was raised in another process, as its exit reason tells of it.
+
+    It stands behind a `ServerExit`, as its ``__cause__``: `kind` is the name of the class, `message` its text, and
+    `traceback` the frames as Python prints them, which a printed traceback shows from Python 3.11 on.
+    """
+
+    def __init__(self, kind: str, message: str, traceback: str = "") -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message
+        self.traceback = traceback and f"Traceback (most recent call last):\n{traceback}{kind}: {message}"
+        add_note = getattr(self, "add_note", None)
+        if self.traceback and add_note is not None:
+            add_note(self.traceback)
 
 
 class StartFailed(Exit):

@@ -33,6 +33,9 @@ def watcher(process: Process, from_: tuple[Any, Any]) -> Any:
         return None
     if ref.words in watchers:
         return ref.words
+    local = process.system.aliases.get(ref.words)  # a call of this node that has been elsewhere meanwhile
+    if isinstance(local, gen.LocalCall):
+        return watcher(process, (from_[0], local))
     peer = process.system.peers.get(ref.node)
     found = None if peer is None else peer.watchers.get(ref.words)
     return found if found in watchers else None

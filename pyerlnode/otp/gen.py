@@ -26,7 +26,7 @@ from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
 from pyerlnode.runtime.names import Global, Via, name_service
 from pyerlnode.runtime.process import Process, current, run_as
 from pyerlnode.runtime.process_core import ALIVE
-from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.runtime.reason_core import exit_reason, python_cause
 from pyerlnode.runtime.scheduler import ProcessKilled
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Demonitor, Message, Monitor
@@ -150,7 +150,9 @@ def failure(state: int, value: Any, dest: Any, request: Any, timeout: float | No
         # Of a Global or Via name the node is not known any more: the name went with the connection.
         node = dest.node if isinstance(dest, Pid) else Atom(str(dest[1])) if isinstance(dest, tuple) else A.undefined
         return NodeDown(((A.nodedown, node), where), f"the connection to {node} was lost during a call to {dest!r}")
-    return ServerExit((value, where), f"{dest!r} ended before it answered: {brief(value)}")
+    ended = ServerExit((value, where), f"{dest!r} did not answer: {brief(value)}")
+    ended.__cause__ = python_cause(value)
+    return ended
 
 
 def brief(reason: Any) -> str:

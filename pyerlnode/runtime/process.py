@@ -302,13 +302,16 @@ def adopt(system: Any) -> Process:
 
 
 def run_as(process: Process, fn: Callable[[], Any]) -> Any:
-    """Run `fn` as `process` on the current greenlet; a kill of `process` meanwhile unwinds `fn` alone."""
+    """Run `fn` as `process` on the current greenlet; a kill of `process` meanwhile unwinds `fn` alone.
+
+    The kill of a process that lends its greenlet unwinds `fn` too, and then what it does itself.
+    """
     me = getcurrent()
-    before = getattr(me, "erl_process", None)
-    me.erl_process = process
+    before, lenders = getattr(me, "erl_process", None), getattr(me, "erl_lenders", ())
+    me.erl_process, me.erl_lenders = process, (*lenders, before)
     process.greenlet = me
     try:
         return fn()
     finally:
-        me.erl_process = before
+        me.erl_process, me.erl_lenders = before, lenders
         process.greenlet = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from pyerlnode.errors import Exit
+from pyerlnode.errors import Exit, PythonError
 from pyerlnode.term.atom import A, Atom
 
 MAX_FRAMES = 32
@@ -26,13 +26,13 @@ def python_error(error: BaseException) -> tuple[Any, ...]:
     """``{python_error, Type, Message, Stack}`` of an exception."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return A.python_error, name.encode(), _message(error), erlang_stack(error.__traceback__)
+    return A.python_error, name.encode("utf-8", "replace"), _message(error), erlang_stack(error.__traceback__)
 
 
 def _message(error: BaseException) -> bytes:
     try:
         text = str(error)
-    except Exception as broken:  # a user's __str__ may raise; the crash report must not
+    except BaseException as broken:  # a user's __str__ may raise; the crash report must not
         text = f"<str() of the exception raised {type(broken).__name__}>"
     return text[:MAX_MESSAGE].encode("utf-8", "replace")
 
@@ -43,7 +43,7 @@ def erlang_stack(traceback: TracebackType | None) -> list[tuple[Any, ...]]:
     while traceback is not None:
         frames.append(_frame(traceback.tb_frame, traceback.tb_lineno))
         traceback = traceback.tb_next
-    shells = ("pyerlnode.runtime.", "pyerlnode.otp.", "pyerlnode.kernel.")
+    shells = ("pyerlnode.runtime.", "pyerlnode.otp.", "pyerlnode.kernel.", "pyerlnode.workers.")
     users = [f for f in frames if not f[0].name.startswith(shells)] or frames
     return users[: -MAX_FRAMES - 1 : -1]
 
@@ -53,3 +53,23 @@ def _frame(frame: FrameType, line: int) -> tuple[Any, ...]:
     module = Atom(str(frame.f_globals.get("__name__", "?"))[:255])
     where = [(A.file, list(code.co_filename.encode("utf-8", "replace"))), (A.line, line)]
     return module, Atom(code.co_name[:255]), code.co_argcount, where
+
+
+def python_cause(reason: Any) -> PythonError | None:
+    """The Python exception that `reason` tells of; None for any other reason, whoever made it."""
+    match reason:
+        case (A.python_error, bytes(kind), bytes(message), list(stack)):
+            lines = [line for line in map(_line, reversed(stack)) if line]
+            return PythonError(kind.decode(errors="replace"), message.decode(errors="replace"), "".join(lines))
+    return None
+
+
+def _line(frame: Any) -> str:
+    match frame:
+        case (_, Atom() as function, _, [(A.file, list(file)), (A.line, int(line))]):
+            try:
+                name = bytes(file).decode(errors="replace")
+            except (TypeError, ValueError):
+                name = "?"
+            return f'  File "{name}", line {line}, in {function}\n'
+    return ""

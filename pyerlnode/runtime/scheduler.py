@@ -155,7 +155,9 @@ class Scheduler:
     @staticmethod
     def _throw(process: Runnable, target: Any) -> None:
         # A worker may have left the process meanwhile, and a greenlet may have ended by itself.
-        if not target.dead and getattr(target, "erl_process", None) is process:
+        if target.dead:
+            return
+        if getattr(target, "erl_process", None) is process or process in getattr(target, "erl_lenders", ()):
             target.throw(ProcessKilled)
 
     @staticmethod

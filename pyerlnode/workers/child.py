@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import gevent
@@ -32,12 +32,16 @@ _waitpid: Any = get_original("os", "waitpid")
 class Child:
     """A running OS process, and its status when it has ended: an exit code, or the number of a signal, negated."""
 
-    def __init__(self, command: Sequence[str], pass_fd: int, env: dict[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], pass_fd: int, env: dict[str, str], on_end: Callable[[], None] = lambda: None
+    ) -> None:
         hub: Any = gevent.get_hub()
-        self._program = _Popen(command, pass_fds=(pass_fd,), stdin=subprocess.DEVNULL, env=env)
+        # In a session of its own, as the programs of a BEAM's ports: Ctrl-C at the terminal is for this one alone.
+        self._program = _Popen(command, pass_fds=(pass_fd,), stdin=subprocess.DEVNULL, env=env, start_new_session=True)
         self.pid: int = self._program.pid
         self._program.returncode = UNKNOWN  # it is not `subprocess` that looks after it
         self.status: int | None = None
+        self._on_end = on_end
         self._over = Event()
         self._descriptor = -1
         self._watcher: Any = None
@@ -94,6 +98,7 @@ class Child:
     def _over_with(self, status: int) -> None:
         self.status = status
         self._over.set()
+        self._on_end()
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.close()

@@ -8,7 +8,7 @@ parent ends, so that none computes on for a node that was killed. It is asked fo
     worker:start(Outer, Target, Args, Limits)    run it as a server linked to `Outer`, the pid that others know
 
 The server's messages come to the name `server`, as they arrived at `Outer`: who called is the true caller, and the
-answer goes there.
+answer goes there. One word is its own: ``{failed, From, Reason}``, the call of `From` has no answer but an exit.
 """
 
 from __future__ import annotations
@@ -23,25 +23,12 @@ from typing import Any, Final
 from pyerlnode.errors import StartFailed
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.gen_server import GenServer
-from pyerlnode.otp.results import Reply
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
+from pyerlnode.workers.function import FunctionServer, end_forks_of
 from pyerlnode.workers.program import WorkerProgram
 
 PR_SET_PDEATHSIG: Final = 1
-
-
-class FunctionServer(GenServer):
-    """Answers each call with ``function(request)``."""
-
-    def init(self, function: Any) -> None:
-        self.function = function
-
-    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002 - the callback's shape
-        return Reply(self.function(request))
-
-    def handle_cast(self, request: Any) -> Any:
-        self.function(request)
 
 
 def find(target: bytes) -> Any:
@@ -65,7 +52,9 @@ class Main:
         self.program.system.worker_node = outer.node  # type: ignore[attr-defined]  # for `inside.node`
         found = find(target)
         server: type[GenServer] = found if isinstance(found, type) else FunctionServer
-        given = tuple(args) if isinstance(found, type) else (found,)
+        given = tuple(args) if isinstance(found, type) else (found, self.program.fail, A.memory in limits)
+        if issubclass(server, GenServer):  # else the start says what is wrong
+            end_forks_of(server)
         if A.memory in limits:
             resource.setrlimit(resource.RLIMIT_AS, (limits[A.memory], limits[A.memory]))
         if A.time in limits:

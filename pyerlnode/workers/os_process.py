@@ -8,6 +8,7 @@ it along without a turn of the hub. And should the node itself be killed, the ke
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -45,7 +46,7 @@ class OsProcess:
         try:
             command = [sys.executable, "-m", "pyerlnode.workers.main", str(theirs.fileno()), str(os.getpid())]
             path = os.pathsep.join(filter(None, sys.path))
-            self._child = Child(command, theirs.fileno(), {**os.environ, "PYTHONPATH": path})
+            self._child = Child(command, theirs.fileno(), {**os.environ, "PYTHONPATH": path}, self._gone)
         except BaseException:
             ours.close()
             raise
@@ -127,6 +128,14 @@ class OsProcess:
         except (DecodeError, ProtocolError) as error:
             log.error("the worker's OS process %d is killed, its words are none: %s", self.pid, error)
             self._child.kill()
+
+    def _gone(self) -> None:
+        """It has ended. What it wrote can still be read; who else has its socket, as a fork of it, is not waited for.
+
+        By another object for the same socket: the reader shall not hear of it before it has read what is there.
+        """
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._socket.fileno())) as same:
+            same.shutdown(socket.SHUT_RD)
 
     def _hear(self, term: tuple[Any, ...]) -> None:
         if term[0] is A.reply:

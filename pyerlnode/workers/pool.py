@@ -5,6 +5,7 @@
 What a caller sees is a server that answers several calls at once:
 
     value                           what the target gave
+    exit {python_error, …}          the exception that the function raised; its worker takes the next call
     exit {os_signal, sigsegv}, …    how the worker that had the call ended; it is replaced, and nobody else notices
     exit {pool_full, N}             N calls are waiting already
 
@@ -89,7 +90,7 @@ class WorkerPool(GenServer):
         self.workers: dict[Pid, tuple[Reference, Job] | None] = {}
         """Each with what it does just now."""
         self.busy: dict[tuple[int, ...], Pid] = {}
-        self.done = self.crashed = self.refused = self.abandoned = 0
+        self.done = self.failed = self.crashed = self.refused = self.abandoned = 0
         self.starters: dict[Process, None] = {}
         self.stopping = False
         self._started(self._start(self.process))
@@ -100,7 +101,7 @@ class WorkerPool(GenServer):
 
     @staticmethod
     def stats(dest: Any, *, on: Any = None) -> dict[Any, Any]:
-        """``size, workers, idle, busy, waiting, done, crashed, refused, abandoned`` of the pool `dest`.
+        """``size, workers, idle, busy, waiting, done, failed, crashed, refused, abandoned`` of the pool `dest`.
 
         From Elixir: ``{:ok, stats} = :gen.call(pool, :"$worker_pool", :stats)``.
         """
@@ -115,6 +116,7 @@ class WorkerPool(GenServer):
             A.busy: len(self.busy),
             A.waiting: self.waits,
             A.done: self.done,
+            A.failed: self.failed,
             A.crashed: self.crashed,
             A.refused: self.refused,
             A.abandoned: self.abandoned,
@@ -132,6 +134,8 @@ class WorkerPool(GenServer):
         match message:
             case (Reference() as ref, value) if ref.words in self.busy:
                 self._finished(ref, value)
+            case _Failed() if message.ref.words in self.busy:
+                self._finished_without(message.ref, message.reason)
             case (A.EXIT, Pid() as pid, reason) if pid in self.workers:
                 return self._ended(pid, reason)
             case _Started():
@@ -195,13 +199,25 @@ class WorkerPool(GenServer):
             self._give(job, worker)
 
     def _finished(self, ref: Reference, value: Any) -> None:
+        worker, job = self._taken_back(ref)
+        self.done += 1
+        if job.from_ is not None:
+            gen.reply(self.process.system, job.from_, value)
+        self._free(worker)
+
+    def _finished_without(self, ref: Reference, reason: Any) -> None:
+        """The function raised."""
+        worker, job = self._taken_back(ref)
+        self.failed += 1
+        self._fail(job, reason)
+        self._free(worker)
+
+    def _taken_back(self, ref: Reference) -> tuple[Pid, Job]:
         worker = self.busy.pop(ref.words)
         given = self.workers[worker]
+        assert given is not None  # it is busy
         self.workers[worker] = None
-        self.done += 1
-        if given is not None and given[1].from_ is not None:
-            gen.reply(self.process.system, given[1].from_, value)
-        self._free(worker)
+        return worker, given[1]
 
     def _ended(self, worker: Pid, reason: Any) -> Any:
         given = self.workers.pop(worker)
@@ -217,7 +233,7 @@ class WorkerPool(GenServer):
     # --- starting ------------------------------------------------------------------------------
     def _start(self, parent: Process) -> Pid:
         system = parent.system
-        pid = gen_server.start(system, Worker, (self.target,), {**self.given, "spares": self.spares}, link=parent)
+        pid = gen_server.start(system, PoolWorker, (self.target,), {**self.given, "spares": self.spares}, link=parent)
         if pid is None:
             raise StartFailed(A.ignore, f"{self.target} of a WorkerPool does not want to run: its init gave Ignore")
         return pid
@@ -255,7 +271,7 @@ class WorkerPool(GenServer):
 
     # --- the end -------------------------------------------------------------------------------
     def terminate(self, reason: Any) -> None:
-        """Finish what runs and waits, then stop the workers."""
+        """Finish what runs and waits, then stop the workers, those too that are just being started."""
         del reason
         self.stopping = True
         now = self.process.system.timers.now
@@ -267,6 +283,9 @@ class WorkerPool(GenServer):
             self.handle_info(message)
         for starter in self.starters:
             starter.exit(A.kill)
+        for linked in self.process.links or ():
+            if isinstance(linked, Process) and isinstance(linked.handler, PoolWorker):
+                self.workers.setdefault(linked.pid)
         for worker in self.workers:
             self.process.system.exit(worker, A.shutdown)
         self._await_workers(now() + STOP)
@@ -280,18 +299,42 @@ class WorkerPool(GenServer):
                 return ref.words in self.busy
             case (A.EXIT, Pid() as pid, _):
                 return pid in self.workers
-        return isinstance(message, _Started)
+        return isinstance(message, (_Started, _Failed))
 
     def _await_workers(self, until: float) -> None:
         now = self.process.system.timers.now
 
         def ended(message: Any) -> bool:
-            return type(message) is tuple and message[:1] == (A.EXIT,) and message[1] in self.workers
+            match message:
+                case (A.EXIT, Pid() as pid, _):
+                    return pid in self.workers
+            return False
 
         while self.workers and (left := until - now()) > 0:
             message = self.process.receive(ended, left)
             if message is not NOTHING:
                 del self.workers[message[1]]
+
+
+class PoolWorker(Worker):
+    """A worker that tells its pool of a call that failed as no value can."""
+
+    def failed(self, from_: Any, reason: Any) -> None:
+        pool = self.process.system.process(from_[0])
+        if pool is None or from_[0] != self._parent:
+            super().failed(from_, reason)  # who found this worker and asked it past the pool
+        else:
+            pool.deliver(_Failed(from_[1], reason))
+
+
+class _Failed:
+    """To the pool: the function raised in the call `ref`."""
+
+    __slots__ = ("reason", "ref")
+
+    def __init__(self, ref: Reference, reason: Any) -> None:
+        self.ref = ref
+        self.reason = reason
 
 
 class _Started:

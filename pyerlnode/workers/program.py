@@ -18,7 +18,7 @@ from pyerlnode.port.stream import Stream
 from pyerlnode.port_program import PortProgram
 from pyerlnode.runtime.router import RemoteNode
 from pyerlnode.signal import Message, Monitor, Signal
-from pyerlnode.term.atom import Atom
+from pyerlnode.term.atom import A, Atom
 from pyerlnode.workers.channel import DESCRIPTORS, READ, Packer
 
 
@@ -50,6 +50,14 @@ class SocketStream(Stream):
                 os.close(descriptor)
             self._beside.clear()
         super().close()
+
+    def forsake(self) -> None:
+        """In a fork: let go of the descriptors, and of nothing that the parent has, as its watchers."""
+        if not self.closed:
+            self.closed = True
+            self._socket.close()
+            os.close(self._in)
+            os.close(self._out)
 
     def _take(self) -> bytes:
         data, ancillary, _, _ = self._socket.recvmsg(READ, DESCRIPTORS)
@@ -110,13 +118,27 @@ class WorkerProgram(PortProgram):
     """What `main` runs, with its socket as both descriptors."""
 
     def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)  # no program that is started here shall keep it open
         super().__init__(descriptors=(descriptor, os.dup(descriptor)))  # the stream closes each of the two
         self._packer = Packer()
 
     def open(self) -> WorkerProgram:
         super().open()
+        os.register_at_fork(after_in_child=self._forked)
         self.system.peers = _Everywhere(self._peer, self._say)
         return self
+
+    def _forked(self) -> None:
+        """A fork is another OS process: it has nothing to say to the node."""
+        if isinstance(self._stream, SocketStream):
+            self._stream.forsake()
+
+    def fail(self, from_: Any, reason: Any) -> None:
+        """Let the call of `from_` exit with `reason`, as text when no term can be made of it."""
+        try:
+            self._say((A.failed, from_, reason))
+        except Exception as error:  # a reason is what anybody raised
+            self._say((A.failed, from_, (A.unencodable_reason, str(error).encode("utf-8", "replace"))))
 
     def _open_stream(self, descriptors: tuple[int, int]) -> Stream:
         return SocketStream(descriptors, self._received, self._lost, self._packer)

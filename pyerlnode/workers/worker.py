@@ -6,12 +6,15 @@
 The pid is an ordinary one: it can be called, linked, monitored, supervised, and killed, and ``exit(Pid, kill)`` is
 SIGKILL. Messages are handed on as they are, so the server inside sees who called, and answers the caller directly.
 
+A function is asked and answers: what it raises, `SystemExit` too, and a result that no term can be, end that one call
+by an exit with the reason, and the OS process takes the next. A server lives and dies as any server does.
+
     it ended by                      exit reason
     the server's own stop or crash   as of any server
     SIGSEGV, SIGKILL, …              {os_signal, sigsegv}, {os_signal, sigkill}: the kernel's out-of-memory killer too
     more than `memory` bytes         out_of_memory
     more than `time_limit` seconds   time_limit: for one message, kept by the kernel
-    exit(), os._exit()               {exit_status, N}
+    os._exit(N)                      {exit_status, N}
 
 A warm start: `spares` OS processes that have imported the target stand by, and one of them is taken by the next start.
 Between node and OS process go terms, never pickles, and NumPy arrays by shared memory (`channel`). Inside, links to
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pyerlnode.cluster import callers
 from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
@@ -59,7 +63,6 @@ class Worker(GenServer):
         time_limit: float | None = None,
         spares: int = 0,
     ) -> Any:
-        self.process.trap_exit = True
         system, named = self.process.system, name_of(target)
         self._inner = None
         self._watched: dict[tuple[int, ...], tuple[Reference, Reference]] = {}
@@ -77,6 +80,7 @@ class Worker(GenServer):
         if answer[0] is A.error:
             return Stop(answer[1])
         self._inner = answer[1]
+        self.process.trap_exit = True  # not before: until then whatever ends its parent ends the start, and at once
         return None
 
     @staticmethod
@@ -152,6 +156,8 @@ class Worker(GenServer):
                 system.send(to, (gen.CALL, (self.pid, ImproperList((A.alias,), ours)), request))
             case (A.send, to, message):
                 system.send(to, message)
+            case (A.failed, from_, reason):
+                self.failed(from_, reason)
             case (A.exit, _, to, reason) if to == self.pid:
                 self.process.exit(plain(reason))
             case (A.exit2, _, to, reason):
@@ -165,6 +171,10 @@ class Worker(GenServer):
                         del self._watched[ours.words]
                         system.demonitor(self.process, ours, flush=True)
                         self.answered(ours)
+
+    def failed(self, from_: Any, reason: Any) -> None:
+        """The function raised in the call of `from_`: the call exits, and nobody else notices."""
+        callers.end_call(self.process, from_, False, (A.error, reason), reason)
 
     def _watches(self, tag: Any) -> Reference | None:
         """Our monitor for a call inside with `tag`."""

@@ -115,6 +115,33 @@ def test_ignore_is_no_error_and_leaves_no_exit_behind(system):
     assert system.whereis("x") is None
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_who_is_killed_while_it_starts_another_goes_no_further_and_takes_it_along(system, depth):
+    course = []
+
+    class Waits(GenServer):
+        def init(self, left):
+            self.process.trap_exit = True
+            course.append("begun")
+            return api.receive() if left == 1 else gen_server.start(system, Waits, (left - 1,))
+
+    def start():
+        try:
+            gen_server.start(system, Waits, (depth,))
+            course.append("went on")
+        finally:
+            course.append("unwound")
+
+    before = len(system.processes)
+    starter = system.spawn_function(start, (), {})
+    while course != ["begun"] * depth:
+        gevent.sleep(0)
+    starter.exit(A.kill)
+    gevent.idle()
+    assert course == ["begun"] * depth + ["unwound"]
+    assert len(system.processes) == before
+
+
 def test_init_may_go_on_behind_the_start(system):
     seen = []
 

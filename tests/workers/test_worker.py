@@ -215,6 +215,11 @@ def test_an_os_process_whose_node_is_killed_ends_though_it_computes(tmp_path: Pa
     wait_for(lambda: has_ended(os_pid))
 
 
+def test_what_a_terminal_sends_to_a_program_is_not_for_its_workers(node: Node) -> None:
+    pid = node.start(Worker, misbehave)
+    assert os.getsid(node.call(pid, A.pid)) != os.getsid(0)
+
+
 def has_ended(os_pid: int) -> bool:
     """Whether it is gone, or waits for its parent to ask how it ended."""
     try:
