@@ -166,22 +166,32 @@ def brief(reason: Any) -> str:
 
 def alias_of(tag: Any) -> Reference | None:
     """The alias in a tag ``[alias|Ref]`` or ``[[alias|Ref]|_]``, else None."""
-    if type(tag) is ImproperList and len(tag.items) == 1:
-        head = tag.items[0]
-        if head is A.alias:
-            return tag.tail if type(tag.tail) is Reference else None
-        return alias_of(head)
-    return None
+    if type(tag) is not ImproperList or len(tag.items) != 1:
+        return None
+    head = tag.items[0]
+    if type(head) is ImproperList and len(head.items) == 1:
+        tag, head = head, head.items[0]
+    return tag.tail if head is A.alias and type(tag.tail) is Reference else None
+
+
+def is_from(from_: Any) -> bool:
+    """Whether `from_` is a caller as OTP's calls have it, ``{Pid, Tag}``: what a peer puts there may be anything."""
+    return type(from_) is tuple and len(from_) == 2 and type(from_[0]) is Pid
 
 
 def reply(system: System, from_: tuple[Any, Any], value: Any) -> None:
-    """Answer the caller `from_` with `value`. To a caller that is gone, or no longer waits, it is dropped."""
-    pid, tag = from_
+    """Answer the caller `from_` with `value`. To a caller that is gone, no longer waits or is none, it is dropped."""
+    try:
+        pid, tag = from_
+    except (TypeError, ValueError):
+        return  # nobody can be meant by it: OTP's `gen:reply/2` ends the server
     if type(tag) is LocalCall:
         tag.settle(REPLY, value)
         return
     simple = type(tag) is ImproperList and tag.items == _ALIAS and type(tag.tail) is Reference
     alias = tag.tail if simple else alias_of(tag)
+    if alias is None and type(pid) is not Pid:
+        return  # as OTP: the send to what is no pid fails, and nobody is told
     node = pid.node if alias is None else alias.node
     if node is system.node:
         system.send(pid if alias is None else alias, (tag, value))
@@ -392,6 +402,7 @@ __all__ = [
     "brief",
     "call",
     "cast",
+    "is_from",
     "reply",
     "start",
     "stop",

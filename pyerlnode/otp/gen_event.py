@@ -34,7 +34,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from pyerlnode.errors import UsageError
+from pyerlnode.errors import ConnectError, EncodeError, UsageError
 from pyerlnode.otp import gen, sys
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import UNSET, Reply, Stop
@@ -125,7 +125,7 @@ class GenEvent(Behaviour):
                 self._each("handle_event", event)
             case (A.system, from_, request):
                 sys.handle_system_message(self, from_, request)
-            case (Pid(), (_, _) as from_, request):
+            case (Pid(), from_, request) if gen.is_from(from_):
                 self._request(from_, request)
             case (A.EXIT, Pid() as pid, reason):
                 self._exited(pid, reason)
@@ -217,15 +217,18 @@ class GenEvent(Behaviour):
         module, id = self._named(name)
         return next((entry for entry in self.entries if entry.module is module and entry.id == id), None)
 
-    def _named(self, name: Any) -> tuple[Atom, Any]:
+    def _named(self, name: Any) -> tuple[Atom | None, Any]:
+        """(module, id) of a handler's name; what a peer sends need not be one: then there is no module."""
         module, id = name if type(name) is tuple and len(name) == 2 else (name, False)
-        return (module_atom(module), id) if isinstance(module, type) else (Atom(str(module)), id)
+        if isinstance(module, type):
+            return module_atom(module), id
+        return (module, id) if type(module) is Atom else (Atom(module) if isinstance(module, str) else None, id)
 
     def _made(self, name: Any, supervisor: Pid | None) -> _Entry | None:
         given = name[0] if type(name) is tuple and len(name) == 2 else name
         module, id = self._named(name)
-        cls = given if isinstance(given, type) else self.classes.get(module)
-        if cls is None or not issubclass(cls, EventHandler):
+        cls = given if isinstance(given, type) else self.classes.get(module) if module is not None else None
+        if module is None or cls is None or not issubclass(cls, EventHandler):
             return None
         handler = cls()
         handler.manager = self
@@ -234,7 +237,7 @@ class GenEvent(Behaviour):
     def _add(self, name: Any, args: Any, supervisor: Pid | None = None) -> Any:
         entry = self._made(name, supervisor)
         if entry is None:
-            return A.EXIT, (A.undef, [(self._named(name)[0], A.init, [args], [])])
+            return A.EXIT, (A.undef, [(self._named(name)[0] or name, A.init, [args], [])])
         try:
             result = entry.handler.init(args)
         except Exception as error:
@@ -272,10 +275,18 @@ class GenEvent(Behaviour):
         if entry.watch is not None:
             self.process.system.demonitor(self.process, entry.watch)
         if entry.supervisor is not None and told is not None:
-            self.process.system.send(entry.supervisor, (EXITED, entry.name, told))
+            self._tell(entry.supervisor, (EXITED, entry.name, told))
         if unlink and entry.supervisor is not None and entry.watch is None:
             self._unlink(entry.supervisor)
         return answer
+
+    def _tell(self, supervisor: Pid, message: Any) -> None:
+        try:
+            self.process.system.send(supervisor, message)
+        except EncodeError:
+            self.process.system.send(supervisor, sys.encodable(message))
+        except ConnectError:
+            pass  # its node is gone, and with it who wanted to know
 
     def _unlink(self, pid: Pid) -> None:
         if pid != self._parent and all(entry.supervisor != pid for entry in self.entries):

@@ -105,6 +105,9 @@ class GenServer(Behaviour):
                 tag = message[0]
                 if tag is _CALL and len(message) == 3:
                     from_ = message[1]
+                    if type(from_) is not tuple or len(from_) != 2 or type(from_[0]) is not Pid:
+                        self._nobody_called()
+                        return
                     result = self.handle_call(message[2], from_)
                     if type(result) is Reply:
                         gen.reply(self.process.system, from_, result.value)
@@ -143,6 +146,9 @@ class GenServer(Behaviour):
             self._timer.cancel()
             self._timer = None
         from_ = message[1]
+        if not gen.is_from(from_):
+            self._nobody_called()
+            return
         try:
             result = self.handle_call(message[2], from_)
             value = result.value if isinstance(result, Reply) else getattr(result, "reply", UNSET)
@@ -151,6 +157,10 @@ class GenServer(Behaviour):
             self._call_result(result, from_)
         except Exception as error:
             self._crashed(error, message)
+
+    def _nobody_called(self) -> None:
+        """A call whose `From` is no caller: nobody can be answered, and no `handle_call` has to expect it."""
+        log.warning("%s %s dropped a call without a caller", type(self).__name__, self.process.pid)
 
     def _call_result(self, result: Any, from_: tuple[Any, Any]) -> None:
         if isinstance(result, Reply):

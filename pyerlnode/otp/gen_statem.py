@@ -155,7 +155,7 @@ class GenStatem(Behaviour):
     def event_of(self, message: Any) -> tuple[Any, Any]:
         """The kind and content of the event that a message is."""
         if type(message) is tuple and message:
-            if message[0] is gen.CALL and len(message) == 3:
+            if message[0] is gen.CALL and len(message) == 3 and gen.is_from(message[1]):
                 return (A.call, message[1]), message[2]
             if message[0] is gen.CAST and len(message) == 2:
                 return A.cast, message[1]

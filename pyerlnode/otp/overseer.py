@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 from pyerlnode.errors import EncodeError, Exit, StartFailed, Throw
 from pyerlnode.otp import child_spec, gen, sys
 from pyerlnode.otp import supervisor_core as core
-from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Ignore
+from pyerlnode.otp.service import Service
 from pyerlnode.otp.stopping import stop_processes
 from pyerlnode.otp.where import start_class
 from pyerlnode.runtime.process import Process
@@ -32,7 +32,7 @@ log = logging.getLogger("pyerlnode.supervisor")
 Outcome = core.Started | core.Ignored | core.Failed
 
 
-class Overseer(GenServer):
+class Overseer(Service):
     """A server that starts, watches and stops children."""
 
     __slots__ = ()

@@ -11,7 +11,11 @@ process nothing before: a suspended or traced process has another handler in fro
     {terminate, Reason}                        ok, then the process ends
     {change_code, Mod, OldVsn, Extra}          ok, {error, Reason}; only while suspended
     {debug, no_debug | {trace, _} | {log, _} | {log_to_file, _} | {statistics, _} | {install, _} | {remove, _}}
+    {debug, other}                             unknown_debug
     other                                      {error, {unknown_system_msg, Request}}
+
+Whatever a peer puts into such a message, it ends no process, unlike a BEAM's: a request that can not be carried out is
+answered as one that is not known, and one whose `From` is no caller is dropped.
 
 While a process is suspended it answers system messages and obeys its parent's exit; all else waits, in order.
 
@@ -29,7 +33,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pyerlnode.errors import EncodeError, Exit
+from pyerlnode.errors import EncodeError, Exit, UsageError
 from pyerlnode.etf import encode
 from pyerlnode.otp import gen
 from pyerlnode.otp.behaviour import Behaviour
@@ -38,6 +42,7 @@ from pyerlnode.runtime.info import dictionary, module_atom
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.containers import charlist_to_str
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +51,8 @@ log = logging.getLogger("pyerlnode.sys")
 
 SYSTEM: Final = A.system
 LOG_SIZE: Final = 10
+LONGEST_LOG: Final = 1_000_000
+"""Events that are kept at most, whatever was asked for."""
 _TERMINATE: Final = A.terminate
 
 
@@ -116,12 +123,21 @@ class Debugged:
         if state.events is not None:
             state.events.append(event)
         if state.trace:
-            log.info("*DBG* %s %r", server.process.name or server.process.pid, event)
+            log.info("*DBG* %s %s", server.process.name or server.process.pid, _shown(event))
         if state.file is not None:
-            with state.file.open("a", encoding="utf-8") as file:
-                file.write(f"*DBG* {server.process.name or server.process.pid} {event!r}\n")
+            self._write(state.file, event)
         for key, (function, value) in list(state.installed.items()):
             self._installed(key, function, value, event)
+
+    def _write(self, path: Path, event: Any) -> None:
+        who = self.server.process.name or self.server.process.pid
+        try:
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"*DBG* {who} {_shown(event)}\n")
+        except OSError as error:
+            log.error("%s logs its events no longer: %s", who, error)
+            self.server._sys.file = None
+            _rewire(self.server)
 
     def _installed(self, key: Any, function: Callable[..., Any], value: Any, event: Any) -> None:
         try:
@@ -134,6 +150,14 @@ class Debugged:
             _rewire(self.server)
         else:
             self.server._sys.installed[key] = (function, value)
+
+
+def _shown(event: Any) -> str:
+    """An event as text; one that Python can not print (too deep, too long) does not end who tells of it."""
+    try:
+        return repr(event)
+    except Exception as error:
+        return f"<{type(event).__name__}, not shown: {type(error).__name__}>"
 
 
 def _rewire(server: Behaviour) -> None:
@@ -157,11 +181,15 @@ def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
         return
     if server._sys is None:
         server._sys = SysState()
-    match request:
-        case A.resume:
-            _resume(server, from_)
-        case _:
-            answer(server, from_, _carry_out(server, request))
+    if request is A.resume:
+        _resume(server, from_)
+        return
+    try:
+        value = _carry_out(server, request)
+    except Exception as error:  # a request that nobody thought of: it must cost its sender an answer, and no process
+        log.error("%s could not carry out a system message", server.process.pid, exc_info=error)
+        value = A.error, (A.unknown_system_msg, request)
+    answer(server, from_, value)
 
 
 def _resume(server: Behaviour, from_: Any) -> None:
@@ -245,8 +273,8 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
             server._sys.suspended, server._sys.waiting = suspended, waiting
         case (A.trace, bool(flag)):
             state.trace = flag
-        case (A.log, (True, int(size))):
-            state.events = deque(state.events or (), maxlen=max(1, size))
+        case (A.log, (True, int(size))) if size >= 1 and size is not True:
+            state.events = deque(state.events or (), maxlen=min(size, LONGEST_LOG))
         case (A.log, True):
             state.events = deque(state.events or (), maxlen=LOG_SIZE)
         case (A.log, False):
@@ -256,31 +284,53 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
         case (A.log_to_file, False):
             state.file = None
         case (A.log_to_file, name):
-            from pathlib import Path  # for the few who log to a file
-
-            path = Path(bytes(name).decode() if isinstance(name, (bytes, list)) else str(name))
-            try:
-                path.open("a", encoding="utf-8").close()
-            except OSError:
+            state.file = _opened(name)
+            if state.file is None:
+                _rewire(server)
                 return A.error, A.open_file
-            state.file = path
-        case (A.install, function):
-            return _install(server, function)
+        case (A.install, (function, value)):
+            return _install(server, function, function, value)
+        case (A.install, (key, function, value)):
+            return _install(server, key, function, value)
         case (A.remove, key):
-            state.installed.pop(key, None)
+            state.installed.pop(_key(key), None)
         case _:
             return A.unknown_debug
     _rewire(server)
     return A.ok
 
 
-def _install(server: Behaviour, what: Any) -> Any:
-    key, function, value = what if len(what) == 3 else (what[0], *what)
+def _opened(name: Any) -> Path | None:
+    """The file of that name, which can be written to; None for what is no name, or names no such file."""
+    from pathlib import Path  # for the few who log to a file
+
+    try:
+        path = Path(name.name if type(name) is Atom else name if isinstance(name, str) else charlist_or_binary(name))
+        path.open("a", encoding="utf-8").close()
+    except (OSError, ValueError, TypeError, UsageError):
+        return None
+    return path
+
+
+def charlist_or_binary(name: Any) -> str:
+    """The text of a file name as peers send it. Raises `UsageError`, `ValueError` or `TypeError` for anything else."""
+    return bytes(name).decode() if isinstance(name, (bytes, bytearray)) else charlist_to_str(name)
+
+
+def _install(server: Behaviour, key: Any, function: Any, value: Any) -> Any:
     if not callable(function):
         return A.error, (A.badfun, function)
-    server._sys.installed.setdefault(key, (function, value))
+    server._sys.installed.setdefault(_key(key), (function, value))
     _rewire(server)
     return A.ok
+
+
+def _key(key: Any) -> Any:
+    """What a debug function goes by in our table: a Python object itself, a term by its bytes: it may not hash."""
+    try:
+        return encode(key)
+    except EncodeError:
+        return key
 
 
 def _statistics(state: SysState) -> Any:

@@ -1,7 +1,8 @@
 """A hostile vocabulary: terms that any peer may send and that code which was not written for them falls over.
 
     term(rng)             one term of any kind, often a nasty one, from a `random.Random`: a seed gives it again
-    terms()               the same as a strategy of hypothesis
+    message(rng)          a term in an envelope that some process of a node takes for its own, most of it wrong
+    terms()               the same as `term`, as a strategy of hypothesis
     EDGES                 each of the nasty ones by itself, for tables
     deep(kind, levels)    one kind of nesting, as deep as asked
 
@@ -179,6 +180,123 @@ def hostile_map(pairs: list[tuple[Any, Any]]) -> Any:
         return TermMap(pairs)
     except (UsageError, RecursionError):
         return TermMap([(A.key, value) for _, value in pairs[:1]])
+
+
+# --- envelopes -----------------------------------------------------------------------------------
+class Slot:
+    """A place in an envelope: mostly something of the kind that belongs there, else any term."""
+
+    def __init__(self, make: Any) -> None:
+        self.make = make
+
+    def fill(self, rng: Random) -> Any:
+        return self.make(rng) if rng.random() < 0.7 else term(rng, 2)
+
+
+def _fill(rng: Random, template: Any) -> Any:
+    if isinstance(template, Slot):
+        return template.fill(rng)
+    if type(template) is tuple:
+        filled = [_fill(rng, part) for part in template]
+        if rng.random() < 0.05:  # of another arity
+            filled = rng.choice((filled[:-1], [*filled, term(rng, 1)]))
+        return tuple(filled)
+    return template
+
+
+PID = Slot(lambda rng: rng.choice([one for one in references() if type(one) is Pid]))
+REF = Slot(lambda rng: rng.choice([one for one in references() if type(one) is Reference]))
+NODE = Slot(lambda rng: rng.choice((OTHER, A["a@b"], A.nonode, A["x@127.0.0.1"])))
+ANY = Slot(lambda rng: term(rng, 2))
+NAME = Slot(atom)
+NUMBER = Slot(lambda rng: rng.choice(NUMBERS))
+LIST = Slot(lambda rng: [term(rng, 1) for _ in range(rng.randrange(4))])
+PIDS = Slot(lambda rng: [PID.fill(rng) for _ in range(rng.randrange(3))])
+PAIRS = Slot(lambda rng: [(term(rng, 1), PIDS.fill(rng)) for _ in range(rng.randrange(3))])
+GROUPS = Slot(lambda rng: hostile_map([(term(rng, 1), PIDS.fill(rng))]))
+CHANGES = Slot(lambda rng: [(term(rng, 1), PIDS.fill(rng), PIDS.fill(rng))])
+NAMES = Slot(lambda rng: [(term(rng, 1), PID.fill(rng), term(rng, 1)) for _ in range(rng.randrange(3))])
+OPERATIONS = Slot(
+    lambda rng: [rng.choice(((A.insert, (term(rng, 1), PID.fill(rng), A.x)), (A.delete, term(rng, 1)), term(rng, 1)))]
+)
+KNOWN = Slot(lambda rng: [rng.choice(((OTHER, 8), OTHER, (OTHER, 10**400), term(rng, 1)))])
+LOCK = Slot(lambda rng: (term(rng, 1), term(rng, 1)))
+META = Slot(lambda rng: hostile_map([(A.pid, PID.fill(rng)), (A.time, term(rng, 1)), (A.gl, term(rng, 1))]))
+TAG = Slot(lambda rng: rng.choice((REF.fill(rng), ImproperList((A.alias,), REF.fill(rng)), term(rng, 1))))
+FROM = Slot(lambda rng: (PID.fill(rng), TAG.fill(rng)))
+
+SYSTEM_REQUESTS: tuple[Any, ...] = (
+    A.get_state, A.get_status, A.suspend, A.resume, (A.replace_state, ANY), (A.change_code, ANY, ANY, ANY), ANY,
+    (A.debug, A.no_debug), (A.debug, (A.trace, ANY)), (A.debug, (A.log, ANY)), (A.debug, (A.log, (True, NUMBER))),
+    (A.debug, (A.statistics, ANY)), (A.debug, (A.install, ANY)), (A.debug, (A.install, (ANY, ANY))),
+    (A.debug, (A.install, (ANY, ANY, ANY))), (A.debug, (A.remove, ANY)), (A.debug, ANY),
+    (A.debug, (A.log_to_file, NUMBER)),
+)  # fmt: skip
+"""What `sys` asks, but for its orders to end, and to write to files that have a name."""
+
+CALLS: tuple[Any, ...] = (
+    ANY, NAME, (A.is_auth, ANY), (A.spawn, ANY, ANY, ANY, PID), (A.spawn_link, ANY, ANY, LIST, PID),
+    (A.spawn_opt, ANY, ANY, LIST, LIST, ANY, PID), (A.call, ANY, ANY, LIST, PID), (A.block_call, ANY, ANY, ANY, PID),
+    (A.join_local, ANY, PIDS), (A.leave_local, ANY, PIDS), (A.monitor, ANY), (A.demonitor, REF),
+    (A.set_lock, LOCK), (A.del_lock, LOCK), (A.register, ANY, PID, ANY), (A.register_ext, ANY, PID, ANY, NODE),
+    (A.unregister, ANY), A.get_known, A.get_synced, A.get_names_ext, A.get_protocol_version, (A.sync, ANY),
+    A.which_children, A.count_children, (A.start_child, ANY), (A.terminate_child, ANY), (A.restart_child, ANY),
+    (A.delete_child, ANY), (A.get_childspec, ANY), (A.which_child, ANY),
+    (A.add_handler, ANY, ANY), (A.add_sup_handler, ANY, ANY, PID), (A.delete_handler, ANY, ANY), (A.call, ANY, ANY),
+    (A.swap_handler, ANY, ANY, ANY, ANY), (A.sync_notify, ANY), A.which_handlers, A.get_modules,
+)  # fmt: skip
+
+CASTS: tuple[Any, ...] = (
+    ANY, NAME, (A.cast, ANY, ANY, ANY, PID), (A.sync, PID, PAIRS), (A.local_data, PID, NUMBER, GROUPS),
+    (A.init_connect, (NUMBER, ANY), NODE, (A.locker, ANY, ANY, PID)), (A.exchange, NODE, NAMES, LIST, ANY),
+    (A.resolved, NODE, OPERATIONS, KNOWN, ANY, NAMES, ANY), (A.new_nodes, NODE, OPERATIONS, NAMES, KNOWN, LIST),
+    (A.in_sync, NODE, ANY), (A.lock_set, PID, ANY, LIST, ANY), (A.lock_set, PID, ANY, LIST),
+    (A.try_again_restart, ANY),
+)  # fmt: skip
+
+INFOS: tuple[Any, ...] = (
+    ANY, NAME, A.timeout, (A.EXIT, PID, ANY), (A.EXIT, ANY), (A.DOWN, REF, A.process, PID, ANY),
+    (A.DOWN, REF, A.port, ANY, ANY), (A.notify, ANY), (TAG, ANY), (REF, ANY), (A.nodeup, NODE), (A.nodedown, NODE),
+    (A.nodeup, NODE, META), (A.nodedown, NODE, META), (A.discover, PID), (A.discover, PID, NUMBER),
+    (A.join, PID, ANY, PIDS), (A.leave, PID, PIDS, LIST), (A.update, PID, CHANGES),
+    (A.init_connect_ack, NODE, ANY, ANY),
+    (A.cancel_connect, NODE, ANY), (A.lock_is_set, NODE, ANY, LOCK), (A.exchange_ops, NODE, ANY, OPERATIONS, LIST),
+    (A.lost_connection, NODE, ANY, NUMBER, NODE), (A.unanswered, NODE, ANY), (A.remove_connection, NODE),
+    (A.log, NAME, ANY, META), (A.log, NAME, ANY, LIST, META), (A.log_event, NODE, NAME, ANY, META),
+    (A.log_event, NODE, NAME, (A.report, ANY), META), (A.log_event, NODE, NAME, (ANY, LIST), META),
+    (PID, (A.call, ANY, ANY, LIST, PID)), (PID, A.features_request), (PID, (A.sbcast, ANY, ANY)),
+    (PID, FROM, A.which_handlers), (PID, FROM, ANY), (A.rex, ANY), (A.rex, NODE, ANY), (A.io_reply, TAG, ANY),
+    (A["$ancestors"], ANY), (A["$gen_cast"], ANY, ANY), (A["$gen_call"], ANY), (A.system, ANY),
+    (A.spawn_reply, REF, A.ok, PID), (Port(OTHER, 7, 3), (A.data, ANY)), (Port(OTHER, 7, 3), A.closed),
+)  # fmt: skip
+
+IO_REQUESTS: tuple[Any, ...] = (
+    ANY, NAME, (A.put_chars, NAME, ANY), (A.put_chars, A.unicode, ANY), (A.put_chars, ANY),
+    (A.put_chars, A.unicode, A.io_lib, A.format, LIST), (A.put_chars, A.unicode, A.io_lib, A.format, (ANY, LIST)),
+    (A.put_chars, A.unicode, ANY, ANY, LIST), (A.requests, LIST), (A.requests, ANY), (A.setopts, LIST),
+    (A.setopts, ANY), A.getopts, (A.get_geometry, ANY), (A.get_password, ANY), (A.put_chars, ANY, ANY, ANY, ANY, ANY),
+)  # fmt: skip
+"""Requests to a device, but for those that read: they take what others want to read."""
+
+READS: tuple[Any, ...] = (
+    (A.get_line, NAME, ANY), (A.get_chars, NAME, ANY, NUMBER), (A.get_chars, ANY, NUMBER),
+    (A.get_until, NAME, ANY, ANY, ANY, LIST), (A.get_until, NAME, ANY, A.erl_scan, A.tokens, LIST),
+    (A.requests, [(A.get_line, A.x, hostile_map([]))]),
+)  # fmt: skip
+
+ENVELOPES: tuple[tuple[Any, tuple[Any, ...]], ...] = (
+    (lambda rng, body: (A["$gen_call"], FROM.fill(rng), body), CALLS),
+    (lambda _, body: (A["$gen_cast"], body), CASTS),
+    (lambda rng, body: (A.system, FROM.fill(rng), body), SYSTEM_REQUESTS),
+    (lambda _, body: body, INFOS),
+    (lambda rng, body: (A.io_request, PID.fill(rng), TAG.fill(rng), body), IO_REQUESTS),
+)
+
+
+def message(rng: Random) -> Any:
+    """A message of some protocol that a node speaks, with junk in it; none of them is an order to end."""
+    wrap, bodies = rng.choice(ENVELOPES)
+    return wrap(rng, _fill(rng, rng.choice(bodies)))
 
 
 def terms() -> st.SearchStrategy[Any]:
