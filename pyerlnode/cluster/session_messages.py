@@ -16,8 +16,10 @@ from typing import Any, Final
 
 from pyerlnode.cluster.session_callers import is_caller
 from pyerlnode.etf import decode, encode
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import exact, freeze
+from pyerlnode.term.exact import Key
+from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.pid import Pid
 
 CALL: Final = A.call
@@ -52,17 +54,20 @@ class Req:
 
 
 def as_seen(key: Any) -> Any:
-    """The key as every node sees it: text is a binary. Raises `EncodeError` for what is no term."""
+    """The key as every node sees it: text is a binary. Raises `EncodeError` for what is no term, or has no hash."""
     kind = type(key)
     if kind is str:
         return key.encode()
-    return key if kind in (bytes, Atom, int) else decode(encode(key))
+    if kind in (bytes, Atom, int):
+        return key
+    seen = decode(encode(key))
+    phash2(seen)  # of a native record there is none, and its place on the ring would be asked for later
+    return seen
 
 
-def known_as(key: Any) -> Any:
-    """What stands for a key in a table: 1 is not 1.0. Raises `UsageError` for what can not be a key."""
-    seen = as_seen(key)
-    return seen if type(seen) in (bytes, Atom, int) else exact(freeze(seen))
+def known_as(key: Any) -> Key:
+    """What stands for a key in a table: 1 is not 1.0."""
+    return exact.key(as_seen(key))
 
 
 def read_forward(message: tuple[Any, ...]) -> Req | None:

@@ -156,7 +156,7 @@ class RequestRouter(GenServer):
         """A request that came to this node first."""
         try:
             req = Req(kind, key, request, from_)
-        except UsageError:  # a function, or too many levels: nothing that could be a key
+        except UsageError:  # no term, or none that has a hash: nothing that could be a key
             self.counts.refused += 1
             caller = None if from_ is None else callers.caller_of(self.process, from_)
             if caller is not None:

@@ -46,8 +46,9 @@ from pyerlnode.kernel.global_effects_core import (
     Watch,
     Watched,
 )
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import exact, freeze
+from pyerlnode.term.exact import Key
 from pyerlnode.term.pid import Pid
 
 GLOBAL: Final = A["global"]
@@ -58,9 +59,9 @@ NO_ANSWER: Final = object()
 """To a request that is not known: none, as in OTP."""
 
 
-def key_of(name: Any) -> Any:
+def key_of(name: Any) -> Key:
     """What stands for a name in a table: its form on the wire, where "x" is a binary, and 1 is not 1.0."""
-    return exact(freeze(decode(encode(name))))
+    return exact.key(decode(encode(name)))
 
 
 class Sync:

@@ -31,8 +31,9 @@ from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.runtime.names import Global, Via
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import TermMap, exact, freeze
+from pyerlnode.term.containers import TermMap
 from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.pg")
@@ -88,7 +89,7 @@ class Scope(GenServer):
                 ref = self._subscribe(from_[0], None)
                 return Reply((ref, TermMap([(group, self.members(group)) for group in self.groups()])))
             case (A.monitor, group):
-                return Reply((self._subscribe(from_[0], (exact(freeze(group)),)), self.members(group)))
+                return Reply((self._subscribe(from_[0], (exact.key(group),)), self.members(group)))
             case (A.demonitor, Reference() as ref):
                 return Reply(self._unsubscribe(ref))
         return NoReply()
@@ -252,9 +253,9 @@ class Scope(GenServer):
         if not self._subscribers:
             return
         for group, joined, left in what:
-            key = (exact(freeze(group)),)
+            name = (exact.key(group),)
             for ref, pid, wanted in list(self._subscribers.values()):
-                if wanted is None or wanted == key:
+                if wanted is None or wanted == name:
                     for kind, pids in ((A.join, joined), (A.leave, left)):
                         if pids:
                             self._tell(pid, (ref, kind, group, pids))

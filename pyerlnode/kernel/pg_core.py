@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from pyerlnode.term.containers import TermMap, exact, freeze
+from pyerlnode.term import exact
+from pyerlnode.term.containers import TermMap
+from pyerlnode.term.exact import Key
 from pyerlnode.term.pid import Pid
 
 Change = tuple[Any, list[Pid], list[Pid]]
@@ -23,23 +25,23 @@ class Table:
     __slots__ = ("groups",)
 
     def __init__(self, groups: Iterable[tuple[Any, Iterable[Pid]]] = ()) -> None:
-        self.groups: dict[Any, tuple[Any, list[Pid]]] = {}
+        self.groups: dict[Key, tuple[Any, list[Pid]]] = {}
         for group, pids in groups:
             self.add(group, pids)
 
     def add(self, group: Any, pids: Iterable[Pid]) -> None:
-        key = exact(freeze(group))
-        known = self.groups.get(key)
+        name = exact.key(group)
+        known = self.groups.get(name)
         if known is None:
-            known = self.groups[key] = (group, [])
+            known = self.groups[name] = (group, [])
         known[1].extend(pids)
         if not known[1]:
-            del self.groups[key]
+            del self.groups[name]
 
     def remove(self, group: Any, pids: Iterable[Pid]) -> list[Pid]:
         """Take each of `pids` out once; gives those that were there."""
-        key = exact(freeze(group))
-        known = self.groups.get(key)
+        name = exact.key(group)
+        known = self.groups.get(name)
         removed: list[Pid] = []
         if known is None:
             return removed
@@ -48,11 +50,11 @@ class Table:
                 known[1].remove(pid)
                 removed.append(pid)
         if not known[1]:
-            del self.groups[key]
+            del self.groups[name]
         return removed
 
     def members(self, group: Any) -> list[Pid]:
-        known = self.groups.get(exact(freeze(group)))
+        known = self.groups.get(exact.key(group))
         return [] if known is None else list(known[1])
 
     def names(self) -> list[Any]:
@@ -73,9 +75,9 @@ class Table:
     def difference(self, newer: Table) -> list[Change]:
         """What has changed from this table to `newer`, by group."""
         changes: list[Change] = []
-        for key in {**self.groups, **newer.groups}:
-            group, before = self.groups.get(key, (None, []))
-            now_group, now = newer.groups.get(key, (group, []))
+        for name in {**self.groups, **newer.groups}:
+            group, before = self.groups.get(name, (None, []))
+            now_group, now = newer.groups.get(name, (group, []))
             joined, left = Counter(now), Counter(before)
             common = joined & left
             change = list((joined - common).elements()), list((left - common).elements())

@@ -17,19 +17,18 @@ key, so a key has at most `KEY_NESTING` levels. When two keys are equal to Pytho
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import LEAVES, PARTS, Key, Parts, bits_token, list_parts, map_parts, range_parts
+from pyerlnode.term.exact import key as exact
 from pyerlnode.term.fun import Fun
 
 KEY_NESTING = 64
 """Levels of a term inside a map's key. Python hashes tuples on the C stack, which a peer must not overflow."""
 
-_T = TypeVar("_T")
-_double = struct.Struct(">d").pack
 _MISSING: Any = object()
 
 
@@ -176,18 +175,18 @@ class TermMap(Mapping[Any, Any]):
     def __init__(self, pairs: Iterable[tuple[Any, Any]] | Mapping[Any, Any] = ()) -> None:
         given = pairs.items() if isinstance(pairs, Mapping) else pairs
         self.pairs: tuple[tuple[Any, Any], ...] = tuple((freeze(key), value) for key, value in given)
-        self._index: dict[Any, Any] = {exact(key): value for key, value in self.pairs}
+        self._index: dict[Key, Any] = {exact(key): value for key, value in self.pairs}
         if len(self._index) != len(self.pairs):
             raise UsageError("a map has each key once")
 
     def __getitem__(self, key: Any) -> Any:
-        found = self._index.get(exact(freeze(key)), _MISSING)
+        found = self._index.get(exact(key), _MISSING)
         if found is _MISSING:
             raise KeyError(key)
         return found
 
     def __contains__(self, key: object) -> bool:
-        return exact(freeze(key)) in self._index
+        return exact(key) in self._index
 
     def __iter__(self) -> Iterator[Any]:
         return (key for key, _ in self.pairs)
@@ -370,25 +369,40 @@ _FREEZERS[FrozenList] = _FREEZERS[list]
 _FREEZERS[FrozenMap] = _FREEZERS[dict]
 
 
-def exact(key: Any) -> Any:
-    """What stands for a frozen `key` in a table that tells keys apart as Erlang does (``=:=``, not Python's ``==``)."""
-    identify = _EXACT.get(type(key))
-    return key if identify is None else identify(key)
+# --- identity (`pyerlnode.term.exact`) --------------------------------------------------------------
+def _improper_parts(term: ImproperList) -> Parts:
+    """``[1 | [2]]`` is a list, and ``[1 | [2 | 3]]`` one with a single tail."""
+    items = list(term.items)
+    tail = term.tail
+    met: set[int] = set()
+    while type(tail) is ImproperList and id(tail) not in met:
+        met.add(id(tail))
+        items += tail.items
+        tail = tail.tail
+    if isinstance(tail, (list, Charlist)):
+        return list_parts([*items, *(map(ord, tail) if type(tail) is Charlist else tail)])
+    return b"I", [*items, tail]
 
 
-def _exact_pairs(pairs: Iterable[tuple[Any, Any]]) -> frozenset[Any]:
-    return frozenset([(exact(key), exact(value)) for key, value in pairs])
+def _struct_parts(term: Struct) -> Parts:
+    return map_parts([(_STRUCT, term.module), *term.fields.items()])
 
 
-_EXACT: dict[type, Callable[[Any], Any]] = {
-    bool: lambda key: (bool, key),
-    float: lambda key: (float, _double(key)),
-    tuple: lambda key: (tuple, *map(exact, key)),
-    FrozenList: lambda key: (list, *map(exact, key)),
-    FrozenMap: lambda key: (dict, _exact_pairs(key.items())),
-    TermMap: lambda key: (dict, _exact_pairs(key.pairs)),
-    ImproperList: lambda key: (ImproperList, exact(key.items), exact(key.tail)),
-    Struct: lambda key: (Struct, key.module, _exact_pairs(key.fields.items())),
-    NativeRecord: lambda key: (NativeRecord, key.module, key.name, key.names, exact(key.values), key.exported),
-    Fun: lambda key: (key.with_free(()), exact(key.free)),
-}
+def _record_parts(term: NativeRecord) -> Parts:
+    return b"R", (term.module, term.name, term.exported, len(term.names), *term.names, *term.values)
+
+
+_STRUCT = Atom("__struct__")
+LEAVES[Bitstring] = lambda term: bits_token(term.data, term.bits)
+PARTS.update(
+    {
+        FrozenList: list_parts,
+        FrozenMap: lambda term: map_parts(term.items()),
+        TermMap: lambda term: map_parts(term.pairs),
+        ImproperList: _improper_parts,
+        Struct: _struct_parts,
+        NativeRecord: _record_parts,
+        Charlist: lambda term: list_parts(map(ord, term)),
+        Range: lambda term: range_parts(term.first, term.last, term.step),
+    }
+)

@@ -69,7 +69,7 @@ class Port:
         return Port, (self.node, self.id, self.creation)
 
 
-def _significant(words: tuple[int, ...]) -> tuple[int, ...]:
+def significant(words: tuple[int, ...]) -> tuple[int, ...]:
     """The words without zeros at their end."""
     while words and not words[-1]:
         words = words[:-1]
@@ -95,14 +95,14 @@ class Reference:
             type(other) is Reference
             and (
                 self.words == other.words
-                or (len(self.words) != len(other.words) and _significant(self.words) == _significant(other.words))
+                or (len(self.words) != len(other.words) and significant(self.words) == significant(other.words))
             )
             and self.node is other.node
             and self.creation == other.creation
         )
 
     def __hash__(self) -> int:
-        return hash((_significant(self.words), self.node, self.creation))
+        return hash((significant(self.words), self.node, self.creation))
 
     def __repr__(self) -> str:
         return f"#Ref<{self.node}.{'.'.join(map(str, reversed(self.words)))}>"

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from pyerlnode.errors import TermSyntaxError, UsageError
 from pyerlnode.limits import DEFAULT_LIMITS
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import ImproperList, TermMap, exact, freeze
+from pyerlnode.term.containers import ImproperList, TermMap, freeze
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.text_binary import Segment, build_binary
 from pyerlnode.term.text_chars import RESERVED
@@ -184,7 +185,7 @@ def make_map(pairs: list[tuple[Any, Any]], start: int) -> Any:
         plain = dict(frozen)
         if len(plain) == len(frozen):
             return plain
-        last = {exact(key): (key, value) for key, value in frozen}
+        last = {exact.key(key): (key, value) for key, value in frozen}
         return plain if len(last) == len(plain) else TermMap(last.values())
     except UsageError as error:
         raise TermSyntaxError(str(error), start) from None

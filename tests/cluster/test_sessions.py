@@ -11,7 +11,7 @@ from pyerlnode.errors import CallTimeout, ServerExit, StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Continue, Ignore, NoReply, Reply, Stop
-from pyerlnode.term import A
+from pyerlnode.term import A, NativeRecord
 from pyerlnode.testing.virtual import Simulation
 
 
@@ -85,13 +85,21 @@ def test_what_is_no_term_is_no_key(calm, key):
         calm.call("a", key, A.get)
 
 
-def test_a_router_alone_tells_of_a_key_that_can_not_be_one(calm):
+def test_a_key_of_any_nesting_has_its_session(calm):
     calm.join("a")
-    deep: Any = []
-    for _ in range(1000):
-        deep = [deep]
+    for bottom in (1, 1.0):
+        deep: Any = [bottom]
+        for _ in range(1000):
+            deep = [deep]
+        assert calm.call("a", deep, (A.add, 1)) == 1
+        assert calm.through("a", "a", (A.session, deep, (A.add, 1))) == 2
+
+
+@pytest.mark.parametrize("key", [object(), NativeRecord(A.m, A.r, (), ())])
+def test_a_router_alone_tells_of_a_key_that_can_not_be_one(calm, key):
+    calm.join("a")
     with pytest.raises(ServerExit) as raised:
-        calm.through("a", "a", (A.session, deep, A.get))
+        calm.through("a", "a", (A.session, key, A.get))
     assert reason_of(raised.value) is A.bad_session_key
 
 

@@ -27,7 +27,7 @@ from pyerlnode.term import (
     TermMap,
     freeze,
 )
-from pyerlnode.term.containers import exact
+from pyerlnode.term.exact import key as exact
 from tests.conftest import TWINS, load_etf
 
 pytestmark = [
