@@ -14,6 +14,14 @@ from __future__ import annotations
 from typing import Any
 
 
+def told(value: Any) -> str:
+    """`repr` of `value`, or what came of it: the words of an error never raise one of their own."""
+    try:
+        return repr(value)
+    except BaseException as broken:
+        return f"<{type(value).__name__} whose repr raised {type(broken).__name__}>"
+
+
 class PyerlnodeError(Exception):
     """The base of everything that this library raises on purpose."""
 
@@ -132,7 +140,7 @@ class Exit(PyerlnodeError):
     """
 
     def __init__(self, reason: Any, message: str | None = None) -> None:
-        super().__init__(message if message is not None else f"exit: {reason!r}")
+        super().__init__(message if message is not None else f"exit: {told(reason)}")
         self.reason = reason
 
 
@@ -189,7 +197,7 @@ class Throw(PyerlnodeError):
     """Erlang's ``throw(Value)``, raised by an exported function to answer a remote caller with a throw."""
 
     def __init__(self, value: Any) -> None:
-        super().__init__(f"throw: {value!r}")
+        super().__init__(f"throw: {told(value)}")
         self.value = value
 
 
@@ -201,7 +209,7 @@ class RemoteError(RpcError):
     """The remote function ended by an error: `reason` as Erlang has it, `stack` its frames."""
 
     def __init__(self, reason: Any, stack: Any = (), message: str | None = None) -> None:
-        super().__init__(message if message is not None else f"remote error: {reason!r}")
+        super().__init__(message if message is not None else f"remote error: {told(reason)}")
         self.reason = reason
         self.stack = stack
 
@@ -210,7 +218,7 @@ class RemoteExit(RpcError):
     """The remote function ended by ``exit(Reason)``."""
 
     def __init__(self, reason: Any) -> None:
-        super().__init__(f"remote exit: {reason!r}")
+        super().__init__(f"remote exit: {told(reason)}")
         self.reason = reason
 
 
@@ -218,7 +226,7 @@ class RemoteThrow(RpcError):
     """The remote function ended by ``throw(Value)``."""
 
     def __init__(self, value: Any) -> None:
-        super().__init__(f"remote throw: {value!r}")
+        super().__init__(f"remote throw: {told(value)}")
         self.value = value
 
 
@@ -226,7 +234,7 @@ class RpcFailed(RpcError):
     """The call itself failed: `reason` is `noconnection`, `timeout`, `notsup`, `system_limit`, or a signal's."""
 
     def __init__(self, reason: Any, message: str | None = None) -> None:
-        super().__init__(message if message is not None else f"remote call failed: {reason!r}")
+        super().__init__(message if message is not None else f"remote call failed: {told(reason)}")
         self.reason = reason
 
 

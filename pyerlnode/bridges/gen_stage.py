@@ -214,15 +214,16 @@ class Stage(GenServer):
         if work is None:
             super().handle(message)
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        process = self.process
+        if process.timer is not None:
+            process.timer.cancel()
+            process.timer = None
         try:
             work(message)
         except _Stopped as stopped:
             self._effects.clear()
             self._stop(stopped.reason)
-        except Exception as error:
+        except BaseException as error:
             self._effects.clear()
             self._crashed(error, message)
 

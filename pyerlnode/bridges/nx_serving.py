@@ -51,8 +51,8 @@ from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.host import Host
 from pyerlnode.otp.results import Reply
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.mailbox_core import NOTHING
-from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
@@ -253,10 +253,10 @@ class Serving(GenServer):
     def _execute(self, execution: Execution) -> None:
         try:
             word = (DONE, execution, self._output(execution))
-        except Exception as error:
+        except BaseException as error:
+            word = (FAILED_BATCH, execution, caught(error))
             if not isinstance(error, Exit):
-                log.exception("the handler of the serving %s failed", self.name)
-            word = (FAILED_BATCH, execution, exit_reason(error))
+                report(log, "the handler of the serving %s failed", self.name, exc_info=error)
         self.process.system.send(self.pid, word)
 
     def _output(self, execution: Execution) -> Output:
@@ -387,11 +387,11 @@ def _advance(steps: Generator[Any, Any, Any]) -> tuple[bool, Any]:
         return True, end.value
 
 
-def _outcome(function: Callable[[Any], Any], given: Any) -> tuple[Any, Exception | None]:
+def _outcome(function: Callable[[Any], Any], given: Any) -> tuple[Any, BaseException | None]:
     """In a thread, whose pool prints what escapes."""
     try:
         return function(given), None
-    except Exception as error:
+    except BaseException as error:
         return None, error
 
 

@@ -37,6 +37,7 @@ from pyerlnode.otp.results import NoReply, Reply, Stop
 from pyerlnode.otp.supervisor import Supervisor
 from pyerlnode.otp.where import started
 from pyerlnode.runtime.bounded import BoundedProcess
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.process import Process
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
@@ -155,9 +156,10 @@ class Listener(GenServer):
     def handle_info(self, message: Any) -> None:
         try:
             self.callback(message)
-        except Exception:
+        except BaseException as error:
+            caught(error)
             self.pubsub.failed += 1
-            log.exception("a callback of %s failed; its subscription goes on", self.pubsub.name)
+            report(log, "a callback of %s failed; its subscription goes on", self.pubsub.name, exc_info=error)
 
     def handle_cast(self, request: Any) -> None:
         self.handle_info((gen.CAST, request))
@@ -354,9 +356,10 @@ class PubSub:
             return
         try:
             special(entries, from_, message)
-        except Exception:
+        except BaseException as error:
+            caught(error)
             self.failed += 1
-            log.exception("the dispatcher %s of %s failed", dispatcher, self.name)
+            report(log, "the dispatcher %s of %s failed", dispatcher, self.name, exc_info=error)
 
     def give(self, pid: Pid, message: Any) -> None:
         """Put a message into the mailbox of a process here, unless too much is waiting in it. Waits for nobody."""

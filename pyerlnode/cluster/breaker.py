@@ -31,10 +31,10 @@ from pyerlnode.cluster import callers
 from pyerlnode.cluster.breaker_core import Circuit, Thresholds
 from pyerlnode.errors import Exit, NodeDown, NoProc, ServerExit, UsageError
 from pyerlnode.otp import gen, gen_server
-from pyerlnode.otp.behaviour import behaviour_of
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.where import started, system_of
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference

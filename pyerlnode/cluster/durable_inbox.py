@@ -39,8 +39,8 @@ from pyerlnode.cluster.keeper import Keeper
 from pyerlnode.errors import DecodeError, EncodeError, UsageError
 from pyerlnode.etf import decode, encode
 from pyerlnode.otp.host import Host
+from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.process import require_current
-from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
 
@@ -158,7 +158,7 @@ class Inbox(Keeper):
         try:
             with self.journal.savepoint():
                 outcome = self._run(run, Tx(run, db))
-        except Exception as error:
+        except BaseException as error:
             if isinstance(error, JournalError) or _is_of_the_disk(error) or not db.in_transaction:
                 raise
             outcome = _failed(error)
@@ -181,7 +181,7 @@ class Inbox(Keeper):
     def _in_process(self, run: Run) -> None:
         try:
             outcome = self._run(run, Tx(run, None))
-        except Exception as error:
+        except BaseException as error:
             outcome = _failed(error)
         self.process.deliver((A.pyerlnode_finished, require_current().pid, outcome))
 
@@ -201,12 +201,12 @@ class Inbox(Keeper):
             self.process.system.exit(pid, A.kill)
 
 
-def _is_of_the_disk(error: Exception) -> bool:
+def _is_of_the_disk(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in ("full", "disk I/O"))
 
 
-def _failed(error: Exception) -> bytes:
-    return _encoded((A.error, exit_reason(error)))
+def _failed(error: BaseException) -> bytes:
+    return _encoded((A.error, caught(error)))
 
 
 def _encoded(outcome: Any) -> bytes:

@@ -47,6 +47,7 @@ from pyerlnode.otp.results import NoReply, Reply, Stop
 from pyerlnode.otp.stopping import stop_processes
 from pyerlnode.otp.supervisor import SupervisorError
 from pyerlnode.otp.where import start_class, started, system_of
+from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
@@ -202,7 +203,8 @@ class Pool(GenServer):
         if self.key is not None:
             try:
                 hash = phash2(self.key(request), RANGE)
-            except Exception:  # a request that it was not made for must not end the pool
+            except BaseException as error:  # a request that it was not made for must not end the pool
+                caught(error)
                 return Reply((A.error, A.bad_key))
         self._carry_out(self.pool.ask(job, self.now(), hash=hash))
         return NoReply()

@@ -32,10 +32,10 @@ from pyerlnode.cluster import callers
 from pyerlnode.cluster.regulator_core import Admitted, Outcome, Queue, Refused, Rules, rules_of
 from pyerlnode.errors import Exit, NodeDown, NoProc, UsageError
 from pyerlnode.otp import gen, gen_server
-from pyerlnode.otp.behaviour import behaviour_of
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.where import started, system_of
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.mailbox import DOWN, REPLY, Waiter
 from pyerlnode.runtime.registry import as_name
 from pyerlnode.runtime.timer_core import Timer

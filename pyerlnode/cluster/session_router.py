@@ -27,6 +27,7 @@ from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.host import Host
 from pyerlnode.otp.results import UNSET, NoReply, Reply
+from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.process import Process
 from pyerlnode.term.atom import A, Atom
@@ -272,7 +273,8 @@ class RequestRouter(GenServer):
         def run() -> None:
             try:
                 work()
-            except Exception as error:
+            except BaseException as error:
+                caught(error)
                 log.debug("a helper of the sessions %s failed: %s", self.options.name, error)
             finally:
                 system.send(me, report)
@@ -324,7 +326,6 @@ class RequestRouter(GenServer):
     def begin(self, key: Any, known: Any, partition: int, state: Any) -> Entry:
         """Start a session; its `init` runs as its own, so a slow one holds up nobody else."""
         server = self.options.cls()
-        server._timer = None
         order = Begin((key, state))
         process = gen.start(self.process.system, server, lambda: order, link=self.process)
         assert process is not None

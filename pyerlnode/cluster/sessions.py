@@ -32,6 +32,7 @@ from pyerlnode.cluster.session_router import Options
 from pyerlnode.errors import NoProc, ServerExit
 from pyerlnode.otp import gen
 from pyerlnode.otp.host import Host
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.pid import Pid
@@ -125,7 +126,7 @@ class Sessions:
 
     def _router(self) -> Router:
         process = self._system.process(self.pid)
-        handler = None if process is None else getattr(process.handler, "server", process.handler)
+        handler = None if process is None else behaviour_of(process)
         if not isinstance(handler, Router):
             raise NoProc(
                 (A.noproc, (A.session, Atom(self.name))), f"the sessions {self.name} of this node have stopped"

@@ -30,6 +30,7 @@ from pyerlnode.otp.overseer import run_start
 from pyerlnode.otp.results import NoReply, Reply, Stop
 from pyerlnode.otp.stopping import stop_processes
 from pyerlnode.otp.supervisor_core import Failed, Started
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.names import Global, name_service
 from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.runtime.timer_core import Timer
@@ -436,8 +437,10 @@ def _handed_over(options: Options, child: Pid) -> tuple[Any] | None:
         return None
     try:
         return (options.handoff(child),)
-    except Exception:
-        log.exception("standby %s: the child did not give its state; the next one starts without", options.name)
+    except BaseException as error:
+        caught(error)
+        text = "standby %s: the child did not give its state; the next one starts without"
+        report(log, text, options.name, exc_info=error)
         return None
 
 

@@ -30,6 +30,7 @@ from pyerlnode.kernel import erpc, io_lib_core
 from pyerlnode.kernel.io_lib_core import BadFormat
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.process import Process, current
 from pyerlnode.runtime.reason_core import erlang_stack, python_error
 from pyerlnode.runtime.system import System
@@ -112,7 +113,8 @@ class ErlangHandler(logging.Handler):
             return
         try:
             self._queue.append(self._event(record))
-        except Exception:
+        except BaseException as error:
+            caught(error)
             self.handleError(record)
             return
         self._watcher.send()

@@ -23,9 +23,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
-from pyerlnode.errors import EncodeError, Exit, RemoteError, RemoteExit, RemoteThrow, Throw
+from pyerlnode.errors import Exit, RemoteError, RemoteExit, RemoteThrow, Throw
 from pyerlnode.kernel.exports import Exports
 from pyerlnode.otp import gen
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.reason_core import erlang_stack, python_error
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
@@ -77,17 +78,11 @@ class Call:
             self.function(*self.args)
         else:
             reason = execute(self.tag, self.function, self.args)
-        self.process.greenlet = None  # it has nothing left that must be unwound
-        self.process.exit(reason)
-
-    @property
-    def initial_call(self) -> tuple[Atom, Atom, int]:
-        """For `runtime.info`."""
-        module, function, count = self.mfa
-        return module, function, count
+        self.process.finish(reason)
 
     def start(self) -> None:
         process = self.process
+        process.mfa = self.mfa
         process.handler = self
         process.context = Context()  # what it sets ends with it: its worker serves others
         process.queue = deque((_RUN,))
@@ -108,11 +103,12 @@ class CallWatcher(RemoteWatcher):
             return
         try:
             node.route.send(MonitorExit(self.named, self.pid, self.ref, reason))
-        except EncodeError as error:
+        except BaseException as error:  # `EncodeError`, or whatever a method of the value raised
+            caught(error)
             node.tell(MonitorExit(self.named, self.pid, self.ref, (self.tag, *not_encodable(error, self.mfa))))
 
 
-def not_encodable(error: EncodeError, mfa: tuple[Atom, Atom, int]) -> tuple[Any, ...]:
+def not_encodable(error: BaseException, mfa: tuple[Atom, Atom, int]) -> tuple[Any, ...]:
     """``error, Reason, Stack`` of a call whose value can not be sent."""
     kind, name, message, _ = python_error(error)
     return A.error, (kind, name, message), [(*mfa, [])]
@@ -286,7 +282,10 @@ def execute(tag: Any, function: Callable[..., Any], args: list[Any]) -> tuple[An
     except ElixirError as error:
         trace = error.__traceback__
         return tag, A.error, error.struct, erlang_stack(trace.tb_next if trace else None)
-    except Exception as error:
+    except BaseException as error:
+        caught(error)
         kind, name, message, _ = python_error(error)
+        if not isinstance(error, Exception):  # nobody means to answer by it: `sys.exit`, the panic of an extension
+            report(log, "an exported function was ended by %s", type(error).__name__, exc_info=error)
         trace = error.__traceback__
         return tag, A.error, (kind, name, message), erlang_stack(trace.tb_next if trace else None)

@@ -19,6 +19,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pyerlnode.runtime.edges import caught, report
+
 log = logging.getLogger("pyerlnode.telemetry")
 
 Handler = Callable[[str, Mapping[str, float], Mapping[str, Any]], object]
@@ -45,7 +47,8 @@ class Telemetry(list[Handler]):
     ) -> None:
         try:
             handler(event, measurements, metadata)
-        except Exception:
-            log.exception("a telemetry handler failed at %s and is called no more", event)
+        except BaseException as error:
+            caught(error)
+            report(log, "a telemetry handler failed at %s and is called no more", event, exc_info=error)
             if handler in self:
                 self.remove(handler)

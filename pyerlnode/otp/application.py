@@ -31,10 +31,11 @@ from typing import Any, ClassVar
 
 from pyerlnode.errors import NoProc, PyerlnodeError, ServerExit, StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server, where
-from pyerlnode.otp.behaviour import behaviour_of
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply, Stop
 from pyerlnode.otp.stopping import stop_processes
+from pyerlnode.runtime.edges import caught, report
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Charlist
 from pyerlnode.term.pid import Pid
@@ -115,8 +116,9 @@ class Master(GenServer):
 def _guarded(app: Application, callback: Callable[[], None]) -> None:
     try:
         callback()
-    except Exception as error:  # what is to be stopped is stopped all the same
-        log.error("%s of application %s failed", callback.__name__, app.name, exc_info=error)
+    except BaseException as error:  # what is to be stopped is stopped all the same
+        caught(error)
+        report(log, "%s of application %s failed", callback.__name__, app.name, exc_info=error)
 
 
 class Applications(GenServer):

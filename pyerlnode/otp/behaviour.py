@@ -18,8 +18,11 @@ from __future__ import annotations
 
 import sys as python
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyerlnode.runtime.edges import caught
+from pyerlnode.runtime.handler import OtpHandler
 from pyerlnode.runtime.process import Process
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Charlist
@@ -31,23 +34,18 @@ if TYPE_CHECKING:
 IN = A["in"]
 
 
-class Behaviour:
-    """Base class of the behaviours. `gen.start` sets `process`, `_parent` and `_sys` before `init` runs."""
+class Behaviour(OtpHandler):
+    """Base class of the behaviours. `gen.start` gives it its `process` before `init` runs."""
 
-    __slots__ = ("__weakref__", "_parent", "_sys", "process")
-    process: Process
-    _parent: Pid | None
-    _sys: Any
-    """The `sys.SysState`, once `sys` has switched something on."""
+    __slots__ = ("__weakref__",)
     otp_module: ClassVar[Atom] = A.gen_server
     """The behaviour's module, as OTP's `sys:get_status/1` names it."""
 
-    stop_rank: ClassVar[int] = 0
-    """When a node stops: the highest first, and one behind the other; those of rank 0 at last and at once."""
+    process: Process = property(attrgetter("__process__"), doc="Its process.")  # type: ignore[assignment]  # read-only
 
     @property
     def pid(self) -> Pid:
-        return self.process.pid
+        return self.__process__.pid
 
     def handle(self, message: Any) -> None:
         """One message, on a worker greenlet."""
@@ -57,9 +55,6 @@ class Behaviour:
         """As `handle`, while `sys` traces, logs or counts."""
         note((IN, message))
         self.handle(message)
-
-    def initialised(self, result: Any) -> None:
-        """What `init` gave, when it neither stopped nor ignored. Raises for what `init` must not give."""
 
     def continue_(self, then: Continue) -> None:
         """What `init` asked to run before the first message."""
@@ -97,17 +92,19 @@ class Behaviour:
         given = {Atom(key): value for key, value in status.items()}
         try:
             return self.format_status(given)
-        except Exception as error:  # it must not take the process down with it
+        except BaseException as error:  # it must not take the process down with it
+            caught(error)
             text = f"{type(self).__name__}.format_status raised {type(error).__name__}"
             return {**given, A.state: text}
 
     def system_misc(self, events: list[Any]) -> list[Any]:
-        name = self.process.name or self.process.pid
+        process = self.process
+        name = process.name or process.pid
         header = f"Status for {self.otp_module.name.replace('_', ' ').replace('gen ', 'generic ')} {name}"
         shown = self.formatted(state=self.system_get_state(), log=events)
         about = [
-            (Charlist("Status"), A.suspended if self._sys is not None and self._sys.suspended else A.running),
-            (Charlist("Parent"), self._parent or self.process.pid),
+            (Charlist("Status"), A.suspended if process.sys is not None and process.sys.suspended else A.running),
+            (Charlist("Parent"), process.parent or process.pid),
             (Charlist("Logged events"), shown.get(A.log, events)),
         ]
         return [(A.header, Charlist(header)), (A.data, about), (A.data, [(Charlist("State"), shown.get(A.state))])]
@@ -117,9 +114,3 @@ class Behaviour:
 
     def system_resumed(self) -> None:
         """A time-out that ran when it was suspended starts anew."""
-
-
-def behaviour_of(process: Process) -> Any:
-    """The handler of `process`, also while `sys` stands in front of it."""
-    handler = process.handler
-    return getattr(handler, "server", handler)

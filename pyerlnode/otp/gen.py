@@ -19,15 +19,17 @@ from pyerlnode.errors import (
     NoProc,
     ServerExit,
     StartFailed,
+    told,
 )
 from pyerlnode.otp.results import Ignore, Stop
 from pyerlnode.runtime.bounded import MailboxLimit
+from pyerlnode.runtime.edges import GreenletExit, stop_program, stops_program
+from pyerlnode.runtime.handler import OtpHandler
 from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
 from pyerlnode.runtime.names import Global, Via, name_service
 from pyerlnode.runtime.process import Process, current, run_as
 from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import exit_reason, python_cause
-from pyerlnode.runtime.scheduler import ProcessKilled
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Demonitor, Message, Monitor
 from pyerlnode.term.atom import A, Atom
@@ -160,7 +162,7 @@ def brief(reason: Any) -> str:
     match reason:
         case (A.python_error, bytes(kind), bytes(message), *_):
             return f"{kind.decode()}: {message.decode('utf-8', 'replace')}"
-    text = repr(reason)
+    text = told(reason)
     return text if len(text) <= 200 else text[:200] + "…"
 
 
@@ -252,7 +254,7 @@ def _stop_away(system: System, dest: Any, reason: Any, timeout: float | None) ->
 
 def start(
     system: System,
-    handler: Any,
+    handler: OtpHandler,
     init: Callable[[], Any],
     *,
     name: Any = None,
@@ -263,7 +265,7 @@ def start(
     """Start a process with a handler body and run its `init`, as the new process, before this returns.
 
     Args:
-        handler: a `Behaviour`, or any object with ``handle(message)`` and ``initialised(result)``.
+        handler: a `Behaviour`.
         init: gives what `handler.initialised` takes, or `Ignore` or `Stop`.
         name: a local name, `Global` or `Via`; the process has it before `init` runs.
         link: the parent, linked before `init` runs. Whatever ends the start, it is told by the error alone: the link is
@@ -278,9 +280,8 @@ def start(
         _check_free(system, name)
     process = system.spawn_handler(handler, link=None if isinstance(link, Pid) else link, mailbox=mailbox)
     process.parked = False  # messages that arrive during init wait for its end
-    handler.process = process
-    handler._parent = link.pid if isinstance(link, Process) else link
-    handler._sys = None
+    handler.__process__ = process
+    process.parent = link.pid if isinstance(link, Process) else link
     timer = None if timeout is None else system.timers.start(timeout, _init_timed_out, process, link)
     try:
         _prepare(process, name, link)
@@ -290,19 +291,26 @@ def start(
                 _not_started(process, name, link, result)
                 return None
             handler.initialised(result)
-    except Exception as error:
-        if process.exit_reason is ALIVE:
-            _failed(process, name, link, error)
     except BaseException as error:
-        if process.exit_reason is ALIVE or not isinstance(error, ProcessKilled):
+        if isinstance(error, GreenletExit) and _is_callers() and process.exit_reason is ALIVE:
             process.exit(A.killed)  # it is the caller that was killed; what it began to start ends with it
             raise
+        if stops_program(error):
+            stop_program(error)
+        if process.exit_reason is ALIVE:
+            _failed(process, name, link, error)
     finally:
         in_time = timer is None or timer.cancel()
     if process.exit_reason is not ALIVE:
         raise _killed(process, handler, in_time)
     begun(process)
     return process
+
+
+def _is_callers() -> bool:
+    """Of a `GreenletExit`: whether it ends the one who starts a process, and not `init` alone, which runs on his."""
+    caller = current()
+    return caller is None or caller.adopted or not caller.alive
 
 
 def _prepare(process: Process, name: Any, link: Process | Pid | None) -> None:
@@ -337,16 +345,17 @@ def _not_started(process: Process, name: Any, link: Process | Pid | None, result
         raise StartFailed(reason, f"init of {type(process.handler).__name__} stopped: {brief(reason)}")
 
 
-def _failed(process: Process, name: Any, link: Process | Pid | None, error: Exception) -> NoReturn:
+def _failed(process: Process, name: Any, link: Process | Pid | None, error: BaseException) -> NoReturn:
     handler = process.handler
     if isinstance(error, AlreadyStarted):
         _unlink(process, link)
         process.exit(A.normal)
         raise error
     reason = exit_reason(error)
-    if not isinstance(error, Exit):
-        process.system.report_crash(process, error)
+    tell = None if isinstance(error, Exit) else process.system.crash_report(process, error)
     _give_up(process, name, link, reason)
+    if tell is not None:
+        tell()
     raise StartFailed(reason, f"init of {type(handler).__name__} failed: {brief(reason)}") from error
 
 

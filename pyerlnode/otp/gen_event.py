@@ -38,9 +38,9 @@ from pyerlnode.errors import ConnectError, EncodeError, UsageError
 from pyerlnode.otp import gen, sys
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import UNSET, Reply, Stop
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.info import module_atom
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
@@ -178,7 +178,7 @@ class GenEvent(Behaviour):
         """Call one callback; gives the answer of a call."""
         try:
             result = getattr(entry.handler, callback)(message)
-        except Exception as error:
+        except BaseException as error:
             return self._failed(entry, callback, error)
         if isinstance(result, Reply):
             return result.value
@@ -189,23 +189,23 @@ class GenEvent(Behaviour):
         elif result is not None:
             self._remove(entry, (A.error, result), result)
             return A.error, result
-        return A.ok if getattr(result, "reply", UNSET) is UNSET else result.reply
+        return A.ok if result is None or result.reply is UNSET else result.reply
 
     def _call(self, name: Any, query: Any) -> Any:
         entry = self._find(name)
         return (A.error, A.bad_module) if entry is None else self._run(entry, "handle_call", query)
 
-    def _failed(self, entry: _Entry, callback: str, error: Exception) -> Any:
-        reason = exit_reason(error)
+    def _failed(self, entry: _Entry, callback: str, error: BaseException) -> Any:
+        reason = caught(error)
         who = self.process.name or self.process.pid
-        report = {"label": (A.gen_event, A.terminate), "handler": entry.name, "name": who, "reason": reason}
-        text = "handler %s of %s was removed: %s raised"
-        log.error(text, entry.name, who, callback, exc_info=error, extra={"erlang": report})
+        fields = {"label": (A.gen_event, A.terminate), "handler": entry.name, "name": who, "reason": reason}
         self._remove(entry, (A.error, (A.EXIT, reason)), (A.EXIT, reason))
+        text = "handler %s of %s was removed: %s raised"
+        report(log, text, entry.name, who, callback, exc_info=error, extra={"erlang": fields})
         return A.error, (A.EXIT, reason)
 
     def _exited(self, pid: Pid, reason: Any) -> None:
-        if pid == self._parent:
+        if pid == self.process.parent:
             self.system_terminate(reason)
             return
         for entry in [entry for entry in self.entries if entry.supervisor == pid]:
@@ -240,9 +240,10 @@ class GenEvent(Behaviour):
             return A.EXIT, (A.undef, [(self._named(name)[0] or name, A.init, [args], [])])
         try:
             result = entry.handler.init(args)
-        except Exception as error:
-            log.error("%s could not be added: init raised", entry.name, exc_info=error)
-            return A.EXIT, exit_reason(error)
+        except BaseException as error:
+            reason = caught(error)
+            report(log, "%s could not be added: init raised", entry.name, exc_info=error)
+            return A.EXIT, reason
         if isinstance(result, Stop):
             return A.error, result.reason
         if result is not None:
@@ -269,9 +270,9 @@ class GenEvent(Behaviour):
             self.entries.remove(entry)
         try:
             answer = entry.handler.terminate(why)
-        except Exception as error:
-            log.error("terminate of handler %s raised", entry.name, exc_info=error)
-            answer = (A.EXIT, exit_reason(error))
+        except BaseException as error:
+            answer = (A.EXIT, caught(error))
+            report(log, "terminate of handler %s raised", entry.name, exc_info=error)
         if entry.watch is not None:
             self.process.system.demonitor(self.process, entry.watch)
         if entry.supervisor is not None and told is not None:
@@ -289,7 +290,7 @@ class GenEvent(Behaviour):
             pass  # its node is gone, and with it who wanted to know
 
     def _unlink(self, pid: Pid) -> None:
-        if pid != self._parent and all(entry.supervisor != pid for entry in self.entries):
+        if pid != self.process.parent and all(entry.supervisor != pid for entry in self.entries):
             self.process.system.unlink(self.process, pid)
 
     def _swap(self, old: Any, args: Any, new: Any, new_args: Any, supervisor: Pid | None) -> Any:

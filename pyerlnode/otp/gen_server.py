@@ -41,9 +41,9 @@ from pyerlnode.otp.behaviour import IN, Behaviour
 from pyerlnode.otp.results import UNSET, Continue, NoReply, Reply, Stop, Timeout
 from pyerlnode.otp.typed import check_handlers
 from pyerlnode.runtime.bounded import MailboxLimit
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.info import crash_fields
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A
@@ -60,8 +60,7 @@ _EXIT = A.EXIT
 class GenServer(Behaviour):
     """Base class of servers. Override the callbacks; attributes are the state."""
 
-    __slots__ = ("__dict__", "_timer")
-    _timer: Timer | None
+    __slots__ = ("__dict__",)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -96,10 +95,11 @@ class GenServer(Behaviour):
 
     # --- the handler body ----------------------------------------------------------------------
     def handle(self, message: Any) -> None:  # noqa: C901  # one look at the tag; a table of methods costs a call more
-        timer = self._timer
+        process = self.__process__
+        timer = process.timer
         if timer is not None:
             timer.cancel()
-            self._timer = None
+            process.timer = None
         try:
             if type(message) is tuple and message:
                 tag = message[0]
@@ -110,7 +110,7 @@ class GenServer(Behaviour):
                         return
                     result = self.handle_call(message[2], from_)
                     if type(result) is Reply:
-                        gen.reply(self.process.system, from_, result.value)
+                        gen.reply(process.system, from_, result.value)
                         if result.then is not None:
                             self._then(result.then)
                     else:
@@ -119,11 +119,11 @@ class GenServer(Behaviour):
                 if tag is _CAST and len(message) == 2:
                     result = self.handle_cast(message[1])
                 elif tag is _SYSTEM and len(message) == 3:
-                    self._timer = timer
+                    process.timer = timer
                     sys.handle_system_message(self, message[1], message[2])
                     self._resume_timer(timer)
                     return
-                elif tag is _EXIT and len(message) == 3 and message[1] == self._parent:
+                elif tag is _EXIT and len(message) == 3 and message[1] == process.parent:
                     self._stop(message[2])
                     return
                 else:
@@ -132,7 +132,7 @@ class GenServer(Behaviour):
                 result = self.handle_info(message)
             if result is not None:
                 self._result(result)
-        except Exception as error:
+        except BaseException as error:
             self._crashed(error, message)
 
     def handle_debugged(self, message: Any, note: Callable[[Any], None]) -> None:
@@ -142,20 +142,21 @@ class GenServer(Behaviour):
             if self.process.alive:
                 note((A.noreply, self.system_get_state()))
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        timer = self.process.timer
+        if timer is not None:
+            timer.cancel()
+            self.process.timer = None
         from_ = message[1]
         if not gen.is_from(from_):
             self._nobody_called()
             return
         try:
             result = self.handle_call(message[2], from_)
-            value = result.value if isinstance(result, Reply) else getattr(result, "reply", UNSET)
+            value = result.value if isinstance(result, Reply) else result.reply if isinstance(result, Stop) else UNSET
             if value is not UNSET:
                 note((A.out, value, from_, self.system_get_state()))
             self._call_result(result, from_)
-        except Exception as error:
+        except BaseException as error:
             self._crashed(error, message)
 
     def _nobody_called(self) -> None:
@@ -188,23 +189,25 @@ class GenServer(Behaviour):
         if isinstance(then, Continue):
             self._result(self.handle_continue(then.value))
         elif then.seconds > 0:
-            self._timer = self.process.system.timers.start(then.seconds, self._timed_out, then)
+            self.process.timer = self.process.system.timers.start(then.seconds, self._timed_out, then)
         elif not self.process.queue:  # OTP: at once, unless a message waits already
             self.process.deliver(A.timeout)
 
     def _timed_out(self, then: Timeout) -> None:
         """In the hub. A message that has arrived by now is the one that ended the wait."""
         del then
-        self._timer = None
-        if not self.process.queue:
-            self.process.deliver(A.timeout)
+        process = self.process
+        process.timer = None
+        if not process.queue:
+            process.deliver(A.timeout)
 
     def _resume_timer(self, timer: Timer | None) -> None:
         """A system message is none that the server waits for: the wait begins anew, in full, as in OTP."""
-        if timer is not None and self._timer is timer and self.process.alive:
-            self._timer = None
-            if self._sys is not None and self._sys.suspended:
-                self._timer = timer
+        process = self.process
+        if timer is not None and process.timer is timer and process.alive:
+            process.timer = None
+            if process.sys is not None and process.sys.suspended:
+                process.timer = timer
             else:
                 self._then(timer.args[0])
 
@@ -225,58 +228,71 @@ class GenServer(Behaviour):
         self._stop(reason)
 
     def system_resumed(self) -> None:
-        self._resume_timer(self._timer)
+        self._resume_timer(self.process.timer)
 
     # --- the end -------------------------------------------------------------------------------
+    # Whatever fails on the way, the process ends, and ends first: the log is told of it afterwards.
     def _stop(self, reason: Any, answer: tuple[Any, Any] | None = None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        process = self.process
+        if process.timer is not None:
+            process.timer.cancel()
+            process.timer = None
+        reports = []
         try:
             self.terminate(reason)
-        except Exception as error:
-            reason = exit_reason(error)
-            self._report(reason, error)
+        except BaseException as error:
+            reason = caught(error)
+            reports.append(self._reporter(reason, error))
         else:
             if not is_quiet(reason):
-                self._report(reason, None)
+                reports.append(self._reporter(reason, None))
         try:
             if answer is not None:
-                gen.reply(self.process.system, *answer)
+                gen.reply(process.system, *answer)
         finally:
-            process = self.process
-            process.greenlet = None  # this is the last that the body does, so there is nothing to unwind
-            process.exit(reason)
+            process.finish(reason)
+            for tell in reports:
+                tell()
 
-    def _crashed(self, error: Exception, message: Any = None) -> None:
-        """A callback raised: tell the log, clean up, end."""
+    def _crashed(self, error: BaseException, message: Any = None) -> None:
+        """A callback raised: clean up, end, tell the log."""
+        reason = caught(error)
         if not self.process.alive:
             return
-        reason = exit_reason(error)
-        if not is_quiet(reason):
-            self._report(reason, error, message)
+        reports = [] if is_quiet(reason) else [self._reporter(reason, error, message)]
         try:
             self.terminate(reason)
-        except Exception as second:
-            reason = exit_reason(second)
-            self._report(reason, second)
-        self.process.exit(reason)
+        except BaseException as second:
+            reason = caught(second)
+            reports.append(self._reporter(reason, second))
+        self.process.finish(reason)
+        for tell in reports:
+            tell()
 
-    def _report(self, reason: Any, error: Exception | None, message: Any = None) -> None:
-        """OTP's report of a server that terminates; its state and messages stay out of the log (law of `errors`)."""
-        process = self.process
-        fields = crash_fields(process, error) if error is not None else {"error_info": (A.exit, reason)}
-        report = {
-            "label": (self.otp_module, A.terminate),
-            "name": process.name or process.pid,
+    def _reporter(self, reason: Any, error: BaseException | None, message: Any = None) -> Callable[[], None]:
+        """What logs OTP's report of a server that terminates; its state and messages stay out (law of `errors`)."""
+        fields: dict[str, Any] = {
+            "name": self.process.name or self.process.pid,
             "last_message": shape(message),
-            "reason": reason,
             "log": [],
-            "report": fields,
         }
+        return end_report(log, self, reason, error, fields)
+
+
+def end_report(
+    logger: logging.Logger, server: Behaviour, reason: Any, error: BaseException | None, more: dict[str, Any]
+) -> Callable[[], None]:
+    """The report of a behaviour that terminates, of now: to be called when its process has ended. It never raises."""
+    process, who = server.process, type(server).__name__
+    name = process.name or process.pid
+    try:
+        about = {"error_info": (A.exit, reason)} if error is None else crash_fields(process, error)
+        fields = {"label": (server.otp_module, A.terminate), **more, "reason": reason, "report": about}
         why = "" if error is not None else f": {gen.brief(reason)}"
-        who = type(self).__name__
-        log.error("%s %s terminates%s", who, process.name or process.pid, why, exc_info=error, extra={"erlang": report})
+    except BaseException as broken:
+        text, kind = "%s %s terminates; its report could not be made: %s", type(broken).__name__
+        return lambda: report(logger, text, who, name, kind)
+    return lambda: report(logger, "%s %s terminates%s", who, name, why, exc_info=error, extra={"erlang": fields})
 
 
 def shape(message: Any) -> str:
@@ -288,7 +304,9 @@ def shape(message: Any) -> str:
 
 def is_quiet(reason: Any) -> bool:
     """OTP reports no crash for `normal`, `shutdown` and ``{shutdown, _}``."""
-    return reason in (A.normal, A.shutdown) or (type(reason) is tuple and len(reason) == 2 and reason[0] is A.shutdown)
+    if type(reason) is tuple:
+        return len(reason) == 2 and reason[0] is A.shutdown
+    return reason is A.normal or reason is A.shutdown
 
 
 def _bad_return(who: str, wants: str, value: Any) -> Exit:
@@ -316,7 +334,6 @@ def start(
     if not (isinstance(cls, type) and issubclass(cls, GenServer)):
         raise UsageError(f"start wants a subclass of GenServer, not {cls!r}")
     server = cls()
-    server._timer = None
     options = kwargs or {}
 
     def init() -> Any:

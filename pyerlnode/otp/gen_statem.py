@@ -34,12 +34,13 @@ The instance is the data. `init` gives the first state, or ``Started(state, *act
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen, sys
 from pyerlnode.otp.behaviour import Behaviour
-from pyerlnode.otp.gen_server import is_quiet, shape
+from pyerlnode.otp.gen_server import end_report, is_quiet, shape
 from pyerlnode.otp.gen_statem_core import (
     Answer,
     CancelTimer,
@@ -62,10 +63,9 @@ from pyerlnode.otp.gen_statem_core import (
 )
 from pyerlnode.otp.results import Continue, Ignore, Stop
 from pyerlnode.runtime.bounded import MailboxLimit
-from pyerlnode.runtime.info import crash_fields
+from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.process_core import ALIVE
-from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
@@ -145,7 +145,7 @@ class GenStatem(Behaviour):
                 assert self._core is not None
                 self._guarded(message, self._core.fired, message[1], message[2])
                 return
-            if tag is A.EXIT and len(message) == 3 and message[1] == self._parent:
+            if tag is A.EXIT and len(message) == 3 and message[1] == self.process.parent:
                 self.system_terminate(message[2])
                 return
         kind, content = self.event_of(message)
@@ -166,7 +166,7 @@ class GenStatem(Behaviour):
             effects, invoke = step(*args)
             while self._perform(effects) and invoke is not None:
                 effects, invoke = self._core.returned(self._call(invoke))  # type: ignore[union-attr]  # set by now
-        except Exception as error:
+        except BaseException as error:
             self._crashed(error, message)
 
     def _call(self, invoke: Invoke) -> Any:
@@ -216,36 +216,30 @@ class GenStatem(Behaviour):
         self._end(reason, None, None)
 
     # --- the end ---------------------------------------------------------------------------------------
-    def _crashed(self, error: Exception, message: Any) -> None:
+    def _crashed(self, error: BaseException, message: Any) -> None:
+        reason = caught(error)
         if self.process.alive:
-            self._end(exit_reason(error), error, message)
+            self._end(reason, error, message)
 
-    def _end(self, reason: Any, error: Exception | None, message: Any) -> None:
+    def _end(self, reason: Any, error: BaseException | None, message: Any) -> None:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        if not is_quiet(reason):
-            self._report(reason, error, message)
+        reports = [] if is_quiet(reason) else [self._reporter(reason, error, message)]
         try:
             self.terminate(reason)
-        except Exception as second:
-            reason = exit_reason(second)
-            self._report(reason, second, message)
-        self.process.exit(reason)
+        except BaseException as second:
+            reason = caught(second)
+            reports.append(self._reporter(reason, second, message))
+        self.process.finish(reason)
+        for tell in reports:
+            tell()
 
-    def _report(self, reason: Any, error: Exception | None, message: Any) -> None:
+    def _reporter(self, reason: Any, error: BaseException | None, message: Any) -> Callable[[], None]:
         process = self.process
-        report = {
-            "label": (self.otp_module, A.terminate),
-            "name": process.name or process.pid,
-            "queue": shape(message),
-            "postponed": 0 if self._core is None else len(self._core.postponed),
-            "reason": reason,
-            "report": {"error_info": (A.exit, reason)} if error is None else crash_fields(process, error),
-        }
-        why = "" if error is not None else f": {gen.brief(reason)}"
-        who = type(self).__name__
-        log.error("%s %s terminates%s", who, process.name or process.pid, why, exc_info=error, extra={"erlang": report})
+        postponed = 0 if self._core is None else len(self._core.postponed)
+        fields = {"name": process.name or process.pid, "queue": shape(message), "postponed": postponed}
+        return end_report(log, self, reason, error, fields)
 
 
 def start(

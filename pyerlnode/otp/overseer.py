@@ -21,8 +21,8 @@ from pyerlnode.otp.results import Ignore
 from pyerlnode.otp.service import Service
 from pyerlnode.otp.stopping import stop_processes
 from pyerlnode.otp.where import start_class
+from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.reason_core import python_error
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Charlist
 from pyerlnode.term.pid import Pid
@@ -135,8 +135,8 @@ def run_start(me: Process, start: child_spec.Start) -> Outcome:
         return core.Failed((A.EXIT, error.reason))
     except Throw as error:
         return core.Failed(error.value)
-    except Exception as error:
-        return core.Failed((A.EXIT, python_error(error)))
+    except BaseException as error:
+        return core.Failed((A.EXIT, caught(error)))
 
 
 def _start_class(me: Process, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pid | None:

@@ -16,9 +16,9 @@ from typing import Any
 
 from pyerlnode.errors import NoProc, UsageError
 from pyerlnode.otp import where
-from pyerlnode.otp.behaviour import behaviour_of
 from pyerlnode.otp.child_spec import child_of
 from pyerlnode.otp.supervisor import Supervise, Supervisor
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.names import Via
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A

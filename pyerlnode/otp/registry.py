@@ -19,9 +19,9 @@ from typing import Any
 
 from pyerlnode.errors import NoProc, PyerlnodeError, UsageError
 from pyerlnode.otp import where
-from pyerlnode.otp.behaviour import behaviour_of
 from pyerlnode.otp.child_spec import ChildSpec, child_spec
 from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.names import Via
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System

@@ -33,13 +33,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pyerlnode.errors import EncodeError, Exit, UsageError
+from pyerlnode.errors import EncodeError, Exit, UsageError, told
 from pyerlnode.etf import encode
 from pyerlnode.otp import gen
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import Continue
+from pyerlnode.runtime.edges import caught, report
+from pyerlnode.runtime.handler import StandIn
 from pyerlnode.runtime.info import dictionary, module_atom
-from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import charlist_to_str
@@ -78,13 +79,10 @@ class SysState:
         return bool(self.trace or self.events is not None or self.file or self.counts is not None or self.installed)
 
 
-class Suspended:
+class Suspended(StandIn):
     """The handler of a suspended process."""
 
-    __slots__ = ("server",)
-
-    def __init__(self, server: Behaviour) -> None:
-        self.server = server
+    __slots__ = ()
 
     def handle(self, message: Any) -> None:
         server = self.server
@@ -92,19 +90,16 @@ class Suspended:
             if message[0] is SYSTEM:
                 handle_system_message(server, message[1], message[2])
                 return
-            if message[0] is A.EXIT and server._parent is not None and message[1] == server._parent:
+            if message[0] is A.EXIT and server.process.parent is not None and message[1] == server.process.parent:
                 server.system_terminate(message[2])
                 return
-        server._sys.waiting.append(message)
+        server.process.sys.waiting.append(message)
 
 
-class Debugged:
+class Debugged(StandIn):
     """The handler of a process that is traced, logged or counted."""
 
-    __slots__ = ("server",)
-
-    def __init__(self, server: Behaviour) -> None:
-        self.server = server
+    __slots__ = ()
 
     def handle(self, message: Any) -> None:
         if type(message) is tuple and len(message) == 3 and message[0] is SYSTEM:
@@ -113,9 +108,16 @@ class Debugged:
             self.server.handle_debugged(message, self.note)
 
     def note(self, event: Any) -> None:
-        """One event: ``{in, Message}``, ``{out, Reply, From, State}``, …"""
+        """One event: ``{in, Message}``, ``{out, Reply, From, State}``, …; the process goes on, should that fail."""
+        try:
+            self._note(event)
+        except BaseException as error:
+            caught(error)
+            report(log, "an event of %s could not be shown", self.server.process.pid, exc_info=error)
+
+    def _note(self, event: Any) -> None:
         server = self.server
-        state = server._sys
+        state = server.process.sys
         if state.counts is not None:
             kind = event[0] if type(event) is tuple else None
             state.counts[0] += kind is A["in"]
@@ -123,7 +125,7 @@ class Debugged:
         if state.events is not None:
             state.events.append(event)
         if state.trace:
-            log.info("*DBG* %s %s", server.process.name or server.process.pid, _shown(event))
+            log.info("*DBG* %s %s", server.process.name or server.process.pid, told(event))
         if state.file is not None:
             self._write(state.file, event)
         for key, (function, value) in list(state.installed.items()):
@@ -133,35 +135,28 @@ class Debugged:
         who = self.server.process.name or self.server.process.pid
         try:
             with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"*DBG* {who} {_shown(event)}\n")
+                file.write(f"*DBG* {who} {told(event)}\n")
         except OSError as error:
             log.error("%s logs its events no longer: %s", who, error)
-            self.server._sys.file = None
+            self.server.process.sys.file = None
             _rewire(self.server)
 
     def _installed(self, key: Any, function: Callable[..., Any], value: Any, event: Any) -> None:
         try:
             value = function(value, event, self.server.process.name or self.server.process.pid)
-        except Exception as error:  # OTP removes a debug function that fails, and says so
-            log.error("a debug function of %s failed and was removed", self.server.process.pid, exc_info=error)
+        except BaseException as error:  # OTP removes a debug function that fails, and says so
+            caught(error)
+            report(log, "a debug function of %s failed and was removed", self.server.process.pid, exc_info=error)
             value = A.done
         if value is A.done:
-            self.server._sys.installed.pop(key, None)
+            self.server.process.sys.installed.pop(key, None)
             _rewire(self.server)
         else:
-            self.server._sys.installed[key] = (function, value)
-
-
-def _shown(event: Any) -> str:
-    """An event as text; one that Python can not print (too deep, too long) does not end who tells of it."""
-    try:
-        return repr(event)
-    except Exception as error:
-        return f"<{type(event).__name__}, not shown: {type(error).__name__}>"
+            self.server.process.sys.installed[key] = (function, value)
 
 
 def _rewire(server: Behaviour) -> None:
-    state: SysState = server._sys
+    state: SysState = server.process.sys
     handler: Any = Suspended(server) if state.suspended else Debugged(server) if state.debugged else server
     if server.process.handler is not None:
         server.process.handler = handler
@@ -179,21 +174,24 @@ def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
         answer(server, from_, A.ok)
         server.system_terminate(request[1])
         return
-    if server._sys is None:
-        server._sys = SysState()
+    if server.process.sys is None:
+        server.process.sys = SysState()
     if request is A.resume:
         _resume(server, from_)
         return
     try:
         value = _carry_out(server, request)
-    except Exception as error:  # a request that nobody thought of: it must cost its sender an answer, and no process
-        log.error("%s could not carry out a system message", server.process.pid, exc_info=error)
+    except (
+        BaseException
+    ) as error:  # a request that nobody thought of: it must cost its sender an answer, and no process
+        caught(error)
+        report(log, "%s could not carry out a system message", server.process.pid, exc_info=error)
         value = A.error, (A.unknown_system_msg, request)
     answer(server, from_, value)
 
 
 def _resume(server: Behaviour, from_: Any) -> None:
-    state: SysState = server._sys
+    state: SysState = server.process.sys
     was, state.suspended = state.suspended, False
     _rewire(server)
     queue = server.process.queue
@@ -206,7 +204,7 @@ def _resume(server: Behaviour, from_: Any) -> None:
 
 
 def _carry_out(server: Behaviour, request: Any) -> Any:
-    state: SysState = server._sys
+    state: SysState = server.process.sys
     match request:
         case A.suspend:
             state.suspended = True
@@ -221,8 +219,8 @@ def _carry_out(server: Behaviour, request: Any) -> Any:
         case (A.change_code, _, old_vsn, extra) if state.suspended:
             try:
                 server.system_code_change(old_vsn, extra)
-            except Exception as error:  # the process goes on with the code it has
-                return A.error, exit_reason(error)
+            except BaseException as error:  # the process goes on with the code it has
+                return A.error, caught(error)
             return A.ok
         case (A.debug, what):
             return _debug(server, what)
@@ -239,25 +237,25 @@ def _callable(fun: Any) -> Callable[..., Any]:
 def _guarded(what: Atom, server: Behaviour, callback: Callable[[], Any]) -> Any:
     try:
         return A.ok, callback()
-    except Exception as error:  # the caller's error: OTP's sys exits it, the process goes on
-        return A.error, (A.callback_failed, (module_atom(type(server)), what), (A.error, exit_reason(error)))
+    except BaseException as error:  # the caller's error: OTP's sys exits it, the process goes on
+        return A.error, (A.callback_failed, (module_atom(type(server)), what), (A.error, caught(error)))
 
 
 def status(server: Behaviour) -> Any:
     """The answer to `get_status`."""
-    state: SysState = server._sys
+    state: SysState = server.process.sys
     process = server.process
     events = list(state.events or ())
     running = A.suspended if state.suspended else A.running
     debug = [(A.log, events)] if state.events is not None else []
     # get_status is called while observer looks at everything: one broken callback must not end the process.
     misc = _guarded(A.format_status, server, lambda: server.system_misc(events))[1]
-    parent = server._parent or process.pid
+    parent = server.process.parent or process.pid
     return A.status, process.pid, (A.module, server.otp_module), [dictionary(process), running, parent, debug, misc]
 
 
 def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of requests, one line each
-    state: SysState = server._sys
+    state: SysState = server.process.sys
     match what:
         case (A.statistics, A.get):
             return A.ok, _statistics(state)
@@ -269,8 +267,8 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
             return A.ok
         case A.no_debug:
             suspended, waiting = state.suspended, state.waiting
-            server._sys = SysState()
-            server._sys.suspended, server._sys.waiting = suspended, waiting
+            server.process.sys = SysState()
+            server.process.sys.suspended, server.process.sys.waiting = suspended, waiting
         case (A.trace, bool(flag)):
             state.trace = flag
         case (A.log, (True, int(size))) if size >= 1 and size is not True:
@@ -320,7 +318,7 @@ def charlist_or_binary(name: Any) -> str:
 def _install(server: Behaviour, key: Any, function: Any, value: Any) -> Any:
     if not callable(function):
         return A.error, (A.badfun, function)
-    server._sys.installed.setdefault(_key(key), (function, value))
+    server.process.sys.installed.setdefault(_key(key), (function, value))
     _rewire(server)
     return A.ok
 

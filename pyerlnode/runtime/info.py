@@ -6,11 +6,13 @@ Memory is what its own objects take, without what a state refers to; reductions 
 from __future__ import annotations
 
 import logging
-import sys
+from collections.abc import Callable
 from typing import Any
 
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.bounded import BoundedProcess
+from pyerlnode.runtime.edges import report
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.term.atom import A, Atom
@@ -21,13 +23,10 @@ log = logging.getLogger("pyerlnode.process")
 
 def initial_call(process: Process) -> tuple[Atom, Atom, int]:
     """``{Module, Function, Arity}`` with which `process` began."""
-    handler = getattr(process.handler, "server", process.handler)
-    if handler is None:
-        return process.initial_call()
-    given: tuple[Atom, Atom, int] | None = getattr(type(handler), "initial_call", None) and handler.initial_call
-    if given is not None:
-        return given
-    return module_atom(type(handler)), A.init, 1
+    if process.mfa is not None:
+        return process.mfa
+    handler = behaviour_of(process)
+    return process.initial_call() if handler is None else (module_atom(type(handler)), A.init, 1)
 
 
 def module_atom(cls: type) -> Atom:
@@ -44,8 +43,7 @@ def dictionary(process: Process) -> list[tuple[Any, Any]]:
 
 def message_queue(process: Process) -> list[Any]:
     """The messages that wait, those held back while `sys` has suspended it first."""
-    server = getattr(process.handler, "server", None)
-    held = () if server is None or server._sys is None else server._sys.waiting
+    held = () if process.sys is None else process.sys.waiting
     return [*held, *(process.queue or ())]
 
 
@@ -82,8 +80,8 @@ def _mailbox(process: Process) -> Any:
 
 
 def _memory(process: Process) -> int:
-    parts = (process, process.pid, process.handler, getattr(process.handler, "__dict__", None), process.links)
-    return sum(sys.getsizeof(part) for part in parts if part is not None)
+    parts = (process, process.pid, process.handler, process.links)
+    return sum(object.__sizeof__(part) for part in parts if part is not None)
 
 
 def _current_function(process: Process) -> tuple[Atom, Atom, int]:
@@ -153,7 +151,7 @@ def crash_fields(process: Process, error: BaseException) -> dict[str, Any]:
         "pid": process.pid,
         "registered_name": process.name if process.name is not None else [],
         "process_label": _ITEMS["label"](process),
-        "error_info": (A.exit if not isinstance(error, Exception) else A.error, exit_reason(error)),
+        "error_info": (A.error, exit_reason(error)),
         "ancestors": list(process.ancestors or ()),
         "message_queue_len": len(message_queue(process)),
         "links": _links(process),
@@ -164,11 +162,18 @@ def crash_fields(process: Process, error: BaseException) -> dict[str, Any]:
     }
 
 
-def report_crash(process: Process, error: BaseException) -> None:
-    """``crash_report`` of proc_lib: one record; its ``erlang`` attribute has the fields, as `crash_fields`."""
-    name = process.name or _ITEMS["label"](process)
-    shown = f" ({name})" if name is not A.undefined else ""
-    module, function, arity = initial_call(process)
-    report = {"label": (A.proc_lib, A.crash), "report": crash_fields(process, error)}
+def crash_report(process: Process, error: BaseException) -> Callable[[], None]:
+    """``crash_report`` of proc_lib, to be logged once the end of `process` has been told.
+
+    One record; its ``erlang`` attribute has the fields, as `crash_fields`, of the process while it lived.
+    """
+    try:
+        name = process.name or _ITEMS["label"](process)
+        shown = f" ({name})" if name is not A.undefined else ""
+        who = (process.pid, shown, *initial_call(process))
+        fields = {"label": (A.proc_lib, A.crash), "report": crash_fields(process, error)}
+    except BaseException as broken:
+        text, kinds = "process %s ended by %s; its crash report could not be made: %s", (type(error), type(broken))
+        return lambda: report(log, text, process.pid, *(kind.__name__ for kind in kinds))
     text = "process %s%s, started as %s:%s/%s, ended by an exception"
-    log.error(text, process.pid, shown, module, function, arity, exc_info=error, extra={"erlang": report})
+    return lambda: report(log, text, *who, exc_info=error, extra={"erlang": fields})

@@ -2,11 +2,14 @@
 
 A *function body* is a greenlet of its own that calls `receive`. A *handler body* (every OTP behaviour) is an
 object with ``handle(message)``; it has no greenlet while it is idle. Both are the same `Process`: what arrives, who is
-told of its end and how it dies does not depend on the kind.
+told of its end and how it dies does not depend on the kind. What the runtime has to know of a body lies in slots of
+the process: an attribute of a user's object, whatever its name, is never looked at.
 
 How a process ends: `exit` records the reason, takes it out of every table and tells its links and monitors, all in
 one go and whoever causes it; only then is its greenlet, if it has one that is not running just now, unwound by
-`ProcessKilled`. So nothing that a dying body does (or catches) can delay or alter what others see.
+`ProcessKilled`. So nothing that a dying body does (or catches) can delay or alter what others see. Whatever a body
+lets escape, `KeyboardInterrupt` and `SystemExit` among it, ends its process and nothing else (see `edges`); the log is
+told afterwards.
 """
 
 from __future__ import annotations
@@ -19,11 +22,11 @@ from typing import Any, Final
 from gevent import getcurrent
 from greenlet import greenlet
 
-from pyerlnode.errors import Exit, NotAProcess
+from pyerlnode.errors import Exit, NotAProcess, told
+from pyerlnode.runtime.edges import ProcessKilled, stop_program, stops_program
 from pyerlnode.runtime.mailbox_core import NOTHING, take
 from pyerlnode.runtime.process_core import ALIVE, DIE, MESSAGE, LinkEnd, exit2, link_exit
 from pyerlnode.runtime.reason_core import exit_reason
-from pyerlnode.runtime.scheduler import ProcessKilled
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
@@ -54,14 +57,18 @@ class Process:
         "group_leader",
         "handler",
         "links",
+        "mfa",
         "monitored_by",
         "monitors",
         "name",
+        "parent",
         "parked",
         "pid",
         "queue",
         "resumable",
+        "sys",
         "system",
+        "timer",
         "trap_exit",
     )
 
@@ -91,9 +98,17 @@ class Process:
         self.context: Context | None = None
         """The context variables of a handler body, as they were where it was started; None when there were none."""
         self.children_ancestors: list[Pid | Atom] | None = None
+        self.mfa: tuple[Atom, Atom, int] | None = None
+        """``{Module, Function, Arity}`` that it was started as, where its body does not tell."""
+        self.parent: Pid | None = None
+        """Of a behaviour: who started it linked. Its exit ends the behaviour, also one that traps exits."""
+        self.sys: Any = None
+        """Of a behaviour: the `otp.sys.SysState`, once `sys` has switched something on."""
+        self.timer: Any = None
+        """Of a server: the time-out that runs until its next message."""
 
     def __repr__(self) -> str:
-        state = "alive" if self.alive else f"exited {self.exit_reason!r}"
+        state = "alive" if self.alive else f"exited {told(self.exit_reason)}"
         return f"<Process {self.pid} {state}>"
 
     @property
@@ -180,7 +195,7 @@ class Process:
     def check_alive(self) -> None:
         if self.exit_reason is not ALIVE:
             if self.adopted:  # the greenlet belongs to the program: it gets an error that it can handle
-                raise Exit(self.exit_reason, f"this process was ended by an exit signal: {self.exit_reason!r}")
+                raise Exit(self.exit_reason, f"this process was ended by an exit signal: {told(self.exit_reason)}")
             raise ProcessKilled
 
     # --- the body ------------------------------------------------------------------------------
@@ -203,21 +218,20 @@ class Process:
         self.greenlet.call = None  # what it was given lives as long as the body uses it
         try:
             fn(*args, **kwargs)
-        except ProcessKilled:
-            return
         except BaseException as error:
             self.crashed(error)
-            if not isinstance(error, Exception):
-                raise
         else:
             self.exit(A.normal)
 
     def crashed(self, error: BaseException) -> None:
-        """The body let `error` escape: report it, unless it is an exit, and end."""
+        """The body let `error` escape: end by it, then report it, unless it is an exit."""
         if self.exit_reason is ALIVE:
-            if not isinstance(error, Exit):
-                self.system.report_crash(self, error)
-            self.exit(exit_reason(error))
+            tell = None if isinstance(error, Exit) else self.system.crash_report(self, error)
+            self.finish(exit_reason(error))
+            if tell is not None:
+                tell()
+        if stops_program(error):
+            stop_program(error)
 
     def initial_call(self) -> tuple[Atom, Atom, int]:
         """``{Module, Function, Arity}`` of a function body."""
@@ -241,6 +255,12 @@ class Process:
         elif target is not None:  # a body that runs just now is unwound where it next waits
             self.system.scheduler.throw(self, target)
 
+    def finish(self, reason: Any) -> None:
+        """End with `reason`, by the body itself: what it does after that, as reporting, is not unwound."""
+        if not self.adopted:
+            self.greenlet = None
+        self.exit(reason)
+
     def exit_signal(self, from_: Pid, reason: Any) -> None:
         """``exit(Pid, Reason)`` from `from_`."""
         self._decide(exit2(self.trap_exit, reason, from_self=from_ == self.pid), from_)
@@ -254,8 +274,7 @@ class Process:
         if what == DIE:
             self.exit(reason)
         elif what == MESSAGE:
-            parent = getattr(self.handler, "_parent", None)
-            deliver = self.deliver_urgent if parent is not None and parent == from_ else self.deliver
+            deliver = self.deliver_urgent if self.parent is not None and self.parent == from_ else self.deliver
             deliver((A.EXIT, from_, reason))
 
 

@@ -19,22 +19,28 @@ MAX_MESSAGE = 4_096
 
 def exit_reason(error: BaseException) -> Any:
     """The reason with which a process ends that let `error` escape."""
-    return error.reason if isinstance(error, Exit) else python_error(error)
+    if isinstance(error, Exit):
+        try:
+            return error.reason
+        except BaseException:  # a subclass may lack it, or compute it; the process ends all the same
+            return python_error(error)
+    return python_error(error)
 
 
 def python_error(error: BaseException) -> tuple[Any, ...]:
     """``{python_error, Type, Message, Stack}`` of an exception."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return A.python_error, name.encode("utf-8", "replace"), _message(error), erlang_stack(error.__traceback__)
+    return A.python_error, name.encode("utf-8", "replace"), message_of(error), erlang_stack(error.__traceback__)
 
 
-def _message(error: BaseException) -> bytes:
+def message_of(error: BaseException) -> bytes:
+    """The text of an exception, whatever its `__str__` does."""
     try:
-        text = str(error)
-    except BaseException as broken:  # a user's __str__ may raise; the crash report must not
-        text = f"<str() of the exception raised {type(broken).__name__}>"
-    return text[:MAX_MESSAGE].encode("utf-8", "replace")
+        text = str(error)[:MAX_MESSAGE].encode("utf-8", "replace")
+    except BaseException as broken:  # a user's __str__ may raise; the end of a process must not
+        text = f"<str() of the exception raised {type(broken).__name__}>".encode()
+    return text
 
 
 def erlang_stack(traceback: TracebackType | None) -> list[tuple[Any, ...]]:

@@ -18,9 +18,10 @@ from collections import deque
 from time import monotonic
 from typing import Any, Protocol
 
-from gevent import GreenletExit, get_hub, getcurrent
+from gevent import get_hub, getcurrent
 from greenlet import greenlet
 
+from pyerlnode.runtime.edges import ProcessKilled, edge
 from pyerlnode.runtime.process_core import ALIVE
 
 SLICE = 200
@@ -34,10 +35,6 @@ IDLE_WORKERS = 64
 def in_thread(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Run `function` in a thread of the hub's pool; the calling greenlet waits, others run."""
     return get_hub().threadpool.apply(function, args, kwargs)
-
-
-class ProcessKilled(GreenletExit):  # type: ignore[misc]  # gevent has no types
-    """Thrown into the greenlet of a process that is already dead, to unwind what it was doing."""
 
 
 class Handler(Protocol):
@@ -96,15 +93,13 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
         try:
             while queue and left:
                 left -= 1
-                process.handler.handle(queue.popleft())  # looked up each time: `sys` may put another one in front
+                # Looked up each time: `sys` may put another one in front. In the class: the rest is the user's.
+                handler = process.handler
+                type(handler).handle(handler, queue.popleft())
                 if process.exit_reason is not ALIVE:
                     return
-        except ProcessKilled:
-            return
         except BaseException as error:
             process.crashed(error)
-            if not isinstance(error, Exception):
-                raise
             return
         finally:
             process.greenlet = None
@@ -153,6 +148,7 @@ class Scheduler:
         self.loop.run_callback(self._throw, process, target)
 
     @staticmethod
+    @edge
     def _throw(process: Runnable, target: Any) -> None:
         # A worker may have left the process meanwhile, and a greenlet may have ended by itself.
         if target.dead:
@@ -161,6 +157,7 @@ class Scheduler:
             target.throw(ProcessKilled)
 
     @staticmethod
+    @edge
     def _resume(item: Any) -> None:
         if item.resumable:
             item.greenlet.switch()
@@ -169,8 +166,9 @@ class Scheduler:
         """Schedule nothing for those that become ready now: the caller is in the hub and calls `drain` itself."""
         self._draining = True
 
+    @edge
     def drain(self) -> None:
-        """Run what is ready. In the hub only."""
+        """Run what is ready. In the hub only. What leaves a greenlet by an exception costs that one, and no other."""
         if self._scheduled is not None:
             self._scheduled.stop()
             self._scheduled = None

@@ -16,6 +16,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyerlnode.runtime.handler import is_behaviour, stop_rank
 from pyerlnode.runtime.info import initial_call, message_queue
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.process import Process
@@ -96,7 +97,7 @@ class Ending:
     def _one_by_one(self) -> list[Process]:
         rest = self._rest()
         alive = _names(rest)
-        ranked = [(_rank(process), process) for process in reversed(rest) if not _has_parent(process, alive)]
+        ranked = [(stop_rank(process), process) for process in reversed(rest) if not _has_parent(process, alive)]
         return [process for rank, process in sorted(ranked, key=lambda pair: -pair[0]) if rank]
 
     def _stop_one(self, process: Process, deadline: float) -> None:
@@ -120,7 +121,7 @@ class Ending:
                 self._order(process)
 
     def _order(self, process: Process) -> None:
-        if not hasattr(getattr(process.handler, "server", process.handler), "_sys"):  # no OTP behaviour
+        if not is_behaviour(process):
             process.exit_signal(self.system.root.pid, A.shutdown)
         else:
             nobody = (self.system.root.pid, self.system.new_ref())
@@ -133,12 +134,6 @@ def _names(processes: list[Process]) -> set[Any]:
 
 def _has_parent(process: Process, alive: set[Any]) -> bool:
     return bool(process.ancestors) and process.ancestors[0] in alive  # type: ignore[index]  # not None, as just seen
-
-
-def _rank(process: Process) -> int:
-    handler = getattr(process.handler, "server", process.handler)
-    rank: int = getattr(handler, "stop_rank", 0)
-    return rank
 
 
 def _stuck(process: Process) -> Stuck:

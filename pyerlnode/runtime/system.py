@@ -10,19 +10,22 @@ first below 2**18, as peers of every release accept.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pyerlnode.errors import ConnectError, EncodeError, UsageError
+from pyerlnode.errors import ConnectError, UsageError
 from pyerlnode.runtime.bounded import BoundedProcess, MailboxLimit
-from pyerlnode.runtime.info import report_crash
+from pyerlnode.runtime.edges import report, stop_program, stops_program
+from pyerlnode.runtime.info import crash_report
 from pyerlnode.runtime.mailbox import DOWN, Waiter
 from pyerlnode.runtime.names import Global, LocalNames, NameService, Via, whereis_name
 from pyerlnode.runtime.offload import OsProcesses, in_own_thread
 from pyerlnode.runtime.priority_core import advance
 from pyerlnode.runtime.process import Process, adopt, context_now, current
 from pyerlnode.runtime.process_core import ALIVE, LinkEnd
+from pyerlnode.runtime.reason_core import message_of
 from pyerlnode.runtime.registry import Registry, as_name
 from pyerlnode.runtime.router import RemoteNode, Route
 from pyerlnode.runtime.scheduler import Scheduler
@@ -48,9 +51,12 @@ from pyerlnode.term.pid import Pid, Reference
 if TYPE_CHECKING:
     from pyerlnode.runtime.trace_tokens import TraceTokens
 
+log = logging.getLogger("pyerlnode.process")
+
 T = TypeVar("T")
 PID_BITS = 28
 PID_MASK = (1 << PID_BITS) - 1
+_NOT_TOLD = "somebody was not told of the end of %s"
 
 
 class Alias:
@@ -330,11 +336,13 @@ class System:
         return self.timers.start(delay, self.send, dest, message)
 
     def send_safely(self, route: Route, signal: Signal) -> None:
-        """Send a signal whose reason a user's code chose; one that has no form on the wire goes as its `repr`."""
+        """Send a signal whose reason a user's code chose; one that can not be encoded goes as what that raised."""
         try:
             route.send(signal)
-        except EncodeError as error:
-            signal.reason = (A.unencodable_reason, str(error).encode())  # type: ignore[union-attr]
+        except BaseException as error:  # `EncodeError`, or whatever a method of the user's object raised
+            if stops_program(error):
+                stop_program(error)
+            signal.reason = (A.unencodable_reason, message_of(error))  # type: ignore[union-attr]
             route.send(signal)
 
     # --- exits ---------------------------------------------------------------------------------
@@ -362,9 +370,12 @@ class System:
         try:
             while self._dying:
                 dead, why = self._dying.popleft()
-                self._tell(dead, why)
-                if self.trace_tokens is not None:
-                    self.trace_tokens.forget(dead)
+                try:
+                    self._tell(dead, why)
+                    if self.trace_tokens is not None:
+                        self.trace_tokens.forget(dead)
+                except BaseException as error:  # nothing here raises; should it, the others are told all the same
+                    report(log, _NOT_TOLD, dead.pid, exc_info=error)
         finally:
             self._burying = False
 
@@ -379,18 +390,27 @@ class System:
         if self.ahead:
             self.ahead.pop(process, None)
         for other, end in (links or {}).items():
-            if isinstance(other, Process):
-                if other.links is not None and other.links.pop(process, self) is None:
-                    other.link_broken(pid, reason)
-            elif end is not None:
-                peer = self.peer(other.node)
-                peer.linked.pop((process, other), None)
-                if end.active:
-                    peer.tell(ExitSignal(pid, other, reason))
+            try:
+                self._link_ended(process, other, end, reason)
+            except BaseException as error:  # noqa: PERF203  # free while nothing raises
+                report(log, _NOT_TOLD, pid, exc_info=error)
         for ref, target in (monitors or {}).values():
             self._drop_monitor(process, ref, target)
         for watcher in (watchers or {}).values():
-            self._down(watcher, reason)
+            try:
+                self._down(watcher, reason)
+            except BaseException as error:  # noqa: PERF203  # free while nothing raises
+                report(log, _NOT_TOLD, pid, exc_info=error)
+
+    def _link_ended(self, process: Process, other: Process | Pid, end: LinkEnd | None, reason: Any) -> None:
+        if isinstance(other, Process):
+            if other.links is not None and other.links.pop(process, self) is None:
+                other.link_broken(process.pid, reason)
+        elif end is not None:
+            peer = self.peer(other.node)
+            peer.linked.pop((process, other), None)
+            if end.active:
+                peer.tell(ExitSignal(process.pid, other, reason))
 
     def _down(self, watcher: Any, reason: Any) -> None:
         if type(watcher) is not tuple:
@@ -400,9 +420,10 @@ class System:
         if process.monitors is not None and process.monitors.pop(ref.words, None) is not None:
             process.deliver((A.DOWN, ref, A.process, named, reason))
 
-    def report_crash(self, process: Process, error: BaseException) -> None:
-        """Tell the log of a process that ends by an error."""
-        report_crash(process, error)
+    @staticmethod
+    def crash_report(process: Process, error: BaseException) -> Callable[[], None]:
+        """What tells the log of a process that ends by `error`; to be called when it has ended."""
+        return crash_report(process, error)
 
     # --- links ---------------------------------------------------------------------------------
     def link(self, process: Process, pid: Pid) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from math import inf
 from time import monotonic
 from typing import Any
 
+from pyerlnode.runtime.edges import edge
 from pyerlnode.runtime.timer_core import Timer, TimerWheel
-
-log = logging.getLogger("pyerlnode.timer")
 
 YOUNG = 0.25
 """Seconds for which a wait with a longer time-out has no timer of its own."""
@@ -60,22 +58,23 @@ class Timers:
         self._watcher = self._loop.timer(max(0.0, deadline - self.now()) + 0.001)
         self._watcher.start(self._fire)
 
+    @edge
     def _fire(self) -> None:
         self._watcher.close()
         self._watcher = None
         self._armed = inf
-        for timer in self.wheel.expire(self.now()):
-            self._call(timer)
-        deadline = self.wheel.next_deadline()
-        if deadline is not None and deadline < self._armed:
-            self._arm(deadline)
+        try:
+            for timer in self.wheel.expire(self.now()):
+                self._call(timer)
+        finally:
+            deadline = self.wheel.next_deadline()
+            if deadline is not None and deadline < self._armed:
+                self._arm(deadline)
 
     @staticmethod
+    @edge  # the other timers of this tick are due all the same
     def _call(timer: Timer) -> None:
-        try:
-            timer.callback(*timer.args)
-        except Exception:  # the other timers of this tick are due all the same
-            log.exception("a timer's callback raised")
+        timer.callback(*timer.args)
 
     def close(self) -> None:
         """Forget every timer."""

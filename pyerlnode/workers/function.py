@@ -22,8 +22,8 @@ from typing import Any
 
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply
+from pyerlnode.runtime.edges import ProcessKilled
 from pyerlnode.runtime.reason_core import exit_reason
-from pyerlnode.runtime.scheduler import ProcessKilled
 
 log = logging.getLogger("pyerlnode.workers")
 

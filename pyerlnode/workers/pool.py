@@ -321,7 +321,7 @@ class PoolWorker(Worker):
 
     def failed(self, from_: Any, reason: Any) -> None:
         pool = self.process.system.process(from_[0])
-        if pool is None or from_[0] != self._parent:
+        if pool is None or from_[0] != self.process.parent:
             super().failed(from_, reason)  # who found this worker and asked it past the pool
         else:
             pool.deliver(_Failed(from_[1], reason))

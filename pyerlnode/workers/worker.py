@@ -108,8 +108,8 @@ class Worker(GenServer):
         match message:
             case (A.EXIT, from_, reason):
                 # The server inside traps exits or does not: it decides. To it the parent is this process.
-                self._tell((A.exit2, self.pid if from_ == self._parent else from_, A.server), reason)
-                if from_ == self._parent and self._orphaned(reason):
+                self._tell((A.exit2, self.pid if from_ == self.process.parent else from_, A.server), reason)
+                if from_ == self.process.parent and self._orphaned(reason):
                     system = self.process.system
                     system.timers.start(GRACE, self.process.exit, reason)
             case (A.DOWN, Reference() as ref, _, _, reason) if ref.words in self._watched:
@@ -128,7 +128,7 @@ class Worker(GenServer):
 
     def _orphaned(self, reason: Any) -> bool:
         """Whether the parent is gone: then nobody will lose patience with code that computes and does not hear."""
-        parent, system = self._parent, self.process.system
+        parent, system = self.process.parent, self.process.system
         if isinstance(parent, Pid) and system.is_local(parent):
             return system.process(parent) is None
         return reason is A.killed or reason is A.noconnection

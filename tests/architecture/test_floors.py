@@ -29,7 +29,7 @@ FLOORS = {
     "__main__": 10,
 }  # fmt: skip
 GEVENT = (
-    "runtime.process", "runtime.mailbox", "runtime.scheduler", "runtime.timer",
+    "runtime.edges", "runtime.process", "runtime.mailbox", "runtime.scheduler", "runtime.timer",
     "facade", "aio", "net", "port", "tools", "testing", "workers",
 )  # fmt: skip
 PURE = ("errors", "limits", "term", "signal", "etf", "schema", "dist")

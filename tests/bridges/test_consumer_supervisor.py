@@ -6,9 +6,9 @@ from pyerlnode.bridges.consumer_supervisor import ConsumerSupervisor
 from pyerlnode.bridges.gen_stage import Producer
 from pyerlnode.errors import Exit
 from pyerlnode.otp import gen, gen_server
-from pyerlnode.otp.behaviour import behaviour_of
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Stop
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.term import A
 from pyerlnode.testing.virtual import Simulation
 

@@ -15,8 +15,8 @@ from pyerlnode.bridges.gen_stage_client import whereis
 from pyerlnode.bridges.gen_stage_stream import from_iterable, stream
 from pyerlnode.errors import Exit, StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server, sys
-from pyerlnode.otp.behaviour import behaviour_of
 from pyerlnode.otp.results import NoReply, Reply, Stop
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.names import Global
 from pyerlnode.term import A
 from pyerlnode.term.containers import ImproperList, kw

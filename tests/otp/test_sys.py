@@ -215,10 +215,10 @@ def test_a_time_out_begins_anew_behind_a_system_message_and_rests_while_suspende
 
     pid = gen_server.start(system, Idle)
     sys.suspend(system, pid)
-    timer = system.process(pid).handler.server._timer
+    timer = system.process(pid).timer
     assert not timer.active
     sys.resume(system, pid)
-    assert system.process(pid).handler._timer.active
+    assert system.process(pid).timer.active
     gevent.sleep(0.03)
     assert gen.call(system, pid, A.get) == 1
 
