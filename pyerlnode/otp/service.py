@@ -15,7 +15,7 @@ from typing import Any
 from pyerlnode.errors import EncodeError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer, shape
-from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.term.atom import A
 
 log = logging.getLogger("pyerlnode.service")
@@ -26,15 +26,16 @@ class Service(GenServer):
 
     __slots__ = ()
 
-    def _crashed(self, error: Exception, message: Any = None) -> None:
+    def _crashed(self, error: BaseException, message: Any = None) -> None:
+        reason = caught(error)
         if message is None or message_of_ours(message) or not self.process.alive:
             super()._crashed(error, message)
             return
         who = self.process.name or self.process.pid
-        log.error("%s could not handle a message (%s) and goes on", who, shape(message), exc_info=error)
+        report(log, "%s could not handle a message (%s) and goes on", who, shape(message), exc_info=error)
         if type(message) is tuple and message[0] is gen.CALL:
             try:
-                self.reply(message[1], (A.error, exit_reason(error)))
+                self.reply(message[1], (A.error, reason))
             except EncodeError:
                 self.reply(message[1], (A.error, A.badarg))
 

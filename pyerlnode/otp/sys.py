@@ -181,9 +181,7 @@ def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
         return
     try:
         value = _carry_out(server, request)
-    except (
-        BaseException
-    ) as error:  # a request that nobody thought of: it must cost its sender an answer, and no process
+    except BaseException as error:  # a request that nobody thought of costs its sender an answer, and no process
         caught(error)
         report(log, "%s could not carry out a system message", server.process.pid, exc_info=error)
         value = A.error, (A.unknown_system_msg, request)

@@ -79,15 +79,21 @@ def end_fork() -> None:
     os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
+CALLBACKS = ("init", "handle_call", "handle_cast", "handle_info", "handle_continue", "terminate")
+
+
 def end_forks_of(server: type[GenServer]) -> None:
     """What a callback of `server` has forked ends with the callback. The class is this OS process's own."""
-    os_pid, inner = os.getpid(), server.handle
+    for name in CALLBACKS:
+        setattr(server, name, _ending_forks(getattr(server, name), os.getpid()))
 
-    def handle(self: Any, message: Any) -> None:
+
+def _ending_forks(callback: Callable[..., Any], os_pid: int) -> Callable[..., Any]:
+    def called(*args: Any, **kwargs: Any) -> Any:
         try:
-            inner(self, message)
+            return callback(*args, **kwargs)
         finally:
             if os.getpid() != os_pid:
                 end_fork()
 
-    setattr(server, "handle", handle)  # noqa: B010  # mypy takes the plain form for a mistake
+    return called
