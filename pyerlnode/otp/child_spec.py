@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import freeze
+from pyerlnode.term.containers import exact, freeze
 
 RESTARTS: Final = (A.permanent, A.transient, A.temporary)
 TYPES: Final = (A.worker, A.supervisor)
@@ -196,7 +196,7 @@ def _python_start(start: Any) -> Start:
 def _id(id: Any) -> Any:
     if isinstance(id, type):
         return module_name(id)
-    return Atom(id) if isinstance(id, str) else freeze(id)
+    return Atom(id) if isinstance(id, str) else id
 
 
 def _word(value: Any, known: tuple[Atom, ...], otherwise: Atom) -> Atom:
@@ -252,7 +252,7 @@ def from_wire(spec: Any) -> ChildSpec:
     significant = _significant(spec.get(A.significant, False))
     type_ = _word(spec.get(A.type, A.worker), TYPES, A.invalid_child_type)
     return ChildSpec(
-        id=freeze(spec[A.id]),
+        id=spec[A.id],
         start=start,
         restart=restart,
         significant=significant,
@@ -277,6 +277,11 @@ def _wire_shutdown(shutdown: Any) -> float | Atom:
     raise BadChildSpec((A.invalid_shutdown, shutdown))
 
 
+def key(id: Any) -> Any:
+    """What stands for an id in a table: ids are told apart as Erlang does."""
+    return exact(freeze(id))
+
+
 # --- all of them -------------------------------------------------------------------------------
 def check_significant(spec: ChildSpec, auto_shutdown: Atom) -> ChildSpec:
     """A significant child needs a supervisor that looks at it, and may not be permanent."""
@@ -292,7 +297,8 @@ def children_of(children: Iterable[Any], auto_shutdown: Atom) -> tuple[ChildSpec
     specs = tuple(check_significant(child_of(child), auto_shutdown) for child in children)
     seen = set()
     for spec in specs:
-        if spec.id in seen:
+        its = key(spec.id)
+        if its in seen:
             raise BadChildSpec((A.duplicate_child_name, spec.id))
-        seen.add(spec.id)
+        seen.add(its)
     return specs

@@ -14,16 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pyerlnode.otp.child_spec import ChildSpec
+from pyerlnode.otp.child_spec import ChildSpec, key
+from pyerlnode.otp.children_core import Child, Restarting, Restarts
 from pyerlnode.otp.supervisor_core import (
     Again,
-    Child,
     Flags,
     Halt,
     Report,
-    Restarting,
     Start,
-    add_restart,
     counts,
     is_reported,
     is_restarted,
@@ -45,7 +43,7 @@ class Pool:
         self.flags = flags
         self.children: dict[Pid, ChildSpec] = {}
         """By pid; of one that is restarting, by the pid that it had last."""
-        self.restarts: tuple[float, ...] = ()
+        self.restarts = Restarts()
         self._restarting: set[Pid] = set()
         self._due: Child | None = None
         """What the `Start` under way is for."""
@@ -108,8 +106,7 @@ class Pool:
         return self._restart(Child(self.children[pid], Restarting(pid)), now)
 
     def _restart(self, child: Child, now: float) -> Effects:
-        self.restarts = add_restart(self.restarts, now, self.flags.period)
-        if len(self.restarts) > self.flags.intensity:
+        if self.restarts.add(now, self.flags.period) > self.flags.intensity:
             self.forget(child.pid.pid if isinstance(child.pid, Restarting) else child.pid)
             return Report(A.shutdown, A.reached_max_restart_intensity, child), Halt(A.shutdown)
         self._due = child
@@ -162,9 +159,9 @@ def shutdown_errors(
 
 def alike(reports: Iterable[Report]) -> Iterator[tuple[Report, int]]:
     """One report for all children of a simple_one_for_one that ended with the same reason, and of how many."""
-    groups: dict[str, list[Report]] = {}
+    groups: dict[Any, list[Report]] = {}
     for report in reports:
-        groups.setdefault(repr(report.reason), []).append(report)
+        groups.setdefault(key(report.reason), []).append(report)
     return ((group[0], len(group)) for group in groups.values())
 
 

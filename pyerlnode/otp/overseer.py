@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 from pyerlnode.errors import EncodeError, Exit, StartFailed, Throw
 from pyerlnode.otp import child_spec, gen, sys
 from pyerlnode.otp import supervisor_core as core
+from pyerlnode.otp.children_core import Child
 from pyerlnode.otp.results import Ignore
 from pyerlnode.otp.service import Service
-from pyerlnode.otp.stopping import stop_processes
+from pyerlnode.otp.stopping import Exits, stop_processes
 from pyerlnode.otp.where import start_class
 from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.process import Process
@@ -75,9 +76,9 @@ class Overseer(Service):
         self.process.check_alive()  # it may have been killed while the child's init ran
         return outcome
 
-    def _end_child(self, child: core.Child) -> core.Stopped:
+    def _end_child(self, child: Child, exits: Exits | None = None) -> core.Stopped:
         assert isinstance(child.pid, Pid)
-        reasons = stop_processes(self.process, [(child.pid, child.spec.shutdown)])
+        reasons = stop_processes(self.process, [(child.pid, child.spec.shutdown)], exits)
         return core.Stopped(reasons[child.pid])
 
     def _log_report(self, report: core.Report, *, many: int | None = None) -> None:
@@ -92,15 +93,19 @@ class Overseer(Service):
         log.error(
             "supervisor %s: %s: %s; child %s, %s",
             self._shown, report.context,
-            gen.brief(report.reason), child.spec.id, pid,
+            gen.brief(report.reason), gen.brief(child.spec.id), pid,
             extra={"erlang": {"label": (A.supervisor, report.context), "report": fields}},
         )  # fmt: skip
 
-    def _log_progress(self, child: core.Child) -> None:
+    def _log_progress(self, child: Child) -> None:
         if log.isEnabledFor(logging.DEBUG):
             fields = {"supervisor": self.sup_name, "started": core.offender(child)}
             log.debug(
-                "supervisor %s started %s as %s", self.sup_name, child.spec.id, child.pid, extra={"report": fields}
+                "supervisor %s started %s as %s",
+                self._shown,
+                gen.brief(child.spec.id),
+                child.pid,
+                extra={"report": fields},
             )
 
     # --- answers -------------------------------------------------------------------------------

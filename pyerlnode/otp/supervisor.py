@@ -31,13 +31,14 @@ from pyerlnode.otp.child_spec import (
     child_of,
     children_of,
     from_wire,
+    key,
     module_name,
 )
 from pyerlnode.otp.overseer import Overseer
 from pyerlnode.otp.results import Ignore, NoReply, Stop
-from pyerlnode.otp.stopping import stop_processes
+from pyerlnode.otp.stopping import Exits, stop_processes
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import freeze
+from pyerlnode.term.containers import TermMap
 from pyerlnode.term.pid import Pid
 
 STRATEGIES = (A.one_for_one, A.one_for_all, A.rest_for_one, A.simple_one_for_one)
@@ -146,14 +147,15 @@ class Supervisor(Overseer):
     # --- carry out -----------------------------------------------------------------------------
     def _run(self, event: Any) -> None:
         """Take `event` through the core until nothing is to be done; leaves `_reply` and `_halt`."""
+        exits = Exits(self.process, lambda: core.to_be_stopped(self._state))
         while event is not None:
-            self._state, effects = core.step(self._state, event)
+            effects = core.step(self._state, event)
             event = None
             for effect in effects:
                 if isinstance(effect, core.Start):
                     event = self._launch(effect.child.spec)
                 elif isinstance(effect, core.Stop):
-                    event = self._end_child(effect.child)
+                    event = self._end_child(effect.child, exits)
                 else:
                     self._effect(effect)
 
@@ -193,12 +195,12 @@ class Supervisor(Overseer):
             case A.count_children:
                 self._answer(from_, self._count())
             case (A.get_childspec, id):
-                spec = self._find_spec(freeze(id))
+                spec = self._find_spec(id)
                 self._answer(from_, core.NOT_FOUND.value if spec is None else (A.ok, spec.to_wire()))
             case (A.start_child, what):
                 self._answer(from_, self._add(what))
             case (Atom() as what, id):
-                self._answer(from_, self._about(what, freeze(id)))
+                self._answer(from_, self._about(what, id))
             case _:
                 self._answer(from_, (A.error, (A.unknown_call, request)))
         return NoReply()
@@ -251,13 +253,13 @@ class Supervisor(Overseer):
         if pool is None:
             state = self._state
             flags, restarts = state.flags, state.restarts
-            table = {id: child.spec.to_record(core.shown_pid(child.pid)) for id, child in state.children.items()}
-            children: Any = list(reversed(list(table))), table
+            records = [(child.spec.id, child.spec.to_record(core.shown_pid(child.pid))) for child in state.children]
+            children: Any = [id for id, _ in reversed(records)], TermMap(records)
             dynamics: Any = A.undefined
         else:
             flags, restarts = pool.flags, pool.restarts
             spec = self._template
-            children = [spec.id], {spec.id: spec.to_record(A.undefined)}
+            children = [spec.id], TermMap([(spec.id, spec.to_record(A.undefined))])
             dynamics = A.maps, {pid: spec.start.mfa[2] for pid, spec in pool.children.items()}
         seconds = [int(then) for then in restarts]
         return (
@@ -278,7 +280,7 @@ class Supervisor(Overseer):
         if self._pool is not None:
             self._pool.flags, self._template = wanted.flags, specs[0]
         else:
-            self._state = core.changed(self._state, wanted.flags, specs)
+            core.change(self._state, wanted.flags, specs)
 
     # --- requests ------------------------------------------------------------------------------
     def _which(self) -> list[tuple[Any, ...]]:
@@ -325,9 +327,9 @@ class Supervisor(Overseer):
         if what is A.delete_child:
             return self._replied(core.DeleteChild(id))
         if what is A.which_child:
-            child = self._state.children.get(id) or next(
-                (c for c in self._state.children.values() if isinstance(id, Pid) and c.pid == id), None
-            )
+            child = self._state.children.get(id)
+            if child is None and isinstance(id, Pid):
+                child = self._state.children.of_pid(id)
             return core.NOT_FOUND.value if child is None else (A.ok, core.which(child, child.spec.id))
         return A.error, (A.unknown_call, what)
 
@@ -352,9 +354,9 @@ class Supervisor(Overseer):
         if self._pool is None:
             child = self._state.children.get(id)
             return None if child is None else child.spec
-        known = (
-            isinstance(id, Pid) and (id in self._pool.children or not self._is_alive(id))
-        ) or id == self._template.id
+        known = (isinstance(id, Pid) and (id in self._pool.children or not self._is_alive(id))) or key(id) == key(
+            self._template.id
+        )
         return self._template if known else None
 
     # --- from Python ---------------------------------------------------------------------------

@@ -1,8 +1,10 @@
-"""What a supervisor decides, as values: ``step(state, event) → (state, effects)`` (OTP's `supervisor`).
+"""What a supervisor decides, without processes: ``step(state, event) → effects`` (OTP's `supervisor`).
 
 A state holds the children in the order of their start, the times of the restarts that count, and a plan: the starts
-and stops that are still to be done, one at a time. A step gives at most one `Start` or `Stop`, as the last of its
-effects; whoever carries it out answers with `Started`, `Ignored`, `Failed` or `Stopped`, and gets the next.
+and stops that are still to be done, one at a time. There may be many children, so it is changed in place, and a step
+takes constant time; the plan of a restart or an end takes time in the number of those that it is about. A step gives at
+most one `Start` or `Stop`, as the last of its effects; whoever carries it out answers with `Started`, `Ignored`,
+`Failed` or `Stopped`, and gets the next.
 
     event                          what follows
     Boot                           start all in order; one that fails: stop those that run, `Halt`
@@ -24,12 +26,13 @@ within `period` seconds end the supervisor. simple_one_for_one has a core of its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from pyerlnode.otp.child_spec import ChildSpec, milliseconds
+from pyerlnode.otp.child_spec import ChildSpec, key, milliseconds
+from pyerlnode.otp.children_core import Child, Children, Restarting, Restarts
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
@@ -61,11 +64,6 @@ def stopped_well(spec: ChildSpec, reason: Any) -> bool:
     return reason is (A.killed if spec.shutdown is A.brutal_kill else A.shutdown)
 
 
-def add_restart(restarts: tuple[float, ...], now: float, period: float) -> tuple[float, ...]:
-    """The restarts that count at `now`, this one among them, the latest first."""
-    return (now, *(then for then in restarts if now - then <= period))
-
-
 # --- the state ---------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Flags:
@@ -75,21 +73,6 @@ class Flags:
     intensity: int = 1
     period: float = 5.0
     auto_shutdown: Atom = A.never
-
-
-@dataclass(frozen=True, slots=True)
-class Restarting:
-    """Stands for the pid of a child whose restart has failed and is tried again; `pid` is what it had last."""
-
-    pid: Pid | None
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A child of the supervisor: its specification and, while it runs, its pid."""
-
-    spec: ChildSpec
-    pid: Pid | Restarting | None = None
 
 
 class Aim(Enum):
@@ -105,17 +88,23 @@ class Aim(Enum):
     END = "end of the supervisor"
 
 
-Task = tuple[bool, Any]
-"""(True to start or False to stop, id)."""
+@dataclass(slots=True)
+class Task:
+    """One part of a plan: start the child `id`, or stop it."""
+
+    start: bool
+    id: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class State:
+    """Changed in place, by `step` alone."""
+
     flags: Flags = field(default_factory=Flags)
-    children: Mapping[Any, Child] = field(default_factory=dict)
-    """By id, in the order of their start."""
-    restarts: tuple[float, ...] = ()
-    plan: tuple[Task, ...] = ()
+    children: Children = field(default_factory=Children)
+    restarts: Restarts = field(default_factory=Restarts)
+    plan: list[Task] = field(default_factory=list)
+    """What is still to be done, the next one last."""
     aim: Aim = Aim.IDLE
     cause: Child | None = None
     """RESTART: the child whose end has caused it."""
@@ -124,15 +113,28 @@ class State:
 
 
 def new(flags: Flags, specs: tuple[ChildSpec, ...]) -> State:
-    return State(flags, {spec.id: Child(spec) for spec in specs})
+    return State(flags, Children(Child(spec) for spec in specs))
 
 
-def changed(state: State, flags: Flags, specs: tuple[ChildSpec, ...]) -> State:
+def change(state: State, flags: Flags, specs: tuple[ChildSpec, ...]) -> None:
     """After a code change: new flags and specifications; who runs, runs on, also without a specification."""
-    known = state.children
-    children = {spec.id: Child(spec, known[spec.id].pid if spec.id in known else None) for spec in specs}
-    children.update({id: child for id, child in known.items() if id not in children})
-    return replace(state, flags=flags, children=children)
+    known, state.flags, state.children = state.children, flags, Children()
+    for spec in specs:
+        was = known.get(spec.id)
+        state.children.put(Child(spec, None if was is None else was.pid))
+    for child in known:
+        if child.spec.id not in state.children:
+            state.children.put(child)
+
+
+def to_be_stopped(state: State) -> set[Pid]:
+    """Who the plan under way stops. Takes time in the length of the plan."""
+    found = set()
+    for task in state.plan:
+        child = None if task.start else state.children.get(task.id)
+        if child is not None and type(child.pid) is Pid:
+            found.add(child.pid)
+    return found
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -258,130 +260,134 @@ class Halt:
     reason: Any
 
 
-Step = tuple[State, tuple[Any, ...]]
+Effects = tuple[Any, ...]
 NOT_FOUND: Final = Reply((A.error, A.not_found))
 OK: Final = Reply(A.ok)
 
 
-def step(state: State, event: Any) -> Step:
-    """The next state, and what is to be done."""
+def step(state: State, event: Any) -> Effects:
+    """Change `state`, and say what is to be done."""
     return _STEPS[type(event)](state, event)
 
 
 # --- the plan ----------------------------------------------------------------------------------
-def _advance(state: State, *effects: Any) -> Step:
+def _advance(state: State, *effects: Any) -> Effects:
     """The next task of the plan; its end when there is none."""
-    while state.plan:
-        start, id = state.plan[0]
-        child = state.children.get(id)
-        if child is not None and (start or isinstance(child.pid, Pid)):
-            return state, (*effects, Start(child) if start else Stop(child))
-        state = replace(state, plan=state.plan[1:])  # it was temporary and is forgotten, or does not run
+    plan = state.plan
+    while plan:
+        task = plan[-1]
+        child = state.children.get(task.id)
+        if child is not None and (task.start or type(child.pid) is Pid):
+            return *effects, Start(child) if task.start else Stop(child)
+        plan.pop()  # it was temporary and is forgotten, or does not run
         if child is not None:
-            state = _off(state, child)
+            _off(state, child)
     aim, failure = state.aim, state.failure
-    idle = replace(state, aim=Aim.IDLE, cause=None, failure=None)
+    state.aim, state.cause, state.failure = Aim.IDLE, None, None
     if aim is Aim.UNDO:
-        return idle, (*effects, Halt((A.shutdown, failure)))
-    return idle, (*effects, OK) if aim is Aim.REMOVE else effects
+        return *effects, Halt((A.shutdown, failure))
+    return (*effects, OK) if aim is Aim.REMOVE else effects
 
 
-def _off(state: State, child: Child) -> State:
+def _off(state: State, child: Child) -> None:
     """`child` does not run any more: without a pid, or forgotten when it is temporary."""
-    return _without(state, child.spec.id) if child.spec.temporary else _with(state, replace(child, pid=None))
+    if child.spec.temporary:
+        state.children.drop(child.spec.id)
+    else:
+        state.children.put(child.having(None))
 
 
-def _with(state: State, child: Child) -> State:
-    return replace(state, children={**state.children, child.spec.id: child})
+def _head(state: State) -> Child:
+    """The child that the task that has been done was about; the task is taken from the plan."""
+    return state.children[state.plan.pop().id]
 
 
-def _without(state: State, id: Any) -> State:
-    return replace(state, children={key: child for key, child in state.children.items() if key != id})
+def _begin(state: State, aim: Aim, plan: list[Task], *effects: Any) -> Effects:
+    state.aim, state.plan = aim, plan
+    return _advance(state, *effects)
 
 
-def _head(state: State) -> tuple[State, Child]:
-    """The state without the task that has been done, and the child it was about."""
-    return replace(state, plan=state.plan[1:]), state.children[state.plan[0][1]]
-
-
-def _started(state: State, event: Started) -> Step:
+def _started(state: State, event: Started) -> Effects:
     aim = state.aim
-    state, child = _head(state)
+    child = _head(state)
     spec = child.spec.forgetting() if aim is Aim.ADD else child.spec
-    running = Child(spec, event.pid)
-    effects: tuple[Any, ...] = (Progress(replace(child, pid=event.pid)),)
+    state.children.put(Child(spec, event.pid))
+    progress = Progress(child.having(event.pid))
     if aim in (Aim.ADD, Aim.REVIVE):
-        effects += (Reply(event.answer),)
-    return _advance(_with(state, running), *effects)
+        return _advance(state, progress, Reply(event.answer))
+    return _advance(state, progress)
 
 
-def _ignored(state: State, _: Ignored) -> Step:
+def _ignored(state: State, _: Ignored) -> Effects:
     aim = state.aim
-    state, child = _head(state)
-    state = _off(state, child)
+    _off(state, _head(state))
     return _advance(state, Reply((A.ok, A.undefined))) if aim in (Aim.ADD, Aim.REVIVE) else _advance(state)
 
 
-def _failed(state: State, event: Failed) -> Step:
-    rest, child = _head(state)
+def _failed(state: State, event: Failed) -> Effects:
+    child = _head(state)
     if state.aim is Aim.BOOT:
-        failure = (A.failed_to_start_child, child.spec.id, event.reason)
-        undo = replace(rest, aim=Aim.UNDO, failure=failure, plan=_stops(tuple(state.children)))
-        return _advance(undo, Report(A.start_error, event.reason, child))
+        state.failure = (A.failed_to_start_child, child.spec.id, event.reason)
+        return _begin(state, Aim.UNDO, _stops(state.children.from_last()), Report(A.start_error, event.reason, child))
     if state.aim is Aim.RESTART:
-        return _restart_failed(rest, child, event.reason)
+        return _restart_failed(state, child, event.reason)
     if state.aim is Aim.ADD:
-        error = (event.reason, child.spec.to_record(A.undefined))
-        return _advance(_without(rest, child.spec.id), Reply((A.error, error)))
-    return _advance(rest, Reply((A.error, event.reason)))
+        state.children.drop(child.spec.id)
+        return _advance(state, Reply((A.error, (event.reason, child.spec.to_record(A.undefined)))))
+    return _advance(state, Reply((A.error, event.reason)))
 
 
-def _restart_failed(state: State, child: Child, reason: Any) -> Step:
+def _restart_failed(state: State, child: Child, reason: Any) -> Effects:
     """It is tried again later, so that requests (an order to stop, say) are looked at in between."""
     cause = state.cause
     assert cause is not None
     old = None
-    if child.spec.id == cause.spec.id:
+    if key(child.spec.id) == key(cause.spec.id):
         old = cause.pid.pid if isinstance(cause.pid, Restarting) else cause.pid
-    shown = cause if state.flags.strategy is A.one_for_one else replace(child, pid=None)
-    state = replace(_with(state, replace(child, pid=Restarting(old))), plan=())
+    shown = cause if state.flags.strategy is A.one_for_one else child.having(None)
+    state.children.put(child.having(Restarting(old)))
+    state.plan = []
     return _advance(state, Report(A.start_error, reason, shown), Again(child.spec.id))
 
 
-def _stopped(state: State, event: Stopped) -> Step:
-    state, child = _head(state)
-    report = () if stopped_well(child.spec, event.reason) else (Report(A.shutdown_error, event.reason, child),)
-    return _advance(_off(state, child), *report)
+def _stopped(state: State, event: Stopped) -> Effects:
+    child = _head(state)
+    _off(state, child)
+    if stopped_well(child.spec, event.reason):
+        return _advance(state)
+    return _advance(state, Report(A.shutdown_error, event.reason, child))
 
 
-def _stops(ids: tuple[Any, ...]) -> tuple[Task, ...]:
-    return tuple((False, id) for id in reversed(ids))
+def _stops(from_last: list[Child]) -> list[Task]:
+    """Stop those of `from_last` in its order; as a plan, whose next task is the last one."""
+    return [Task(False, child.spec.id) for child in reversed(from_last)]
 
 
-def _starts(ids: tuple[Any, ...]) -> tuple[Task, ...]:
-    return tuple((True, id) for id in ids)
+def _starts(from_last: list[Child]) -> list[Task]:
+    """Start them in the order of their start."""
+    return [Task(True, child.spec.id) for child in from_last]
 
 
 # --- begin and end -----------------------------------------------------------------------------
-def _boot(state: State, _: Boot) -> Step:
-    return _advance(replace(state, aim=Aim.BOOT, plan=_starts(tuple(state.children))))
+def _boot(state: State, _: Boot) -> Effects:
+    return _begin(state, Aim.BOOT, _starts(state.children.from_last()))
 
 
-def _end(state: State, _: End) -> Step:
-    return _advance(replace(state, aim=Aim.END, plan=_stops(tuple(state.children))))
+def _end(state: State, _: End) -> Effects:
+    return _begin(state, Aim.END, _stops(state.children.from_last()))
 
 
 # --- exits -------------------------------------------------------------------------------------
-def _exited(state: State, event: Exited) -> Step:
-    child = next((c for c in state.children.values() if c.pid == event.pid), None)
+def _exited(state: State, event: Exited) -> Effects:
+    child = state.children.of_pid(event.pid)
     if child is None:
-        return state, ()
+        return ()
     spec = child.spec
     report = (Report(A.child_terminated, event.reason, child),) if is_reported(spec.restart, event.reason) else ()
     if is_restarted(spec.restart, event.reason):
         return _restart(state, child, event.now, *report)
-    state = _off(state, child)
-    return state, (*report, Halt(A.shutdown)) if _ends_all(state, spec) else report
+    _off(state, child)
+    return (*report, Halt(A.shutdown)) if _ends_all(state, spec) else report
 
 
 def _ends_all(state: State, spec: ChildSpec) -> bool:
@@ -389,43 +395,39 @@ def _ends_all(state: State, spec: ChildSpec) -> bool:
     auto = state.flags.auto_shutdown
     if auto is A.never or not spec.significant:
         return False
-    left = (c for c in state.children.values() if c.spec.significant and c.pid is not None)
-    return auto is A.any_significant or next(left, None) is None
+    return auto is A.any_significant or not state.children.significant
 
 
-def _try_again(state: State, event: TryAgain) -> Step:
+def _try_again(state: State, event: TryAgain) -> Effects:
     child = state.children.get(event.id)
     if child is None or not isinstance(child.pid, Restarting):
-        return state, ()  # it has been terminated or deleted, or its supervisor has restarted it with others
+        return ()  # it has been terminated or deleted, or its supervisor has restarted it with others
     return _restart(state, child, event.now)
 
 
-def _restart(state: State, child: Child, now: float, *effects: Any) -> Step:
-    flags = state.flags
-    state = replace(state, restarts=add_restart(state.restarts, now, flags.period))
-    if len(state.restarts) > flags.intensity:
-        report = Report(A.shutdown, A.reached_max_restart_intensity, child)
-        return _off(state, child), (*effects, report, Halt(A.shutdown))
-    ids = tuple(state.children)
+def _restart(state: State, child: Child, now: float, *effects: Any) -> Effects:
+    flags, children = state.flags, state.children
+    if state.restarts.add(now, flags.period) > flags.intensity:
+        _off(state, child)
+        return *effects, Report(A.shutdown, A.reached_max_restart_intensity, child), Halt(A.shutdown)
+    idle = child.having(None)
+    children.put(idle)
     if flags.strategy is A.one_for_one:
-        affected: tuple[Any, ...] = (child.spec.id,)
-    elif flags.strategy is A.rest_for_one:
-        affected = ids[ids.index(child.spec.id) :]
+        from_last = [idle]
     else:
-        affected = ids
-    state = _with(state, replace(child, pid=None))
-    plan = _stops(affected) + _starts(affected)
-    return _advance(replace(state, aim=Aim.RESTART, cause=child, plan=plan), *effects)
+        from_last = children.from_last(idle if flags.strategy is A.rest_for_one else None)
+    state.cause = child
+    return _begin(state, Aim.RESTART, _starts(from_last) + _stops(from_last), *effects)
 
 
 # --- requests ----------------------------------------------------------------------------------
-def _add(state: State, event: AddChild) -> Step:
-    id = event.spec.id
-    known = state.children.get(id)
+def _add(state: State, event: AddChild) -> Effects:
+    known = state.children.get(event.spec.id)
     if known is not None:
         why = (A.already_started, known.pid) if isinstance(known.pid, Pid) else A.already_present
-        return state, (Reply((A.error, why)),)
-    return _advance(replace(_with(state, Child(event.spec)), aim=Aim.ADD, plan=((True, id),)))
+        return (Reply((A.error, why)),)
+    state.children.put(Child(event.spec))
+    return _begin(state, Aim.ADD, [Task(True, event.spec.id)])
 
 
 def _not_idle(child: Child | None) -> Reply | None:
@@ -437,25 +439,26 @@ def _not_idle(child: Child | None) -> Reply | None:
     return Reply((A.error, A.restarting if isinstance(child.pid, Restarting) else A.running))
 
 
-def _revive(state: State, event: RestartChild) -> Step:
+def _revive(state: State, event: RestartChild) -> Effects:
+    refusal = _not_idle(state.children.get(event.id))
+    return _begin(state, Aim.REVIVE, [Task(True, event.id)]) if refusal is None else (refusal,)
+
+
+def _terminate(state: State, event: TerminateChild) -> Effects:
+    if event.id not in state.children:
+        return (NOT_FOUND,)
+    return _begin(state, Aim.REMOVE, [Task(False, event.id)])
+
+
+def _delete(state: State, event: DeleteChild) -> Effects:
     refusal = _not_idle(state.children.get(event.id))
     if refusal is not None:
-        return state, (refusal,)
-    return _advance(replace(state, aim=Aim.REVIVE, plan=((True, event.id),)))
+        return (refusal,)
+    state.children.drop(event.id)
+    return (OK,)
 
 
-def _terminate(state: State, event: TerminateChild) -> Step:
-    if event.id not in state.children:
-        return state, (NOT_FOUND,)
-    return _advance(replace(state, aim=Aim.REMOVE, plan=((False, event.id),)))
-
-
-def _delete(state: State, event: DeleteChild) -> Step:
-    refusal = _not_idle(state.children.get(event.id))
-    return (state, (refusal,)) if refusal is not None else (_without(state, event.id), (OK,))
-
-
-_STEPS: Final[dict[type, Callable[[State, Any], Step]]] = {
+_STEPS: Final[dict[type, Callable[[State, Any], Effects]]] = {
     Boot: _boot,
     End: _end,
     Exited: _exited,
@@ -480,11 +483,11 @@ def which(child: Child, id: Any) -> tuple[Any, ...]:
 
 def which_children(state: State) -> list[tuple[Any, ...]]:
     """The children, last started first."""
-    return [which(child, id) for id, child in reversed(list(state.children.items()))]
+    return [which(child, child.spec.id) for child in reversed(state.children)]
 
 
 def count_children(state: State, is_alive: Callable[[Pid], bool]) -> list[tuple[Atom, int]]:
-    children = state.children.values()
+    children = state.children
     active = sum(isinstance(child.pid, Pid) and is_alive(child.pid) for child in children)
     supervisors = sum(child.spec.type is A.supervisor for child in children)
     return counts(len(children), active, supervisors, len(children) - supervisors)

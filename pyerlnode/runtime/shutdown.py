@@ -13,6 +13,7 @@ behaviour says so by its `stop_rank`. One that does not end has half of the time
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,16 +59,31 @@ class StopReport:
 
 
 class Ending:
-    """A graceful stop under way; `System.ending` while it lasts, so that the end of a process wakes it."""
+    """A graceful stop under way; `System.ending` while it lasts, so that the end of a process wakes it.
+
+    Each process is looked at when it is found, and when its parent has ended, so a stop takes time in the number of
+    processes, however these end.
+    """
 
     def __init__(self, system: Any, keep: frozenset[Pid]) -> None:
         self.system = system
         self.keep = keep | {system.root.pid, system.myself().pid}
         self.asked: set[Process] = set()
+        self._left: dict[Process, None] = {}
+        """Who is to end and has not, in the order of their start."""
+        self._children: dict[Process, list[Process]] = {}
+        """Of those left: the ones that are asked when it has ended."""
+        self._due: list[Process] = []
+        """Who has no parent among those left and is to be asked."""
+        self._known = 0
+        """The number of the youngest process that has been looked at."""
         self._waiter: Waiter | None = None
+        self._awaited: Process | None = None
 
-    def process_ended(self) -> None:
-        if self._waiter is not None:
+    def process_ended(self, process: Process) -> None:
+        self._left.pop(process, None)
+        self._due += self._children.pop(process, ())
+        if self._waiter is not None and (process is self._awaited or not self._left or self._has_news()):
             self._waiter.settle(REPLY, None)
 
     def run(self, timeout: float) -> StopReport:
@@ -77,48 +93,75 @@ class Ending:
         began = system.timers.now()
         system.ending = self
         try:
+            self._find(system.processes.values())
             for process in self._one_by_one():
                 self._stop_one(process, began + timeout)
-            while rest := self._rest():
-                self._ask(rest)
+            while self._ask():
                 left = began + timeout - system.timers.now()
                 if left <= 0:
                     break
-                if self._rest():
-                    self._waiter = Waiter(system.scheduler, system.timers)
-                    self._waiter.wait(left)
+                if not self._has_news():
+                    self._wait(left)
         finally:
             system.ending = self._waiter = None
-        report = StopReport(len(self.asked), system.timers.now() - began, [_stuck(process) for process in rest])
-        for stuck in report.stuck:
-            log.warning("stopped with %s still busy", stuck)
-        return report
+        stuck = [_stuck(process) for process in self._left]
+        for one in stuck:
+            log.warning("stopped with %s still busy", one)
+        return StopReport(len(self.asked), system.timers.now() - began, stuck)
+
+    def _wait(self, seconds: float) -> None:
+        self._waiter = Waiter(self.system.scheduler, self.system.timers)
+        self._waiter.wait(seconds)
+        self._waiter = None
 
     def _one_by_one(self) -> list[Process]:
-        rest = self._rest()
-        alive = _names(rest)
-        ranked = [(stop_rank(process), process) for process in reversed(rest) if not _has_parent(process, alive)]
+        ranked = [(stop_rank(process), process) for process in reversed(self._due)]
         return [process for rank, process in sorted(ranked, key=lambda pair: -pair[0]) if rank]
 
     def _stop_one(self, process: Process, deadline: float) -> None:
         now = self.system.timers.now
         until = now() + (deadline - now()) / 2
-        if process.alive:
+        self._awaited = process
+        self._ask_one(process)
+        while process.alive and (left := until - now()) > 0:
+            self._wait(left)
+        self._awaited = None
+
+    # --- who is left ---------------------------------------------------------------------------
+    def _has_news(self) -> bool:
+        """Whether somebody is to be asked, or was started meanwhile."""
+        return bool(self._due) or self._known != self.system.started
+
+    def _find(self, processes: Iterable[Process | None]) -> None:
+        """Look at `processes`, in the order of their start."""
+        self._known = self.system.started
+        for process in list(processes):
+            if process is None or process.adopted or process.pid in self.keep:
+                continue
+            self._left[process] = None
+            parent = self._parent(process)
+            if parent is not None and parent in self._left:
+                self._children.setdefault(parent, []).append(process)
+            else:
+                self._due.append(process)
+
+    def _parent(self, process: Process) -> Process | None:
+        """The process that started it, when it lives."""
+        first = process.ancestors[0] if process.ancestors else None
+        return self.system.find(first) if isinstance(first, (Pid, Atom)) else None
+
+    def _ask(self) -> bool:
+        """Ask all whose turn it is, the one started last first, as OTP; False when nobody is left."""
+        self._find(map(self.system.processes.get, range(self._known + 1, self.system.started + 1)))
+        due, self._due = self._due, []
+        for process in sorted(due, key=_age, reverse=True):
+            self._ask_one(process)
+        return bool(self._left)
+
+    def _ask_one(self, process: Process) -> None:
+        if process.alive and process not in self.asked:
             self.asked.add(process)
             self._order(process)
-        while process.alive and (left := until - now()) > 0:
-            self._waiter = Waiter(self.system.scheduler, self.system.timers)
-            self._waiter.wait(left)
-
-    def _rest(self) -> list[Process]:
-        return [p for p in self.system.processes.values() if not p.adopted and p.pid not in self.keep]
-
-    def _ask(self, rest: list[Process]) -> None:
-        alive = _names(rest)
-        for process in reversed(rest):  # the one started last first, as OTP
-            if process not in self.asked and not _has_parent(process, alive) and process.alive:
-                self.asked.add(process)
-                self._order(process)
 
     def _order(self, process: Process) -> None:
         if not is_behaviour(process):
@@ -128,12 +171,8 @@ class Ending:
             process.deliver_urgent((A.system, nobody, (A.terminate, A.shutdown)))
 
 
-def _names(processes: list[Process]) -> set[Any]:
-    return {process.pid for process in processes} | {process.name for process in processes if process.name is not None}
-
-
-def _has_parent(process: Process, alive: set[Any]) -> bool:
-    return bool(process.ancestors) and process.ancestors[0] in alive  # type: ignore[index]  # not None, as just seen
+def _age(process: Process) -> int:
+    return process.pid.id | process.pid.serial << 28
 
 
 def _stuck(process: Process) -> Stuck:

@@ -146,6 +146,11 @@ class System:
             self.trace_tokens.born(process)
         return process
 
+    @property
+    def started(self) -> int:
+        """How many processes there have been: the number of the youngest, its key in `processes`."""
+        return self._pids
+
     def tracing(self) -> TraceTokens:
         """What keeps trace tokens; made when a peer sends the first one."""
         if self.trace_tokens is None:
@@ -362,7 +367,7 @@ class System:
         if process.name is not None:
             self.registry.names.pop(process.name, None)
         if self.ending is not None:
-            self.ending.process_ended()
+            self.ending.process_ended(process)
         self._dying.append((process, process.exit_reason))
         if self._burying:
             return

@@ -40,7 +40,7 @@ def test_each_ends_by_its_own_shutdown_and_leaves_no_message(system, me):
     targets = [(polite, A.infinity), (late, 0.005), (brutal, A.brutal_kill)]
     assert stop_processes(me, targets) == {polite: A.shutdown, late: A.killed, brutal: A.killed}
     assert not me.queue
-    assert me.monitors == {}
+    assert not me.monitors
     assert me.links == {}
 
 
