@@ -195,7 +195,7 @@ def test_an_application_that_does_not_stop_leaves_the_others_their_time(system, 
     gen_server.start(system, Supervisor, ([Last],), name="tree")
     apps.start(Stock)
     apps.start(Stuck)
-    report = system.shut_down(0.05)
+    report = system.shut_down(0.4)
     assert not report
     assert any("prep_stop" in line for stuck in report.stuck for line in stuck.stack)
     assert A.shutdown in ended
