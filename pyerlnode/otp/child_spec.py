@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import exact, freeze
+from pyerlnode.term.exact import key
 
 RESTARTS: Final = (A.permanent, A.transient, A.temporary)
 TYPES: Final = (A.worker, A.supervisor)
@@ -275,11 +275,6 @@ def _wire_shutdown(shutdown: Any) -> float | Atom:
     if shutdown is A.infinity or shutdown is A.brutal_kill:
         return shutdown
     raise BadChildSpec((A.invalid_shutdown, shutdown))
-
-
-def key(id: Any) -> Any:
-    """What stands for an id in a table: ids are told apart as Erlang does."""
-    return exact(freeze(id))
 
 
 # --- all of them -------------------------------------------------------------------------------

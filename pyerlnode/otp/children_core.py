@@ -1,7 +1,7 @@
 """The children of a supervisor, and the restarts that count: tables that are changed in place.
 
 There may be 100,000 children, so nothing here copies or walks them to find one: a child is found by the identity of its
-id (1, 1.0 and true are three ids), or by its pid, and the order of their start is
+id (`term.exact`: 1, 1.0 and true are three ids, and any term is one), or by its pid, and the order of their start is
 the order of the table. What takes time in the number of children says so.
 """
 
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pyerlnode.otp.child_spec import ChildSpec, key
+from pyerlnode.otp.child_spec import ChildSpec
+from pyerlnode.term.exact import Key, key
 from pyerlnode.term.pid import Pid
 
 
@@ -40,8 +41,8 @@ class Children:
     __slots__ = ("_by_key", "_by_pid", "_significant")
 
     def __init__(self, children: Iterable[Child] = ()) -> None:
-        self._by_key: dict[Any, Child] = {}
-        self._by_pid: dict[Pid, Any] = {}
+        self._by_key: dict[Key, Child] = {}
+        self._by_pid: dict[Pid, Key] = {}
         self._significant = 0
         for child in children:
             self.put(child)
@@ -85,7 +86,7 @@ class Children:
         its = key(id)
         self._left(its, self._by_key.pop(its))
 
-    def _left(self, its: Any, old: Child) -> None:
+    def _left(self, its: Key, old: Child) -> None:
         if old.pid is not None:
             self._significant -= old.spec.significant
             if type(old.pid) is Pid and self._by_pid.get(old.pid) == its:

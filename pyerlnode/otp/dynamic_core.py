@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pyerlnode.otp.child_spec import ChildSpec, key
+from pyerlnode.otp.child_spec import ChildSpec
 from pyerlnode.otp.children_core import Child, Restarting, Restarts
 from pyerlnode.otp.supervisor_core import (
     Again,
@@ -29,6 +29,7 @@ from pyerlnode.otp.supervisor_core import (
     which,
 )
 from pyerlnode.term.atom import A
+from pyerlnode.term.exact import key
 from pyerlnode.term.pid import Pid
 
 Effects = tuple[Any, ...]

@@ -31,7 +31,6 @@ from pyerlnode.otp.child_spec import (
     child_of,
     children_of,
     from_wire,
-    key,
     module_name,
 )
 from pyerlnode.otp.overseer import Overseer
@@ -39,6 +38,7 @@ from pyerlnode.otp.results import Ignore, NoReply, Stop
 from pyerlnode.otp.stopping import Exits, stop_processes
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import TermMap
+from pyerlnode.term.exact import same
 from pyerlnode.term.pid import Pid
 
 STRATEGIES = (A.one_for_one, A.one_for_all, A.rest_for_one, A.simple_one_for_one)
@@ -354,9 +354,8 @@ class Supervisor(Overseer):
         if self._pool is None:
             child = self._state.children.get(id)
             return None if child is None else child.spec
-        known = (isinstance(id, Pid) and (id in self._pool.children or not self._is_alive(id))) or key(id) == key(
-            self._template.id
-        )
+        mine = isinstance(id, Pid) and (id in self._pool.children or not self._is_alive(id))
+        known = mine or same(id, self._template.id)
         return self._template if known else None
 
     # --- from Python ---------------------------------------------------------------------------

@@ -31,9 +31,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from pyerlnode.otp.child_spec import ChildSpec, key, milliseconds
+from pyerlnode.otp.child_spec import ChildSpec, milliseconds
 from pyerlnode.otp.children_core import Child, Children, Restarting, Restarts
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import same
 from pyerlnode.term.pid import Pid
 
 
@@ -342,7 +343,7 @@ def _restart_failed(state: State, child: Child, reason: Any) -> Effects:
     cause = state.cause
     assert cause is not None
     old = None
-    if key(child.spec.id) == key(cause.spec.id):
+    if same(child.spec.id, cause.spec.id):
         old = cause.pid.pid if isinstance(cause.pid, Restarting) else cause.pid
     shown = cause if state.flags.strategy is A.one_for_one else child.having(None)
     state.children.put(child.having(Restarting(old)))
