@@ -25,7 +25,7 @@
 %% submit/4 takes id (a binary), key (one request of a key at a time, in this order) and deadline (ms). It gives the id,
 %% or {error, full}. A request to a process that is not there is repeated until it is.
 %%
-%% The messages and laws are those of `pyerlnode/cluster/durable_core.py`. The journal is a log of batches, each with
+%% The messages and laws are those of `pyerlnode/cluster/durable/core.py`. The journal is a log of batches, each with
 %% its length and checksum; changes of one turn of the server are one batch, so one sync serves many. At the end of the
 %% log half a batch is what a crash interrupted: nobody was told of it, and it is cut off with a warning. A damaged batch
 %% is {error, {damaged, File, Offset}}: restore the file, or move it away and lose what it holds. That the log is open

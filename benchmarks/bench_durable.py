@@ -20,9 +20,7 @@ from typing import Any
 import gevent
 
 from pyerlnode import A, GenServer, Node, Reply
-from pyerlnode.cluster.durable import Outbox, Requests
-from pyerlnode.cluster.durable_inbox import Inbox
-from pyerlnode.cluster.journal import Journal
+from pyerlnode.cluster.durable import Inbox, Journal, Outbox, Requests
 
 COOKIE = "bench"
 MODES: tuple[Any, ...] = ("full", "normal", "off")

@@ -30,7 +30,7 @@ LIBRARY = [path for path in os.environ.get("PYERLNODE_NX", "").split(os.pathsep)
 SERVER = """
 import sys
 from pyerlnode import Node
-from pyerlnode.bridges.nx_serving import Serving
+from pyerlnode.bridges.nx import Serving
 
 with Node("bench_serving@127.0.0.1", cookie=sys.argv[1], epmd_port=int(sys.argv[2])) as node:
     node.start(Serving, node, "Bench.Python", lambda rows: rows * 2, batch_size=32, batch_timeout=0.0, offload=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyerlnode import A, Node
-from pyerlnode.bridges.phoenix_pubsub import PubSub
+from pyerlnode.bridges.phoenix import PubSub
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.epmd import Epmd
 from pyerlnode.testing.launch import local

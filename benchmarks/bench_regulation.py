@@ -21,7 +21,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from pyerlnode import GenServer, Reply
-from pyerlnode.cluster.regulator_core import Adaptive, Admitted, Queue, Refused, Rules
+from pyerlnode.cluster.load import Adaptive, Admitted, Queue, Refused, Rules
 
 PARALLEL = 10
 WORK = 0.1
@@ -204,8 +204,7 @@ def cpu_of(work: Callable[[], object]) -> float:
 
 
 def cost_here() -> None:
-    from pyerlnode.cluster.pool import Pool
-    from pyerlnode.cluster.regulator import Regulator
+    from pyerlnode.cluster.load import Pool, Regulator
     from pyerlnode.otp import gen, gen_server
     from pyerlnode.runtime.system import System
     from pyerlnode.term import A
@@ -240,8 +239,7 @@ def cost_here() -> None:
 
 def cost_from_a_beam() -> None:
     from pyerlnode import Node
-    from pyerlnode.cluster.pool import Pool
-    from pyerlnode.cluster.regulator import Regulator
+    from pyerlnode.cluster.load import Pool, Regulator
     from pyerlnode.term import A
     from pyerlnode.testing.beam import Beam
     from pyerlnode.testing.epmd import Epmd

@@ -16,8 +16,8 @@ import gevent
 from gevent.fileobject import FileObject
 
 from pyerlnode import A, Node, Reply
-from pyerlnode.cluster.ring_core import Ring
 from pyerlnode.cluster.sessions import Session, Sessions
+from pyerlnode.cluster.sessions.ring_core import Ring
 
 clock = time.perf_counter
 COOKIE = "bench"

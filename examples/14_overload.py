@@ -23,9 +23,7 @@ import gevent
 from gevent.event import Event
 
 from pyerlnode import A, GenServer, Node, NoProc, RemoteExit, Reply, Stop
-from pyerlnode.cluster.breaker import Breaker, BreakerOpen, Thresholds
-from pyerlnode.cluster.pool import Pool
-from pyerlnode.cluster.regulator import Regulator, Rules
+from pyerlnode.cluster.load import Breaker, BreakerOpen, Pool, Regulator, Rules, Thresholds
 
 APP = sys.argv[1] if len(sys.argv) > 1 else "app@127.0.0.1"
 logging.getLogger("pyerlnode").addHandler(logging.NullHandler())  # the report of the crash is not of interest here

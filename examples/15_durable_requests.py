@@ -14,9 +14,7 @@ import sys
 import tempfile
 
 from pyerlnode import A, Node
-from pyerlnode.cluster.durable import Outbox, Requests
-from pyerlnode.cluster.durable_inbox import Inbox
-from pyerlnode.cluster.journal import Journal
+from pyerlnode.cluster.durable import Inbox, Journal, Outbox, Requests
 
 BANK = "durable_bank@127.0.0.1"
 

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from pyerlnode import A, Node
-from pyerlnode.bridges.nx_batch import Batch
-from pyerlnode.bridges.nx_serving import Serving
+from pyerlnode.bridges.nx import Batch, Serving
 from pyerlnode.errors import Exit
 
 APP = sys.argv[1] if len(sys.argv) > 1 else "app@127.0.0.1"

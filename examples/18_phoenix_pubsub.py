@@ -18,7 +18,7 @@ Prints:
 import sys
 
 from pyerlnode import A, Node, receive
-from pyerlnode.bridges.phoenix_pubsub import Broadcast, PubSub
+from pyerlnode.bridges.phoenix import Broadcast, PubSub
 from pyerlnode.errors import UsageError
 
 

@@ -14,8 +14,7 @@ from itertools import islice
 from typing import Any
 
 from pyerlnode import A, Node, Stop, send
-from pyerlnode.bridges.gen_stage import Consumer, Options
-from pyerlnode.bridges.gen_stage_stream import from_iterable, stream
+from pyerlnode.bridges.gen_stage import Consumer, Options, from_iterable, stream
 
 made = 0
 

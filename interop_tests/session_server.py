@@ -3,7 +3,7 @@
 from typing import Any
 
 from pyerlnode import A, Exit, NoReply, Reply
-from pyerlnode.cluster.sessions import Session
+from pyerlnode.cluster.sessions.sessions import Session
 
 
 class Cart(Session):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pyerlnode import A, NoReply, Reply
-from pyerlnode.bridges.gen_stage import Consumer, Options, Producer, ProducerConsumer
+from pyerlnode.bridges.gen_stage.stage import Consumer, Options, Producer, ProducerConsumer
 
 
 class Numbers(Producer):

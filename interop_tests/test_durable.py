@@ -11,10 +11,10 @@ from documents import blocks
 from place import place
 
 from pyerlnode import A
-from pyerlnode.cluster.durable import Outbox, Requests
-from pyerlnode.cluster.durable_core import OutboxLimits
-from pyerlnode.cluster.durable_inbox import Inbox, Tx
-from pyerlnode.cluster.journal import Journal
+from pyerlnode.cluster.durable.core import OutboxLimits
+from pyerlnode.cluster.durable.inbox import Inbox, Tx
+from pyerlnode.cluster.durable.journal import Journal
+from pyerlnode.cluster.durable.outbox import Outbox, Requests
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.launch import local
 from pyerlnode.testing.plugin import python_name

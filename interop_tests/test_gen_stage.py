@@ -18,10 +18,10 @@ from place import ROOT, place
 
 from interop_tests.stages import Batches, Doubler, Kept, Numbers
 from pyerlnode import A
-from pyerlnode.bridges import gen_stage
-from pyerlnode.bridges.consumer_supervisor import ConsumerSupervisor
-from pyerlnode.bridges.gen_stage import Broadcast, Options, Partition
-from pyerlnode.bridges.gen_stage_stream import from_iterable, stream
+from pyerlnode.bridges.gen_stage import stage as gen_stage
+from pyerlnode.bridges.gen_stage.consumer_supervisor import ConsumerSupervisor
+from pyerlnode.bridges.gen_stage.stage import Broadcast, Options, Partition
+from pyerlnode.bridges.gen_stage.streams import from_iterable, stream
 from pyerlnode.errors import Exit
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.testing.beam import Beam

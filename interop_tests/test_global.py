@@ -7,7 +7,7 @@ import pytest
 
 from interop_tests.servers import Desk
 from pyerlnode import A, ExternalFun
-from pyerlnode.kernel.global_locker import del_lock, set_lock
+from pyerlnode.kernel.global_.locker import del_lock, set_lock
 from pyerlnode.runtime.names import Global
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for

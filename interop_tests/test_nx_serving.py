@@ -13,7 +13,7 @@ import numpy
 import pytest
 
 from pyerlnode import A
-from pyerlnode.bridges.nx_serving import Hook, Output, Serving
+from pyerlnode.bridges.nx.serving import Hook, Output, Serving
 from pyerlnode.otp import gen
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for

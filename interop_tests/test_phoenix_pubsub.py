@@ -16,8 +16,8 @@ from documents import blocks, opening_prints
 from place import ROOT, place
 
 from pyerlnode import A, GenServer, Node
-from pyerlnode.bridges.phoenix_presence import Presence, PresenceError
-from pyerlnode.bridges.phoenix_pubsub import Broadcast, PubSub
+from pyerlnode.bridges.phoenix.presence import Presence, PresenceError
+from pyerlnode.bridges.phoenix.pubsub import Broadcast, PubSub
 from pyerlnode.errors import CallTimeout, UsageError
 from pyerlnode.term.containers import Struct
 from pyerlnode.testing.beam import Beam

@@ -8,7 +8,7 @@ import pytest
 from interop_tests.conftest import BEAM_SRC
 from pyerlnode import A, Supervise, Supervisor
 from pyerlnode.errors import NoProc, StartFailed
-from pyerlnode.kernel.remote_child import child_of, remote_child, remote_server
+from pyerlnode.kernel.remote.child import child_of, remote_child, remote_server
 from pyerlnode.term.pid import Pid
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for

@@ -7,10 +7,10 @@ import pytest
 from gevent.event import Event
 
 from pyerlnode import A, GenServer, Reply, Stop
-from pyerlnode.cluster.breaker import Breaker, BreakerOpen, Thresholds
-from pyerlnode.cluster.pool import Pool
-from pyerlnode.cluster.regulated import Regulated, Regulation
-from pyerlnode.cluster.regulator import NotAdmitted, Regulator, Rules
+from pyerlnode.cluster.load.breaker import Breaker, BreakerOpen, Thresholds
+from pyerlnode.cluster.load.pool import Pool
+from pyerlnode.cluster.load.regulated import Regulated, Regulation
+from pyerlnode.cluster.load.regulator import NotAdmitted, Regulator, Rules
 from pyerlnode.errors import CallTimeout, NodeDown, NoProc
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for

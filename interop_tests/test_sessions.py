@@ -12,7 +12,7 @@ from place import ROOT, place
 from interop_tests import python_peer as peers
 from interop_tests.session_server import Cart
 from pyerlnode import A
-from pyerlnode.cluster.sessions import Sessions
+from pyerlnode.cluster.sessions.sessions import Sessions
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.plugin import python_name
 from pyerlnode.testing.waiting import wait_for

@@ -24,7 +24,7 @@ _HOMES = {
     ),
     "pyerlnode.etf": ("decode", "encode"),
     "pyerlnode.facade": ("Cluster", "connect"),
-    "pyerlnode.kernel.remote_child": ("remote_child", "remote_server"),
+    "pyerlnode.kernel.remote.child": ("remote_child", "remote_server"),
     "pyerlnode.limits": ("Limits",),
     "pyerlnode.node": ("Node",),
     "pyerlnode.otp.agent": ("Agent",),
@@ -197,7 +197,7 @@ if TYPE_CHECKING:
     )
     from pyerlnode.etf import decode, encode
     from pyerlnode.facade import Cluster, connect
-    from pyerlnode.kernel.remote_child import remote_child, remote_server
+    from pyerlnode.kernel.remote.child import remote_child, remote_server
     from pyerlnode.limits import Limits
     from pyerlnode.node import Node
     from pyerlnode.otp.agent import Agent

@@ -23,7 +23,7 @@ from gevent.event import Event
 from gevent.monkey import is_module_patched
 
 from pyerlnode.errors import ConnectError, UsageError
-from pyerlnode.kernel.peer import Peer
+from pyerlnode.kernel.remote.peer import Peer
 from pyerlnode.node import Node
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.term.atom import Atom

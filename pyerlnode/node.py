@@ -25,13 +25,13 @@ from pyerlnode.dist.handshake import OwnIdentity
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
-from pyerlnode.kernel.exports import Exports
+from pyerlnode.kernel.io.remote_shell import RemoteShell
 from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
-from pyerlnode.kernel.peer import Peer
-from pyerlnode.kernel.remote_shell import RemoteShell
-from pyerlnode.kernel.rex import Rex
+from pyerlnode.kernel.remote.exports import Exports
+from pyerlnode.kernel.remote.peer import Peer
+from pyerlnode.kernel.remote.rex import Rex
+from pyerlnode.kernel.remote.spawn_server import SpawnServer
 from pyerlnode.kernel.services import Remote, Services
-from pyerlnode.kernel.spawn_server import SpawnServer
 from pyerlnode.kernel.telemetry import Telemetry
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector, tcp
@@ -223,7 +223,7 @@ class Node(Remote):
         gen_server.start(system, NetKernelServer, (server.spawn_for,), name="net_kernel")
         gen_server.start(system, Rex, (server,), name="rex")
         if not self._hidden and self._ask_name_of is None:
-            from pyerlnode.kernel import global_  # for visible nodes only
+            from pyerlnode.kernel.global_ import server as global_  # for visible nodes only
 
             global_.start(
                 system,
@@ -382,8 +382,8 @@ class Node(Remote):
     ) -> None:
         """Let supervisors of other nodes start servers of `cls` as ``module:start_link``, linked to them.
 
-        `name` is registered by the start; `options` are keys of a child specification. See `kernel.export_server`.
+        `name` is registered by the start; `options` are keys of a child specification. See `export_server`.
         """
-        from pyerlnode.kernel.export_server import export_server  # it brings every behaviour with it
+        from pyerlnode.kernel.remote.export_server import export_server  # it brings every behaviour with it
 
         export_server(self, module, cls, name=name, **options)

@@ -32,10 +32,10 @@ from pyerlnode.errors import (
     UsageError,
 )
 from pyerlnode.etf import decode, encode
-from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.local import Local
-from pyerlnode.kernel.remote_errors import outcome as outcome_of
-from pyerlnode.kernel.spawn_server import execute, undef
+from pyerlnode.kernel.remote.errors import outcome as outcome_of
+from pyerlnode.kernel.remote.exports import Exports
+from pyerlnode.kernel.remote.spawn_server import execute, undef
 from pyerlnode.otp import gen
 from pyerlnode.port.packets_core import Packets
 from pyerlnode.port.speech_core import hear, say

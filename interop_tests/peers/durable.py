@@ -15,10 +15,7 @@ import gevent
 from gevent.fileobject import FileObject
 
 from pyerlnode import A, Node
-from pyerlnode.cluster.durable import Outbox, Requests
-from pyerlnode.cluster.durable_inbox import Inbox, Tx
-from pyerlnode.cluster.durable_inbox_core import InboxLimits
-from pyerlnode.cluster.journal import Journal
+from pyerlnode.cluster.durable import Inbox, InboxLimits, Journal, Outbox, Requests, Tx
 
 
 class Orders(Inbox):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyerlnode.errors import Exit, UsageError
-from pyerlnode.kernel.exports import Exports
+from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.otp.sys import encodable
 from pyerlnode.runtime import info
 from pyerlnode.runtime.system import System

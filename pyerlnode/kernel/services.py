@@ -1,6 +1,6 @@
 """What a node offers by name beside its own methods: ``node.erpc``, ``node.rpc``, each bound to that node.
 
-Nodes are given by name, as text or atoms; calls raise what `kernel.erpc` and `kernel.rpc` say.
+Nodes are given by name, as text or atoms; calls raise what `kernel.remote.erpc` and `kernel.remote.rpc` say.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from pyerlnode.kernel import erpc, group_leader, rpc, spawn
-from pyerlnode.kernel.device import Device
-from pyerlnode.kernel.erpc import Request, RequestIds
-from pyerlnode.kernel.global_names import GlobalNames
+from pyerlnode.kernel.global_.names import GlobalNames
+from pyerlnode.kernel.io import group_leader
+from pyerlnode.kernel.io.device import Device
+from pyerlnode.kernel.io.logger import ErlangHandler, Logs
 from pyerlnode.kernel.local import Local
-from pyerlnode.kernel.logger import ErlangHandler, Logs
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.pg import Pg
+from pyerlnode.kernel.remote import erpc, rpc, spawn
+from pyerlnode.kernel.remote.erpc import Request, RequestIds
 from pyerlnode.runtime.info import process_info
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import GroupLeader

@@ -120,7 +120,7 @@ class Tls:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Tls:
         """The options in a file, as of ``-ssl_dist_optfile``."""
-        from pyerlnode.term.text_parse import consult  # a parser that no other node pays for
+        from pyerlnode.term.text.parse import consult  # a parser that no other node pays for
 
         try:
             terms = consult(Path(path).read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from pyerlnode.schema.layout import Layout, layout, layout_of
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Range, Struct, freeze
 from pyerlnode.term.hooks import register_encoder, register_struct
-from pyerlnode.term.text_print import format_integer
+from pyerlnode.term.text.print import format_integer
 from pyerlnode.term.view import core_range
 
 MAP_SET, RANGE, DECIMAL = A["Elixir.MapSet"], A["Elixir.Range"], A["Elixir.Decimal"]

@@ -27,7 +27,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyerlnode.cluster import callers
+from pyerlnode.cluster.load import callers
 from pyerlnode.errors import StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer

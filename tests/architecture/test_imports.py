@@ -15,18 +15,18 @@ OF_THE_LIBRARY = {
 OF_OTHERS = {"IPython", "erlang", "gevent.threadpool", "hypothesis", "numpy", "pyarrow", "pytest", "setuptools", "term"}
 OURS = {
     "pyerlnode.aio",
-    "pyerlnode.kernel.export_server",  # brings every behaviour
-    "pyerlnode.kernel.global_",  # of visible nodes
+    "pyerlnode.kernel.remote.export_server",  # brings every behaviour
+    "pyerlnode.kernel.global_.server",  # of visible nodes
     "pyerlnode.net.tls", "pyerlnode.net.tls_options",  # bring OpenSSL
     "pyerlnode.otp.application", "pyerlnode.otp.child_spec", "pyerlnode.otp.gen_event", "pyerlnode.otp.gen_statem",
     "pyerlnode.otp.supervisor",
-    "pyerlnode.term.text",  # the printers and parsers of terms
+    "pyerlnode.term.text.algebra", "pyerlnode.term.text.elixir", "pyerlnode.term.text.inspect",  # Elixir's notation
     "pyerlnode.testing", "pyerlnode.tools", "pyerlnode.workers",
 }  # fmt: skip
 NODE = OF_THE_LIBRARY | OF_OTHERS | OURS
 FACADE = NODE - {"concurrent.futures"}  # whose futures carry answers between threads
 COMMAND = NODE - {"pyerlnode.tools"} | {"gevent", "socket"}
-TERMS = NODE | {"gevent", "greenlet", "socket", "threading"}
+TERMS = NODE | {"gevent", "greenlet", "pyerlnode.term.text", "socket", "threading"}
 
 SAY = "import sys; print(*sys.modules)"
 CONNECTED = """

@@ -1,7 +1,7 @@
 """Tensors and batches as the terms that Nx sends, made by hand."""
 
-from pyerlnode.bridges.nx_batch import BATCH, tensor_of
-from pyerlnode.bridges.nx_serving_core import leaves, mapped
+from pyerlnode.bridges.nx.batch import BATCH, tensor_of
+from pyerlnode.bridges.nx.serving_core import leaves, mapped
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Struct
 from pyerlnode.term.fun import Fun

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pyerlnode.cluster.sessions import Session, Sessions
+from pyerlnode.cluster.sessions.sessions import Session, Sessions
 from pyerlnode.errors import Exit
 from pyerlnode.kernel.pg import Pg
 from pyerlnode.otp import gen, gen_server

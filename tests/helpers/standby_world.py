@@ -3,9 +3,9 @@
 from heapq import heappop, heappush
 from typing import Any
 
-from pyerlnode.cluster import standby_types_core as core
-from pyerlnode.cluster.standby_core import Core
-from pyerlnode.cluster.standby_wire_core import from_wire, to_wire
+from pyerlnode.cluster.standby import types_core as core
+from pyerlnode.cluster.standby.core import Core
+from pyerlnode.cluster.standby.wire_core import from_wire, to_wire
 from pyerlnode.term import A
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid

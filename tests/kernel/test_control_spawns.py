@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pyerlnode.kernel import spawn as spawner
+from pyerlnode.kernel.remote import spawn as spawner
 from pyerlnode.term.atom import A
 from tests.kernel.wire import B1, B2, NOTHING, PEER, REF, TOKEN, Wire, mail
 

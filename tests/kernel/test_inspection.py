@@ -4,8 +4,8 @@ import gevent
 import pytest
 
 from pyerlnode.errors import Exit
-from pyerlnode.kernel.exports import Exports
 from pyerlnode.kernel.inspection import Inspection
+from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.system import System

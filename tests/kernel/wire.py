@@ -7,8 +7,8 @@ from pyerlnode.dist.channel import Channel, Undecodable
 from pyerlnode.dist.flags import HIDDEN_FLAGS, DistFlags
 from pyerlnode.dist.handshake import PeerInfo
 from pyerlnode.etf import atom_value, decode_term, encode_term
-from pyerlnode.kernel.exports import Exports
-from pyerlnode.kernel.spawn_server import SpawnServer
+from pyerlnode.kernel.remote.exports import Exports
+from pyerlnode.kernel.remote.spawn_server import SpawnServer
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Signal

@@ -16,7 +16,7 @@ from pyerlnode.term import A, Bitstring, ExternalFun, ImproperList
 from pyerlnode.term.order import compare, identical, sort_key
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.text import consult, format_term, parse_term
-from pyerlnode.term.text_parse import make_map
+from pyerlnode.term.text.parse import make_map
 
 pytestmark = pytest.mark.timeout(1800)  # the long profile
 TIMES = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 1

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyerlnode.term import A, Atom, Bitstring, ExternalFun, ImproperList, Pid, Port, Reference
-from pyerlnode.term.text_parse import make_map
+from pyerlnode.term.text.parse import make_map
 
 OTHER_SEEDS = int(os.environ.get("TERM_SEEDS", "0"))
 NAMES = [

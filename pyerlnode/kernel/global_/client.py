@@ -1,0 +1,118 @@
+"""Names of the cluster as a program uses them: transactions on them, and who keeps one that two processes have.
+
+A registration locks ``{global, Registrar}`` at every node, the boss first (see `locker`), looks, and tells every
+node; so of two that want one name at once exactly one gets it. Transactions of a node run one after the other, in its
+registrar, the process that holds their lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Protocol
+
+from pyerlnode.kernel.global_.core import GLOBAL
+from pyerlnode.kernel.global_.locker import SERVER, backoff, boss, del_lock, set_lock
+from pyerlnode.otp import gen, requests
+from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.results import Reply
+from pyerlnode.runtime.mailbox import Waiter
+from pyerlnode.runtime.system import System
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.fun import ExternalFun
+from pyerlnode.term.pid import Pid
+
+RANDOM_EXIT_NAME = ExternalFun(GLOBAL, A.random_exit_name, 3)
+
+
+class Table(Protocol):
+    """The name server of this node, as far as names go."""
+
+    @property
+    def nodes(self) -> list[Atom]: ...
+    def where(self, name: Any) -> Pid | None: ...
+    def all_names(self) -> list[Any]: ...
+
+
+class Registrar(GenServer):
+    """Carries out transactions on names, one at a time; the process that holds the lock."""
+
+    def init(self, server: Table) -> None:
+        self.server = server
+        self.system = self.process.system
+
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        lock = (GLOBAL, self.process.pid)
+        nodes = self._lock_all(lock)
+        try:
+            return Reply(request(nodes))
+        finally:
+            del_lock(self.system, lock, nodes)
+
+    def _lock_all(self, lock: tuple[Any, Any]) -> list[Atom]:
+        """Set the lock at every node of the cluster; waits until that comes about."""
+        for times in itertools.count():
+            nodes = [self.system.node, *self.server.nodes]
+            first = boss(nodes)
+            if set_lock(self.system, lock, [first]):
+                rest = [node for node in nodes if node is not first]
+                if (not rest or set_lock(self.system, lock, rest)) and set(self.server.nodes) <= set(nodes):
+                    return nodes
+                del_lock(self.system, lock, nodes)
+            self._sleep(backoff(times))
+        raise AssertionError("unreachable")
+
+    def _sleep(self, seconds: float) -> None:
+        Waiter(self.system.scheduler, self.system.timers).wait(seconds)
+
+
+class ClusterNames:
+    """`System.global_names` of a visible node: names that all nodes of the cluster share."""
+
+    def __init__(self, system: System, server: Table, registrar: Pid) -> None:
+        self.system = system
+        self.server = server
+        self.registrar = registrar
+
+    def register_name(self, name: Any, pid: Pid, method: Any = RANDOM_EXIT_NAME) -> bool:
+        """True when `pid` has the name now at every node; False when another process has it."""
+
+        def register(nodes: list[Atom]) -> bool:
+            if self.server.where(name) is not None:
+                return False
+            requests.multi_call(self.system, nodes, SERVER, (A.register, name, pid, method))
+            return True
+
+        return bool(gen.call(self.system, self.registrar, register, None))
+
+    def unregister_name(self, name: Any) -> bool:
+        def unregister(nodes: list[Atom]) -> bool:
+            found = self.server.where(name) is not None
+            requests.multi_call(self.system, nodes, SERVER, (A.unregister, name))
+            return found
+
+        return bool(gen.call(self.system, self.registrar, unregister, None))
+
+    def whereis_name(self, name: Any) -> Pid | None:
+        return self.server.where(name)
+
+    def registered_names(self) -> list[Any]:
+        return self.server.all_names()
+
+
+def resolve_it(system: System, method: Any, name: Any, his: Pid, mine: Pid) -> Any:
+    """Who keeps a name that two processes have: what the method of the registration says (``global:resolve_it``)."""
+    low, high = sorted((his, mine), key=lambda pid: pid.node.name)
+    match method:
+        case ExternalFun(_, rule, _) | (_, rule):
+            pass
+        case _:
+            rule = None
+    if rule is A.random_notify_name:
+        system.send(high, (A.global_name_conflict, name))
+        return low
+    if rule is A.notify_all_name:
+        system.send(his, (A.global_name_conflict, name, mine))
+        system.send(mine, (A.global_name_conflict, name, his))
+        return A.none
+    system.exit(high, A.kill)
+    return low

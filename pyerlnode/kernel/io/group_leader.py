@@ -1,0 +1,297 @@
+"""Devices of Python for processes of any node: the server's side of the I/O protocol (protocol.md E.9).
+
+A process does its input and output by messages to a device, by default its group leader. Python's processes, and those
+that Python starts on a BEAM, have the process `user` of their node as group leader, so what they print appears at
+Python's standard output, and what they read comes from its standard input. A device on any other file is made with
+`GroupLeader`.
+
+    put_chars, with text or with M, F, A   written at once; io_lib:format is done here, an exported M:F/A is called
+    get_line, get_chars, get_until         one after the other, while output goes on
+    getopts, setopts, get_geometry         binary and encoding; columns and rows of a terminal, else enotsup
+
+Input is given as binaries unless a client sets the option `list`. Of `get_until` the scanner of ``io:read`` is known.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from pyerlnode.errors import PyerlnodeError, TermSyntaxError
+from pyerlnode.kernel.io import io_lib_core
+from pyerlnode.kernel.io.io_lib_core import BadFormat
+from pyerlnode.otp import gen_server
+from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.runtime.mailbox import REPLY, Waiter
+from pyerlnode.runtime.system import System
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid
+
+EOF: Final = A.eof
+_ENOTSUP: Final = (A.error, A.enotsup)
+_REQUEST: Final = (A.error, A.request)
+READ_SIZE = 65_536
+
+
+class Files:
+    """A device over two files of text; either may be None, and both may be looked up each time (`sys.stdout`)."""
+
+    def __init__(self, system: System, output: Callable[[], Any], input: Callable[[], Any]) -> None:
+        self._system = system
+        self._output = output
+        self._input = input
+        self._rest = b""
+
+    def write(self, text: str) -> None:
+        """Raises `OSError` or `ValueError` when there is nothing to write to."""
+        file = self._output()
+        if file is None:
+            raise OSError("there is no file to write to")
+        encoding = getattr(file, "encoding", None)
+        if encoding is not None:
+            text = text.encode(encoding, "replace").decode(encoding)
+        file.write(text)
+        file.flush()
+
+    def read(self, enough: Callable[[str], int]) -> str | None:
+        """Text up to where `enough` says it ends (0: not yet); what is left at the end of the file, None after it."""
+        file = self._input()
+        number = None if file is None else _descriptor(file)
+        while True:
+            text = self._rest.decode("utf-8", "replace")
+            end = enough(text)
+            if end:
+                self._rest = text[end:].encode()
+                return text[:end]
+            more = b"" if file is None else self._more(file, number)
+            if not more:
+                self._rest = b""
+                return text or None
+            self._rest += more
+
+    def _more(self, file: Any, number: int | None) -> bytes:
+        if number is None:  # a file in memory
+            line: str | bytes = file.readline()
+            return line.encode() if isinstance(line, str) else line
+        wait_readable(self._system, number)
+        return os.read(number, READ_SIZE)
+
+    def geometry(self) -> os.terminal_size | None:
+        number = _descriptor(self._output())
+        try:
+            return None if number is None else os.get_terminal_size(number)
+        except OSError:
+            return None
+
+
+def _descriptor(file: Any) -> int | None:
+    try:
+        number: int = file.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+    return number
+
+
+def wait_readable(system: System, number: int) -> None:
+    """Park the calling greenlet until the file descriptor has something to read."""
+    waiter = Waiter(system.scheduler, system.timers)
+    watcher = system.scheduler.loop.io(number, 1)
+    watcher.start(waiter.settle, REPLY, None)
+    try:
+        waiter.wait(None)
+    finally:
+        watcher.stop()
+        watcher.close()
+
+
+class GroupLeader(GenServer):
+    """A device: answers ``{io_request, From, ReplyAs, Request}``."""
+
+    def init(self, files: Any) -> None:
+        self.files = files
+        self.binary = True
+        self._waiting: deque[tuple[Any, Any, Any]] = deque()
+        self._reader: Pid | None = None
+
+    def handle_info(self, message: Any) -> None:
+        match message:
+            case (A.io_request, Pid() as from_, reply_as, request):
+                if reads(request):
+                    self._waiting.append((from_, reply_as, request))
+                    if self._reader is None:
+                        self._reader = self.process.system.spawn_function(self._read_all, (), {}, link=self.process).pid
+                else:
+                    self._answer(from_, reply_as, self.perform(request))
+
+    def _answer(self, from_: Pid, reply_as: Any, value: Any) -> None:
+        system = self.process.system
+        if from_.node is system.node or system.peer(from_.node).route is not None:  # nobody is dialled for an answer
+            system.send(from_, (A.io_reply, reply_as, value))
+
+    def _read_all(self) -> None:
+        """The body of the process that reads: each request in its turn."""
+        while self._waiting:
+            from_, reply_as, request = self._waiting.popleft()
+            self._answer(from_, reply_as, self.perform(request))
+        self._reader = None
+
+    # --- requests ------------------------------------------------------------------------------
+    def perform(self, request: Any) -> Any:
+        """The reply to one request; never raises for what a client can send."""
+        try:
+            return self._perform(request)
+        except (BadFormat, TermSyntaxError):
+            return A.error, A.badarg
+        except (OSError, ValueError) as error:
+            return A.error, _errno(error)
+
+    def _perform(self, request: Any) -> Any:  # noqa: C901  # the table of the protocol
+        match request:
+            case (A.put_chars, Atom() as encoding, data):
+                return self._put(io_lib_core.chars(data, _codec(encoding)))
+            case (A.put_chars, Atom() as encoding, module, function, list() as args):
+                return self._put_made(encoding, module, function, args)
+            case (A.put_chars, data):
+                return self._put(io_lib_core.chars(data, "latin-1"))
+            case (A.put_chars, module, function, list() as args):
+                return self._put_made(A.latin1, module, function, args)
+            case (A.get_line, Atom() as encoding, prompt):
+                return self._get(encoding, prompt, _line)
+            case (A.get_line, prompt):
+                return self._get(A.latin1, prompt, _line)
+            case (A.get_chars, Atom() as encoding, prompt, int(count)):
+                return self._get(encoding, prompt, lambda text: count if len(text) >= count else 0)
+            case (A.get_chars, prompt, int(count)):
+                return self._get(A.latin1, prompt, lambda text: count if len(text) >= count else 0)
+            case (A.get_until, _, prompt, module, function, list()):
+                return self._get_term(prompt, module, function)
+            case A.getopts:
+                return [(A.binary, self.binary), (A.encoding, A.unicode)]
+            case (A.setopts, list() as options):
+                return self._set(options)
+            case (A.get_geometry, Atom() as what):
+                size = self.files.geometry()
+                return _ENOTSUP if size is None else size.columns if what is A.columns else size.lines
+            case (A.requests, list() as several):
+                return self._several(several)
+            case (A.get_password, _):
+                return _ENOTSUP
+        return _REQUEST
+
+    def _several(self, requests: list[Any]) -> Any:
+        reply: Any = A.ok
+        for request in requests:
+            reply = self.perform(request)
+            if type(reply) is tuple and reply and reply[0] is A.error:
+                break
+        return reply
+
+    def _put(self, text: str) -> Any:
+        self.files.write(text)
+        return A.ok
+
+    def _put_made(self, encoding: Atom, module: Any, function: Any, args: list[Any]) -> Any:
+        """The text is made here: by ``io_lib:format``, or by a function that this program exports."""
+        if module is A.io_lib and function in (A.format, A.fwrite) and len(args) == 2:
+            template = io_lib_core.chars(_as_text(args[0]), "utf-8")
+            if not isinstance(args[1], list):
+                raise BadFormat("the arguments of a format are a list")
+            return self._put(io_lib_core.format(template, args[1], node=self.process.system.node))
+        made = self.process.system.exported(module, function, len(args))
+        if made is None:
+            return A.error, (A.put_chars, encoding, module, function)
+        try:
+            return self._put(io_lib_core.chars(made(*args), _codec(encoding)))
+        except (PyerlnodeError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+            return A.error, type(error).__name__.encode()
+
+    def _get(self, encoding: Atom, prompt: Any, enough: Callable[[str], int]) -> Any:
+        self._prompt(prompt)
+        text = self.files.read(enough)
+        if text is None:
+            return EOF
+        if self.binary:
+            return text.encode(_codec(encoding), "replace")
+        return [ord(c) for c in text]
+
+    def _get_term(self, prompt: Any, module: Any, function: Any) -> Any:
+        if module is not A.erl_scan or function is not A.tokens:
+            return A.error, (A.get_until, module, function)
+        from pyerlnode.kernel.io.io_scan_core import complete, tokens  # the reader of terms, for those who read terms
+
+        self._prompt(prompt)
+        text = self.files.read(complete)
+        if text is None:
+            return A.eof, 1
+        return A.ok, tokens(text), 1
+
+    def _prompt(self, prompt: Any) -> None:
+        match prompt:
+            case (A.format, template, list() as args):
+                text = io_lib_core.format(io_lib_core.chars(_as_text(template)), args)
+            case _:
+                text = io_lib_core.chars(_as_text(prompt))
+        if text:
+            self.files.write(text)
+
+    def _set(self, options: list[Any]) -> Any:
+        for option in options:
+            match option:
+                case A.binary | (A.binary, True):
+                    self.binary = True
+                case A.list | (A.binary, False):
+                    self.binary = False
+                case (A.encoding | A.echo | A.expand_fun | A.line_history | A.log, _):
+                    continue
+                case _:
+                    return _ENOTSUP
+        return A.ok
+
+
+def reads(request: Any) -> bool:
+    """Whether a request waits for input."""
+    if type(request) is not tuple or not request:
+        return False
+    if request[0] is A.requests and len(request) == 2 and isinstance(request[1], list):
+        return any(reads(each) for each in request[1])
+    return request[0] in (A.get_line, A.get_chars, A.get_until)
+
+
+def _line(text: str) -> int:
+    return text.find("\n") + 1
+
+
+def _as_text(data: Any) -> Any:
+    """What may stand for text in a prompt or a format: chardata, or an atom."""
+    return data.name if type(data) is Atom else b"" if data is None else data
+
+
+def _codec(encoding: Atom) -> str:
+    if encoding not in (A.unicode, A.latin1):
+        raise BadFormat(f"the encoding {encoding} is not known")
+    return "utf-8" if encoding is A.unicode else "latin-1"
+
+
+def _errno(error: OSError | ValueError) -> Atom:
+    names = {13: "eacces", 28: "enospc", 32: "epipe", 5: "eio", 9: "ebadf"}
+    number = error.errno if isinstance(error, OSError) else None
+    return Atom(names.get(number or 0, "terminated"))
+
+
+def start(system: System, output: Any = None, input: Any = None, *, name: Any = None) -> Pid:
+    """A device that writes to the file `output` and reads from `input`; its pid. `exit` ends it."""
+    pid = gen_server.start(system, GroupLeader, (Files(system, lambda: output, lambda: input),), name=name)
+    assert pid is not None
+    return pid
+
+
+def start_user(system: System) -> Pid:
+    """`user`: standard output and input, whatever they are when used; the group leader of all that have no other."""
+    files = Files(system, lambda: sys.stdout, lambda: sys.stdin)
+    pid = gen_server.start(system, GroupLeader, (files,), name="user")
+    assert pid is not None
+    system.root.group_leader = pid
+    return pid

@@ -1,0 +1,70 @@
+"""`rex`, the server behind the older forms of `rpc` (protocol.md E.6).
+
+Each function runs in a process of its own, so one that blocks keeps nobody else waiting; ``block_call`` is the one that
+is meant to block, and runs in the server. A value that has no form on the wire is an error of its call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyerlnode.errors import EncodeError
+from pyerlnode.kernel.remote.spawn_server import SpawnServer, not_encodable
+from pyerlnode.otp import gen
+from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.results import NoReply
+from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid
+
+
+class Rex(GenServer):
+    """Registered as `rex`."""
+
+    def init(self, server: SpawnServer) -> None:
+        self.server = server
+
+    def handle_call(self, request: Any, from_: Any) -> Any:
+        match request:
+            case (A.call, module, function, args, _):
+                self._spawn(self._replier(from_), from_[0], module, function, args)
+            case (A.block_call, module, function, args, _):
+                self._answer(self._replier(from_), from_[0], module, function, args)
+        return NoReply()  # an unknown request stays unanswered, as with OTP's
+
+    def handle_cast(self, request: Any) -> Any:
+        match request:
+            case (A.cast, module, function, args, _):
+                self._spawn(_nobody, self.pid, module, function, args)
+
+    def handle_info(self, message: Any) -> Any:
+        system = self.process.system
+        match message:
+            case (Pid() as from_, (A.call, module, function, args, _)):  # of a C node
+                self._spawn(lambda value: system.send(from_, (A.rex, value)), from_, module, function, args)
+            case (Pid() as from_, A.features_request):
+                system.send(from_, (A.features_reply, system.node, [A.erpc]))
+            case (Pid() as from_, (A.sbcast, name, text)):
+                known = type(name) is Atom and system.whereis(name) is not None
+                if known:
+                    system.send(name, text)
+                system.send(from_, (A.rex, system.node, system.node if known else (A.nonexisting_name, name)))
+
+    def _replier(self, from_: Any) -> Callable[[Any], None]:
+        system = self.process.system
+        return lambda value: gen.reply(system, from_, value)
+
+    def _spawn(self, answer: Callable[[Any], None], caller: Pid, module: Any, function: Any, args: Any) -> None:
+        self.process.system.spawn(self._answer, answer, caller, module, function, args)
+
+    def _answer(self, answer: Callable[[Any], None], caller: Pid, module: Any, function: Any, args: Any) -> None:
+        value = self.server.call(caller.node, module, function, args)
+        try:
+            answer(value)
+        except EncodeError as error:
+            _, reason, stack = not_encodable(error, (module, function, len(args)))
+            answer((A.badrpc, (A.EXIT, (reason, stack))))
+
+
+def _nobody(value: Any) -> None:
+    """A cast's value."""
