@@ -2,3 +2,15 @@
 
 This room does not import the kernel beside it: its parts are given a node; `otp.host` lists what they need of it.
 """
+
+from pyerlnode import former
+
+former.keep(
+    __name__,
+    breaker="load.breaker",
+    durable_inbox="durable.inbox",
+    journal="durable.journal",
+    pool="load.pool",
+    regulated="load.regulated",
+    regulator="load.regulator",
+)

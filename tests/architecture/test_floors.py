@@ -1,8 +1,8 @@
 """The plan of `docs/internals/architecture.md`, held by the imports themselves.
 
 A module imports only from floors below its own or from its own room; rooms on one floor never
-import each other; there is no cycle; gevent is met only at the edges; the pure rooms import the
-standard library only.
+import each other; a family of files is a package, and its decisions are its own; there is no cycle;
+gevent is met only at the edges; the pure rooms import the standard library only.
 """
 
 import ast
@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
 FLOORS = {
-    "errors": 0, "limits": 0,
+    "errors": 0, "limits": 0, "former": 0,
     "term": 1,
     "signal": 2, "etf": 2, "schema": 2,
     "runtime": 3, "dist": 3,
@@ -34,6 +34,7 @@ GEVENT = (
 )  # fmt: skip
 PURE = ("errors", "limits", "term", "signal", "etf", "schema", "dist")
 OURS = {"pyerlnode"}
+FLAT = {"otp/gen_": "OTP's own modules, each beside its core"}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -70,6 +71,17 @@ def room(name: str) -> str:
     return name.split(".")[0]
 
 
+def is_core(name: str) -> bool:
+    """A module of decisions alone."""
+    return name.split(".")[-1] == "core" or name.endswith("_core")
+
+
+def family(name: str) -> str:
+    """The package within a room that `name` belongs to; empty for what stands in the room itself."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if len(parts) > 2 else ""
+
+
 def ours(name: str) -> Iterator[tuple[str, int]]:
     for target, line in imports(name):
         if target == "pyerlnode":
@@ -93,7 +105,7 @@ def test_gevent_is_met_only_at_the_edges(name: str) -> None:
         assert not met, f"{name} imports gevent in lines {met}"
 
 
-@pytest.mark.parametrize("name", [n for n in TREE if room(n) in PURE or n.endswith("_core")])
+@pytest.mark.parametrize("name", [n for n in TREE if room(n) in PURE or is_core(n)])
 def test_pure_module_imports_the_standard_library_only(name: str) -> None:
     impure = {"socket", "time", "threading", "select", "random", "secrets", "asyncio", "subprocess"}
     for target, line in imports(name):
@@ -114,3 +126,20 @@ def test_there_is_no_import_cycle() -> None:
 
     for name in sorted(graph):
         visit(name, ())
+
+
+@pytest.mark.parametrize("name", TREE)
+def test_the_core_of_a_family_is_its_own(name: str) -> None:
+    for target, line in ours(name):
+        if family(target) and is_core(target):
+            assert family(target) in (family(name), name), f"{name}:{line} imports {target}, another family's decisions"
+
+
+def test_a_family_of_three_is_a_package() -> None:
+    rooms: dict[str, list[str]] = {}
+    for path in ROOT.rglob("*.py"):
+        if "_" in path.stem.strip("_"):
+            prefix = f"{path.parent.relative_to(ROOT)}/{path.stem.strip('_').split('_')[0]}_"
+            rooms.setdefault(prefix, []).append(path.name)
+    flat = {prefix: files for prefix, files in rooms.items() if len(files) >= 3 and prefix not in FLAT}
+    assert not flat, f"a package each, or a reason in FLAT: {flat}"
