@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pyerlnode.cluster import callers
+from pyerlnode.cluster.load import callers
 from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
