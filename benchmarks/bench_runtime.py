@@ -24,6 +24,7 @@ from gevent.queue import Queue
 
 from pyerlnode import A, GenServer, Reply, receive, send
 from pyerlnode.otp import gen, gen_server
+from pyerlnode.runtime.api import make_ref
 from pyerlnode.runtime.system import System
 
 clock = time.perf_counter
@@ -226,6 +227,42 @@ def selective_receive() -> None:
     seconds = timed(lambda: receive(A.last))
     report("selective receive of the last of 1,000,000 messages", seconds * 1000, "ms", "<= 200")
     system.stop()
+    for exponent in range(1, 7):
+        mailbox(count(10**exponent))
+
+
+def mailbox(unmatched: int) -> None:
+    """What an arrival costs that is received selectively, with so many messages before it that do not match."""
+    arrivals = count(10_000)
+    for what in ("the same pattern", "two patterns in turns", "a new reference", "half of all, in the middle"):
+        system = System("bench@local", 1)
+        me = system.adopt()
+        for n in range(unmatched):
+            system.send(me.pid, n)
+        if what == "half of all, in the middle":
+            arrivals = min(unmatched, arrivals)
+            for n in range(unmatched):
+                system.send(me.pid, (A.answer, n))
+
+        def run(what: str = what, system: System = system, arrivals: int = arrivals) -> None:
+            me = system.adopt()
+            for n in range(arrivals):
+                if what == "a new reference":
+                    ref = make_ref()
+                    system.send(me.pid, (A.answer, ref))
+                    receive((A.answer, ref))
+                elif what == "half of all, in the middle":
+                    receive((A.answer, int))
+                else:
+                    name = A.other if n % 2 and what != "the same pattern" else A.answer
+                    system.send(me.pid, (name, n))
+                    receive((name, int))
+
+        if what != "half of all, in the middle":
+            receive((A.answer, int), 0, None)
+            receive((A.other, int), 0, None)
+        report(f"{unmatched:,} unmatched, {what}", timed(run) / arrivals * 1e6, "µs each", "constant")
+        system.stop()
 
 
 def peers() -> None:  # noqa: C901  # one peer behind the other

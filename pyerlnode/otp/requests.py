@@ -93,7 +93,7 @@ class Request(Waiter):
         if self._message is not None and self._caller.queue:
             for index, message in enumerate(self._caller.queue):
                 if message is self._message:
-                    del self._caller.queue[index]
+                    self._caller.take_at(index)
                     break
         self._message = None
         return self.outcome()

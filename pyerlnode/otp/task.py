@@ -145,7 +145,7 @@ class Task:
                 return type(message[0]) is Reference and message[0] == ref
             return len(message) == 5 and message[0] is A.DOWN and message[1] == ref
 
-        message = me.receive(is_ours, timeout)
+        message = me.receive(is_ours, timeout, since=ref)
         if message is NOTHING:
             return None
         if len(message) == 2:

@@ -14,7 +14,6 @@ from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.offload import in_own_thread
 from pyerlnode.runtime.process import Process, current, require_current
 from pyerlnode.term.atom import Atom
-from pyerlnode.term.pattern import compile_pattern
 from pyerlnode.term.pid import Pid, Reference
 
 T = TypeVar("T")
@@ -27,18 +26,38 @@ def self_() -> Pid:
     return require_current().pid
 
 
-def receive(pattern: Any = ANYTHING, timeout: float | None = None, default: Any = RAISE) -> Any:
+def receive(
+    pattern: Any = ANYTHING, timeout: float | None = None, default: Any = RAISE, *, since: Reference | None = None
+) -> Any:
     """The first message in the mailbox that matches `pattern` (see `term.pattern`); waits for one.
 
     After `timeout` seconds (None: never; 0: only look) it gives `default`, or raises `ReceiveTimeout` without one.
+
+    However many messages wait that do not match, they are looked at once for each pattern, not once for each message
+    that comes, and for a pattern with a reference of `monitor`, `alias`, `start_timer` or `make_ref` in it only those
+    that came after that was made. A pattern with a function in it is looked for from the first message on each time:
+    give it, as `since`, the reference behind whose making it may begin.
     """
-    return receive_as(require_current(), pattern, timeout, default)
+    return receive_as(require_current(), pattern, timeout, default, since)
 
 
-def receive_as(process: Process, pattern: Any, timeout: float | None, default: Any) -> Any:
+def make_ref() -> Reference:
+    """``make_ref()``: a reference that no other equals."""
+    process = require_current()
+    ref: Reference = process.system.new_ref()
+    process.mark(ref)
+    return ref
+
+
+def receive_as(
+    process: Process, pattern: Any, timeout: float | None, default: Any, since: Reference | None = None
+) -> Any:
     if timeout is not None and timeout < 0:
         raise UsageError("a time-out is a number of seconds, 0 or more, or None")
-    message = process.receive(None if pattern is ANYTHING else compile_pattern(pattern), timeout)
+    if pattern is ANYTHING:
+        message = process.receive(None, timeout)
+    else:
+        message = process.receive_pattern(pattern, timeout, since=since)
     if message is not NOTHING:
         return message
     if default is RAISE:

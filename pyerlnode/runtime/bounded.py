@@ -116,11 +116,10 @@ class BoundedProcess(Process):
             waiter.wait(None)
         return self.exit_reason is ALIVE
 
-    @staticmethod
-    def _drop_oldest(queue: deque[Any]) -> bool:
+    def _drop_oldest(self, queue: deque[Any]) -> bool:
         for index, message in enumerate(queue):
             if not _is_kept(message):
-                del queue[index]
+                self.take_at(index)
                 return True
         return False
 

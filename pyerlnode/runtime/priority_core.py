@@ -37,4 +37,4 @@ def advance(process: Any, message: Any, table: dict[Any, list[Any]]) -> None:
         place = waiting(queue, ahead)
         ahead[:] = [queue[index] for index in range(place)]
         ahead.append(message)
-        queue.insert(place, message)
+        process.put_at(place, message)

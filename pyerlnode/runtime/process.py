@@ -24,10 +24,21 @@ from greenlet import greenlet
 
 from pyerlnode.errors import Exit, NotAProcess, told
 from pyerlnode.runtime.edges import ProcessKilled, stop_program, stops_program
-from pyerlnode.runtime.mailbox_core import NOTHING, take
+from pyerlnode.runtime.mailbox_core import (
+    NOTHING,
+    Place,
+    add_place,
+    behind,
+    find,
+    inserted,
+    is_constant,
+    place_of,
+    removed,
+)
 from pyerlnode.runtime.process_core import ALIVE, DIE, MESSAGE, LinkEnd, exit2, link_exit
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pattern import ANY, compile_pattern
 from pyerlnode.term.pid import Pid, Reference
 
 FLOODED: Final = 10_000
@@ -64,6 +75,7 @@ class Process:
         "parent",
         "parked",
         "pid",
+        "places",
         "queue",
         "resumable",
         "sys",
@@ -78,6 +90,8 @@ class Process:
         self.group_leader = group_leader
         self.exit_reason: Any = ALIVE
         self.queue: deque[Any] | None = None
+        self.places: list[Place] | None = None
+        """How far patterns were looked for (`mailbox_core`); None until a function body receives selectively."""
         self.handler: Any = None
         self.greenlet: Any = None
         self.adopted = False
@@ -143,40 +157,116 @@ class Process:
         queue = self.queue
         if queue is not None and len(queue) > FLOODED:
             queue.pop()
-            queue.insert(_urgent_at_front(queue), message)
+            self.put_at(_urgent_at_front(queue), message)
 
     def deliver_first(self, message: Any) -> None:
         """Put `message` before all others: a behaviour's note to itself, never a peer's message."""
         self.deliver(message)
-        if self.queue is not None:
-            self.queue.rotate(1)
+        if self.queue:
+            self.put_at(0, self.queue.pop())
 
-    def receive(self, matches: Callable[[Any], Any] | None, timeout: float | None) -> Any:
-        """The next message that `matches`, or `NOTHING` after `timeout` seconds. Called by the body itself."""
-        timed_out: list[bool] = []
+    def put_at(self, index: int, message: Any) -> None:
+        """Put `message` at `index` of the mailbox, which is there: not at its end."""
+        queue: Any = self.queue
+        queue.insert(index, message)
+        if self.places is not None:
+            inserted(self.places, index)
+
+    def receive(
+        self, matches: Callable[[Any], Any] | None, timeout: float | None, *, since: Reference | None = None
+    ) -> Any:
+        """The next message that `matches`, or `NOTHING` after `timeout` seconds. Called by the body itself.
+
+        With `since`, a reference that this process made, only messages that came after that are looked at.
+        """
+        if matches is None:
+            return self._receive(None, timeout)
+        places = self._places()
+        place = add_place(places, Place(None, matches, 0 if since is None else behind(places, since)))
+        try:
+            return self._receive(place, timeout)
+        finally:
+            if place in places:
+                places.remove(place)  # a function may think otherwise of the same message next time
+
+    def receive_pattern(self, pattern: Any, timeout: float | None, *, since: Reference | None = None) -> Any:
+        """As `receive`, for a pattern; how far it was looked for is remembered, unless it has a function in it."""
+        if not is_constant(pattern):
+            return self.receive(compile_pattern(pattern), timeout, since=since)
+        places = self._places()
+        place = place_of(places, pattern) or add_place(places, Place(pattern, compile_pattern(pattern)))
+        place.seen = max(place.seen, behind(places, pattern), 0 if since is None else behind(places, since))
+        return self._receive(place, timeout)
+
+    def _places(self) -> list[Place]:
+        places = self.places
+        if places is None or self.handler is not None:  # whose messages are taken by the scheduler
+            places = self.places = []
+        return places
+
+    def mark(self, ref: Reference) -> None:
+        """`ref` was made just now: no message that is here already can hold it."""
+        if self.queue and self.handler is None:
+            add_place(self._places(), Place(ref, None, len(self.queue)))
+
+    def _receive(self, place: Place | None, timeout: float | None) -> Any:
+        if self.queue:  # else it waits, and a new slice begins
+            self.system.scheduler.breathe()
         timer = None
-        looked_at = 0
-        ahead = self.system.ahead  # who lets priority messages in finds new ones at the head
-        me = getcurrent()
+        timed_out: list[bool] | None = None
         try:
             while True:
-                self.check_alive()
-                queue = self.queue
-                if queue and len(queue) > looked_at:
-                    message = (
-                        queue.popleft() if matches is None else take(queue, matches, 0 if self in ahead else looked_at)
-                    )
+                if self.exit_reason is not ALIVE:
+                    self.check_alive()
+                if self.queue:
+                    if place is None and self.places is None:  # the usual case, the short way
+                        return self.queue.popleft()
+                    message = self._take(place)
                     if message is not NOTHING:
                         return message
-                    looked_at = len(queue)
                 if timed_out or timeout == 0:
                     return NOTHING
                 if timer is None and timeout is not None:
+                    timed_out = []
                     timer = self.system.timers.start(timeout, self._receive_timed_out, timed_out)
-                self._park(me)
+                self._park(getcurrent())
         finally:
             if timer is not None:
                 timer.cancel()
+
+    def _take(self, place: Place | None) -> Any:
+        """The first message, or the first that matches at `place`, out of the mailbox, which is not empty."""
+        if place is None:
+            return self.take_at(0)
+        queue: Any = self.queue
+        matches: Any = place.matches
+        length = len(queue)
+        index = find(queue, matches, place.seen)
+        if len(queue) != length:
+            raise RuntimeError("the mailbox changed while a matcher looked at it: it must not wait, nor send to itself")
+        if index < 0:
+            place.seen = length
+            return NOTHING
+        place.seen = index
+        return self.take_at(index)
+
+    def take_down(self, ref: Reference) -> None:
+        """Remove the DOWN of the monitor `ref`, if it is there: behind what was here when that was made."""
+        start = 0 if self.places is None else behind(self.places, ref)
+        index = find(self.queue or deque(), compile_pattern((A.DOWN, ref, ANY, ANY, ANY)), start)
+        if index >= 0:
+            self.take_at(index)
+
+    def take_at(self, index: int) -> Any:
+        """The message at `index`, out of the mailbox."""
+        queue: Any = self.queue
+        if self.places is not None:
+            removed(self.places, index)
+        if not index:
+            return queue.popleft()
+        message = queue[index]
+        del queue[index]
+        return message
 
     def _receive_timed_out(self, timed_out: list[bool]) -> None:
         timed_out.append(True)

@@ -8,6 +8,11 @@ and another one drains what is ready. A *function body* owns its greenlet and is
 read, so that what the processes answer goes out in one write. It stops after a time budget and lets the loop look
 at its sockets.
 
+A slice ends after `SLICE` messages or `SLICE_TIME`, whichever is first, so a process with a backlog lets the others
+run: who is idle waits for one slice of each process that is ready before it, and for the callback that runs just now.
+Nothing interrupts a callback; reading the clock costs as much as a small message, so it is read after the first, the
+second and the fourth message of a slice, and then after every eighth.
+
     deliver → wake(process) → ready … drain: ┬ function body, waiting call → its own greenlet
                                              └ handler body → a worker: one slice, back to ready or idle
 """
@@ -15,6 +20,7 @@ at its sockets.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Protocol
 
@@ -25,7 +31,11 @@ from pyerlnode.runtime.edges import ProcessKilled, edge
 from pyerlnode.runtime.process_core import ALIVE
 
 SLICE = 200
-"""Messages that one process handles before the next ready process has its turn."""
+"""Messages that one process handles at most before the next ready process has its turn."""
+SLICE_TIME = 0.005
+"""Seconds after which that turn comes, however few messages those were."""
+_PORTIONS = [range(size) for size in (1, 2, 4, *[8] * (SLICE // 8 - 1))]
+"""What a slice consists of behind its first message: the clock is read before each of these."""
 TURN = 0.01
 """Seconds for which ready processes run before sockets and timers are looked at."""
 IDLE_WORKERS = 64
@@ -69,19 +79,21 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
 
     def run(self) -> None:
         scheduler = self.scheduler
-        ready = scheduler.ready
+        ready, clock = scheduler.ready, scheduler.clock
         while True:
+            now = scheduler.slice_began
             while ready and scheduler.current is self and ready[0].greenlet is None:
-                self._slice(ready.popleft())
-                if monotonic() > scheduler.turn_ends:
+                self._slice(ready.popleft(), now)
+                now = clock()
+                if now > scheduler.turn_ends:
                     break
             if scheduler.stopping or len(scheduler.idle) >= IDLE_WORKERS:
                 return
             scheduler.idle.append(self)
             scheduler.switch()
 
-    def _slice(self, process: Runnable) -> None:
-        """Let `process` handle its messages, at most `SLICE` of them."""
+    def _slice(self, process: Runnable, began: float) -> None:  # noqa: C901  # in one piece: the path of each message
+        """Let `process` handle its messages, at most `SLICE` of them and for `SLICE_TIME`."""
         queue = process.queue
         if queue is None or process.exit_reason is not ALIVE:
             return
@@ -89,13 +101,12 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
         self.erl_process = process
         if process.context is not None:
             self.gr_context = process.context
-        left = SLICE
         try:
-            while queue and left:
-                left -= 1
-                # Looked up each time: `sys` may put another one in front. In the class: the rest is the user's.
-                handler = process.handler
+            if queue:
+                handler = process.handler  # its class is asked for `handle`: the rest is the user's
                 type(handler).handle(handler, queue.popleft())
+                if queue:
+                    self._more(process, queue, began)
                 if process.exit_reason is not ALIVE:
                     return
         except BaseException as error:
@@ -112,21 +123,50 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
             process.queue = None
             process.parked = True
 
+    def _more(self, process: Runnable, queue: deque[Any], began: float) -> None:
+        """The slice that `began` then, from the second message on."""
+        clock = self.scheduler.clock
+        for portion in _PORTIONS:
+            if process.exit_reason is not ALIVE or clock() - began > SLICE_TIME:
+                return
+            for _ in portion:
+                handler = process.handler  # looked up each time: `sys` may put another one in front
+                type(handler).handle(handler, queue.popleft())
+                if not queue or process.exit_reason is not ALIVE:
+                    return
+
+
+class _Pause:
+    """A greenlet that lets others run."""
+
+    __slots__ = ("greenlet", "resumable")
+
+    def __init__(self, me: Any) -> None:
+        self.greenlet = me
+        self.resumable = True
+
 
 class Scheduler:
     """The ready queue of one system, in the hub of the thread that made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.hub: Any = get_hub()
         self.loop: Any = self.hub.loop
+        self.clock = clock
         self.ready: deque[Any] = deque()
         self.idle: list[Worker] = []
         self.current: Worker | None = None
         self.turn_ends = 0.0
+        self.slice_began = 0.0
+        self._steps = 0
+        self._counted = 0.0
+        """Calls of `breathe` in the slice that began then."""
         self.stopping = False
         self.unarmed: list[Any] = []
         """Waits with a time-out that began in this turn; most are over before a timer would have been made."""
         self._scheduled: Any = None
+        self._next_turn: Any = None
+        """A timer, no callback of the loop: of those it runs up to fifty before it looks at its sockets."""
         self._draining = False
 
     def wake(self, item: Any) -> None:
@@ -142,6 +182,26 @@ class Scheduler:
     def switch(self) -> None:
         """Park the current greenlet until something switches back to it."""
         greenlet.switch(self.hub)
+
+    def pause(self) -> None:
+        """Let everything that is ready run, sockets and timers too, before the current greenlet goes on."""
+        me = getcurrent()
+        if me is not self.hub:  # which must not wait
+            pause = _Pause(me)
+            self.wake(pause)
+            try:
+                self.switch()
+            finally:
+                pause.resumable = False
+
+    def breathe(self) -> None:
+        """`pause`, if the slice is over: before each step of a loop whose length others decide."""
+        if self._counted is not self.slice_began:
+            self._counted = self.slice_began
+            self._steps = 0
+        self._steps = steps = self._steps + 1
+        if (steps < 5 or not steps & 7) and self.clock() - self.slice_began > SLICE_TIME:
+            self.pause()
 
     def throw(self, process: Runnable, target: Any) -> None:
         """End what `process` does on `target` (its greenlet or worker), as soon as the hub runs."""
@@ -172,11 +232,13 @@ class Scheduler:
         if self._scheduled is not None:
             self._scheduled.stop()
             self._scheduled = None
-        ready = self.ready
-        self.turn_ends = monotonic() + TURN
+        ready, clock = self.ready, self.clock
+        now = clock()
+        self.turn_ends = now + TURN
         self._draining = True
         try:
             while ready:
+                self.slice_began = now
                 target = ready[0].greenlet
                 if target is not None:
                     item = ready.popleft()
@@ -185,15 +247,25 @@ class Scheduler:
                 else:
                     self.current = worker = self.idle.pop() if self.idle else Worker(self)
                     worker.switch()
-                if monotonic() > self.turn_ends:
+                now = clock()
+                if now > self.turn_ends:
                     break
         finally:
             self.current = None
             self._draining = False
             if ready and self._scheduled is None:
-                self._scheduled = self.loop.run_callback(self.drain)
+                self._scheduled = self._after_sockets()
             if self.unarmed:
                 self._arm()
+
+    def _after_sockets(self) -> Any:
+        """Have the loop call `drain` when it has looked at its sockets."""
+        if self.stopping:
+            return self.loop.run_callback(self.drain)
+        if self._next_turn is None:
+            self._next_turn = self.loop.timer(0.0)
+        self._next_turn.start(self.drain)
+        return self._next_turn
 
     def arm_later(self, wait: Any) -> None:
         """Call ``wait.arm()`` at the end of this turn, if it still waits then."""
@@ -220,5 +292,7 @@ class Scheduler:
         if self._scheduled is not None:
             self._scheduled.stop()
             self._scheduled = None
+        if self._next_turn is not None:
+            self._next_turn.close()
         while self.idle:  # each finds `stopping` set and returns; thrown into, it would not come back here
             self.loop.run_callback(self.idle.pop().switch)

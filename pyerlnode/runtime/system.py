@@ -318,6 +318,7 @@ class System:
         With `priority` messages that are sent to it as such come before the ordinary ones.
         """
         ref = self.new_ref()
+        process.mark(ref)
         self.aliases[ref.words] = Alias(process, once, priority)
         if priority:
             self.ahead.setdefault(process, [])
@@ -389,7 +390,7 @@ class System:
         links, process.links = process.links, None
         monitors, process.monitors = process.monitors, None
         watchers, process.monitored_by = process.monitored_by, None
-        process.queue = process.handler = None
+        process.queue = process.places = process.handler = None
         for words in process.aliases or ():
             del self.aliases[words]
         if self.ahead:
@@ -472,6 +473,8 @@ class System:
     def monitor(self, process: Process, dest: Any) -> Reference:
         """``monitor(process, Dest)``: exactly one DOWN, at once when there is nothing to monitor."""
         ref = self.new_ref()
+        if process.queue:
+            process.mark(ref)
         node, local, to = self.resolve(dest)
         named = to if type(to) is Pid else (to, node)
         if process.monitors is None:
@@ -505,10 +508,7 @@ class System:
         if known is not None:
             self._drop_monitor(process, *known)
         elif flush and process.queue:
-            for message in process.queue:
-                if type(message) is tuple and len(message) == 5 and message[0] is A.DOWN and message[1] == ref:
-                    process.queue.remove(message)
-                    break
+            process.take_down(ref)
         return known is not None
 
     def _drop_monitor(self, process: Process, ref: Reference, target: Any) -> None:

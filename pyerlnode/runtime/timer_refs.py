@@ -21,6 +21,7 @@ class TimerRefs(dict[tuple[int, ...], Timer]):
         """After `delay` seconds `dest` gets ``(A.timeout, ref, message)``."""
         system = self._system
         ref: Reference = system.new_ref()
+        system.myself().mark(ref)
         if type(dest) is Pid and not system.is_local(dest):
             raise UsageError("a timer sends to a process of its own node only")
         self[ref.words] = system.timers.start(delay, self._fired, ref, dest, message)

@@ -83,8 +83,8 @@ class VirtualTimers(Timers):
 class ShuffledScheduler(Scheduler):
     """Runs ready processes in an order that its seed decides; each process still sees its messages in order."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__()
+    def __init__(self, seed: int, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
         self._random = random.Random(seed)  # noqa: S311  # a reproducible order, nothing secret
 
     def wake(self, item: Any) -> None:
@@ -216,7 +216,8 @@ class Simulation:
     # --- the world ---------------------------------------------------------------------------------
     def system(self, name: str = "sim@local", creation: int = 1) -> System:
         """A system under this clock. With a seed its ready processes run in a shuffled order."""
-        scheduler = Scheduler() if self.seed is None else ShuffledScheduler(self.seed + len(self.systems))
+        now = self.clock.now  # no slice ends by the time that it takes here: the same seed is the same run
+        scheduler = Scheduler(now) if self.seed is None else ShuffledScheduler(self.seed + len(self.systems), now)
         system = System(name, creation, scheduler=scheduler, timers=VirtualTimers(self.clock))
         system.connector = lambda node: self._route(system, node)
         self.systems.append(system)

@@ -41,6 +41,9 @@ class _Key:
     def queue(self) -> deque:
         return self.process.queue
 
+    def put_at(self, index: int, message: object) -> None:
+        self.process.queue.insert(index, message)
+
     def __hash__(self) -> int:
         return id(self.process)
 

@@ -92,8 +92,8 @@ def test_a_blocked_callback_shows_where_it_stands(system):
 def test_a_timer_is_read_and_cancelled_by_its_reference(system):
     me = system.adopt()
     ref = api.start_timer(0.001, me.pid, A.hello)
-    assert 0 < api.read_timer(ref) <= 0.001
-    assert me.receive(None, 1) == (A.timeout, ref, A.hello)
+    assert 0 <= api.read_timer(ref) <= 0.001
+    assert me.receive(None, 60) == (A.timeout, ref, A.hello)
     assert api.read_timer(ref) is None
     assert api.cancel_timer(ref) is None
     ref = api.start_timer(60, me.pid, A.hello)

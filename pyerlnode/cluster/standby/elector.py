@@ -383,7 +383,7 @@ def courier(elector: Pid, node: Atom, member: Atom) -> None:
                 system.monitor(me, (member, node))
         except (ConnectError, BadName):
             while me.queue:  # as old as the attempt: the next beat tries again
-                me.queue.popleft()
+                me.take_at(0)
         except EncodeError as error:
             log.error("standby %s can not hand the state of its child over: %s", member, error)
 
