@@ -92,7 +92,7 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
             scheduler.idle.append(self)
             scheduler.switch()
 
-    def _slice(self, process: Runnable, began: float) -> None:  # noqa: C901  # in one piece: the path of each message
+    def _slice(self, process: Runnable, began: float) -> None:
         """Let `process` handle its messages, at most `SLICE` of them and for `SLICE_TIME`."""
         queue = process.queue
         if queue is None or process.exit_reason is not ALIVE:

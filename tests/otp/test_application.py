@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import gevent
 import pytest
+from turns import turns
 
 from pyerlnode.errors import UsageError
 from pyerlnode.otp import gen, gen_server, sys
@@ -70,8 +71,7 @@ def apps(system):
 
 
 def settle():
-    for _ in range(8):
-        gevent.sleep(0)
+    turns(8)
 
 
 def test_dependencies_start_first_and_all_stop_in_reverse(apps):

@@ -2,6 +2,7 @@
 
 import gevent
 import pytest
+from turns import turns
 
 from pyerlnode.errors import StartFailed
 from pyerlnode.otp import gen, sys
@@ -32,8 +33,7 @@ def me(system):
 
 
 def settle():
-    for _ in range(5):
-        gevent.sleep(0)
+    turns(5)
 
 
 def value(system, pid):

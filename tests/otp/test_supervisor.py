@@ -5,6 +5,7 @@ from typing import Any
 
 import gevent
 import pytest
+from turns import turns
 
 from pyerlnode.errors import ServerExit, StartFailed
 from pyerlnode.otp import gen, gen_event, gen_server, sys
@@ -81,8 +82,7 @@ def pids(system, sup):
 
 
 def settle():
-    for _ in range(5):
-        gevent.sleep(0)
+    turns(5)
 
 
 def crash(system, sup, id, reason=A.boom):
