@@ -7,13 +7,17 @@ returns, so a late answer is dropped and no DOWN is left over. Between processes
 
 from __future__ import annotations
 
+import logging
+import sys as python
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Any, Final, NoReturn
 
 from pyerlnode.errors import (
     AlreadyStarted,
     CallTimeout,
     ConnectError,
+    EncodeError,
     Exit,
     NodeDown,
     NoProc,
@@ -23,19 +27,21 @@ from pyerlnode.errors import (
 )
 from pyerlnode.otp.results import Ignore, Stop
 from pyerlnode.runtime.bounded import MailboxLimit
-from pyerlnode.runtime.edges import GreenletExit, stop_program, stops_program
-from pyerlnode.runtime.handler import OtpHandler
+from pyerlnode.runtime.edges import GreenletExit, report, stop_program, stops_program
+from pyerlnode.runtime.handler import OtpHandler, behaviour_of
 from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
 from pyerlnode.runtime.names import Global, Via, name_service
 from pyerlnode.runtime.process import Process, current, run_as
 from pyerlnode.runtime.process_core import ALIVE
-from pyerlnode.runtime.reason_core import exit_reason, python_cause
+from pyerlnode.runtime.reason_core import erlang_frame, exit_reason, message_of, python_cause
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Demonitor, Message, Monitor
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.hooks import register_encoder
 from pyerlnode.term.pid import Pid, Reference
+
+log = logging.getLogger("pyerlnode.gen")
 
 CALL: Final = A["$gen_call"]
 CAST: Final = A["$gen_cast"]
@@ -181,8 +187,16 @@ def is_from(from_: Any) -> bool:
     return type(from_) is tuple and len(from_) == 2 and type(from_[0]) is Pid
 
 
-def reply(system: System, from_: tuple[Any, Any], value: Any) -> None:
-    """Answer the caller `from_` with `value`. To a caller that is gone, no longer waits or is none, it is dropped."""
+def reply(
+    system: System,
+    from_: tuple[Any, Any],
+    value: Any,
+    unsent: Callable[[System, tuple[Any, Any], EncodeError], None] | None = None,
+) -> None:
+    """Answer the caller `from_` with `value`. To a caller that is gone, no longer waits or is none, it is dropped.
+
+    A value that has no form on the wire costs this call: see `failed`, in the place of which `unsent` is called.
+    """
     try:
         pid, tag = from_
     except (TypeError, ValueError):
@@ -200,7 +214,57 @@ def reply(system: System, from_: tuple[Any, Any], value: Any) -> None:
         return
     peer = system.peers.get(node)
     if peer is not None and peer.route is not None:
-        peer.route.send(Message(system.myself().pid, pid if alias is None else alias, (tag, value)))
+        try:
+            peer.route.send(Message(system.myself().pid, pid if alias is None else alias, (tag, value)))
+        except EncodeError as error:
+            (unsent or failed)(system, from_, error)
+
+
+def failed(system: System, from_: tuple[Any, Any], error: EncodeError) -> None:
+    """The answer to `from_` can not be sent: that call exits, the server goes on, and the log says whose code it was.
+
+    The caller's monitor ends with ``{python_error, <<"pyerlnode.errors.EncodeError">>, Message, Stack}``, so its call
+    exits as if the server had. A caller that monitors nothing here gets ``{error, Reason}`` as its answer.
+    """
+    process = system.myself()
+    behaviour = behaviour_of(process)
+    who = "a process" if behaviour is None else type(behaviour).__name__
+    stack = [place_of(behaviour)]
+    reason = (A.python_error, b"pyerlnode.errors.EncodeError", message_of(error), stack)
+    module, function, _, [(_, file), (_, line)] = stack[0]
+    text = "%s %s could not answer a call, which fails: %s (%s, line %s, in %s of %s)"
+    report(log, text, who, process.name or process.pid, error, bytes(file).decode(), line, function, module)
+    if system.end_call is None:
+        end_call(system, from_, reason)
+    else:
+        system.end_call(from_, reason)
+
+
+def end_call(system: System, from_: tuple[Any, Any], reason: Any) -> None:
+    """End the call of `from_`, on another node, by an exit with `reason`: no process has ended, but its wait has."""
+    pid, tag = from_
+    ref = tag if type(tag) is Reference else alias_of(tag)
+    peer = system.peers.get(pid.node)
+    watcher = None if peer is None or ref is None else peer.watchers.get(ref.words)
+    if watcher is None:
+        reply(system, from_, (A.error, reason))
+        return
+    if watcher.process.monitored_by is not None:
+        watcher.process.monitored_by.pop(watcher, None)
+    watcher.down(reason)
+
+
+def place_of(behaviour: Any) -> Any:
+    """The frame, as Erlang has it, of the code outside of this library that runs just now, or ran last."""
+    frame = python._getframe(1)
+    while frame is not None:
+        if not frame.f_globals.get("__name__", "?").startswith("pyerlnode."):
+            return erlang_frame(frame.f_globals.get("__name__", "?"), frame.f_code, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    # The callback has returned: its first line stands for it.
+    function: Any = unwrap(behaviour.answering()) if isinstance(behaviour, OtpHandler) else failed
+    code = getattr(function, "__code__", failed.__code__)
+    return erlang_frame(getattr(function, "__module__", "?"), code, code.co_firstlineno)
 
 
 def cast(system: System, dest: Any, message: Any) -> None:

@@ -140,7 +140,11 @@ class GenEvent(Behaviour):
             gen.reply(self.process.system, from_, A.ok)
             self.system_terminate(A.normal)
             return
-        sys.answer(self, from_, self._answer(request))
+        answer = self._answer(request)
+        if type(request) is tuple and request[0] is A.call:
+            gen.reply(self.process.system, from_, answer)
+        else:
+            sys.answer(self, from_, answer)
 
     def _answer(self, request: Any) -> Any:  # noqa: C901  # gen_event's vocabulary, one line each
         match request:

@@ -90,10 +90,16 @@ class GenServer(Behaviour):
 
     # --- for use in callbacks ------------------------------------------------------------------
     def reply(self, from_: tuple[Any, Any], value: Any) -> None:
-        """Answer a call for which `handle_call` gave `NoReply`."""
+        """Answer a call for which `handle_call` gave `NoReply`.
+
+        A value without a form on the wire costs the call, not the server: it exits at its caller, and is logged.
+        """
         gen.reply(self.process.system, from_, value)
 
     # --- the handler body ----------------------------------------------------------------------
+    def answering(self) -> Callable[..., Any]:
+        return type(self).handle_call
+
     def handle(self, message: Any) -> None:  # noqa: C901  # one look at the tag; a table of methods costs a call more
         process = self.__process__
         timer = process.timer

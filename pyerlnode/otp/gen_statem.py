@@ -125,6 +125,11 @@ class GenStatem(Behaviour):
         gen.reply(self.process.system, from_, value)
 
     # --- the handler body --------------------------------------------------------------------------
+    def answering(self) -> Callable[..., Any]:
+        state = self.state
+        by_state = self.callback_mode is A.state_functions and type(state) is Atom
+        return getattr(type(self), state.name, self.handle_event) if by_state else type(self).handle_event
+
     def initialised(self, result: Any) -> None:
         started = result if isinstance(result, Started) else Started(result)
         self._core = Core(started.state, enter_calls=self.state_enter)

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from pyerlnode.errors import EncodeError, Exit, StartFailed, Throw
+from pyerlnode.errors import Exit, StartFailed, Throw
 from pyerlnode.otp import child_spec, gen, sys
 from pyerlnode.otp import supervisor_core as core
 from pyerlnode.otp.children_core import Child
@@ -111,10 +111,7 @@ class Overseer(Service):
     # --- answers -------------------------------------------------------------------------------
     def _answer(self, from_: Any, value: Any) -> None:
         """Reply; what has no form on the wire (an argument, a reason) goes as a text, and ends no supervisor."""
-        try:
-            self.reply(from_, value)
-        except EncodeError:
-            self.reply(from_, sys.encodable(value))
+        sys.answer(self, from_, value)
 
     def _unexpected(self, message: Any) -> None:
         kind = type(message).__name__

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from pyerlnode.errors import EncodeError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer, shape
 from pyerlnode.runtime.edges import caught, report
@@ -34,10 +33,7 @@ class Service(GenServer):
         who = self.process.name or self.process.pid
         report(log, "%s could not handle a message (%s) and goes on", who, shape(message), exc_info=error)
         if type(message) is tuple and message[0] is gen.CALL:
-            try:
-                self.reply(message[1], (A.error, reason))
-            except EncodeError:
-                self.reply(message[1], (A.error, A.badarg))
+            self.reply(message[1], (A.error, reason))
 
 
 def message_of_ours(message: Any) -> bool:

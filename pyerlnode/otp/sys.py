@@ -344,10 +344,7 @@ def _date_time(moment: datetime) -> tuple[Any, Any]:
 def answer(server: Behaviour, from_: Any, value: Any) -> None:
     """Answer `from_`; what has no form on the wire goes as text."""
     system = server.process.system
-    try:
-        gen.reply(system, from_, value)
-    except EncodeError:
-        gen.reply(system, from_, encodable(value))
+    gen.reply(system, from_, value, lambda *_: gen.reply(system, from_, encodable(value)))
 
 
 def encodable(term: Any) -> Any:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pyerlnode.runtime.process import Process
@@ -20,6 +21,10 @@ class OtpHandler:
 
     stop_rank: ClassVar[int] = 0
     """When a node stops: the highest first, and one behind the other; those of rank 0 at last and at once."""
+
+    def answering(self) -> Callable[..., Any]:
+        """The function of its class whose result answers a call."""
+        return type(self).initialised
 
     def initialised(self, result: Any) -> None:
         """What `init` gave, when it neither stopped nor ignored. Raises for what `init` must not give."""

@@ -55,10 +55,13 @@ def erlang_stack(traceback: TracebackType | None) -> list[tuple[Any, ...]]:
 
 
 def _frame(frame: FrameType, line: int) -> tuple[Any, ...]:
-    code: CodeType = frame.f_code
-    module = Atom(str(frame.f_globals.get("__name__", "?"))[:255])
+    return erlang_frame(frame.f_globals.get("__name__", "?"), frame.f_code, line)
+
+
+def erlang_frame(module: Any, code: CodeType, line: int) -> tuple[Any, ...]:
+    """``{Module, Function, Arity, [{file, File}, {line, Line}]}``."""
     where = [(A.file, list(code.co_filename.encode("utf-8", "replace"))), (A.line, line)]
-    return module, Atom(code.co_name[:255]), code.co_argcount, where
+    return Atom(str(module)[:255]), Atom(code.co_name[:255]), code.co_argcount, where
 
 
 def python_cause(reason: Any) -> PythonError | None:

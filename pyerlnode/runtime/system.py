@@ -113,6 +113,8 @@ class System:
         """The function that others may call as module:name/arity; a node puts its table of exports here."""
         self.mailbox_full: Callable[[Process], None] = _not_told
         """Told of a message that a full mailbox took; a kernel slows its peers down by it."""
+        self.end_call: Callable[[Any, Any], None] | None = None
+        """How a call from elsewhere is ended by an exit, where its caller's monitor is not in `peers`."""
         self.trace_tokens: TraceTokens | None = None
         self.stopped = False
         self.ending: Ending | None = None

@@ -126,6 +126,7 @@ class WorkerProgram(PortProgram):
         super().open()
         os.register_at_fork(after_in_child=self._forked)
         self.system.peers = _Everywhere(self._peer, self._say)
+        self.system.end_call = self.fail
         return self
 
     def _forked(self) -> None:

@@ -352,10 +352,7 @@ class Standby(GenServer):
         if call.from_ is None:
             self.dropped += 1
             return
-        try:
-            self.reply(call.from_, value)
-        except EncodeError as error:
-            log.error("standby %s: an answer can not be sent: %s", self.options.name, error)
+        self.reply(call.from_, value)
 
     def _forget(self, call: _Call) -> None:
         if call.alias is not None:

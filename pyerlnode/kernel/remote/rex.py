@@ -52,7 +52,7 @@ class Rex(GenServer):
 
     def _replier(self, from_: Any) -> Callable[[Any], None]:
         system = self.process.system
-        return lambda value: gen.reply(system, from_, value)
+        return lambda value: gen.reply(system, from_, value, _raise)
 
     def _spawn(self, answer: Callable[[Any], None], caller: Pid, module: Any, function: Any, args: Any) -> None:
         self.process.system.spawn(self._answer, answer, caller, module, function, args)
@@ -64,6 +64,11 @@ class Rex(GenServer):
         except EncodeError as error:
             _, reason, stack = not_encodable(error, (module, function, len(args)))
             answer((A.badrpc, (A.EXIT, (reason, stack))))
+
+
+def _raise(system: Any, from_: Any, error: EncodeError) -> None:
+    del system, from_
+    raise error
 
 
 def _nobody(value: Any) -> None:

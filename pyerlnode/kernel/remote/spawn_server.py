@@ -105,6 +105,9 @@ class CallWatcher(RemoteWatcher):
             node.route.send(MonitorExit(self.named, self.pid, self.ref, reason))
         except BaseException as error:  # `EncodeError`, or whatever a method of the value raised
             caught(error)
+            report(
+                log, "the value of %s:%s/%d can not be sent, and its call fails: %s", *self.mfa, type(error).__name__
+            )
             node.tell(MonitorExit(self.named, self.pid, self.ref, (self.tag, *not_encodable(error, self.mfa))))
 
 
