@@ -171,11 +171,12 @@ def test_a_callback_is_called_in_order_and_survives_what_it_raises(simulation, p
             raise ValueError("not today")
 
     pid = pubsub.subscribe("a", callback)
+    messages = [0, 1, (gen.CAST, 2), (gen.CALL, (pid, 1), 2), 3]
     with caplog.at_level(logging.ERROR):
-        for message in (0, 1, (gen.CAST, 2), (gen.CALL, 1, 2), 3):
+        for message in messages:
             pubsub.local_broadcast("a", message)
         simulation.run_until_idle()
-    assert heard == [0, 1, (gen.CAST, 2), (gen.CALL, 1, 2), 3]
+    assert heard == messages
     assert pubsub.stats()["failed"] == 1
     assert "a callback of" in caplog.text
     pubsub.unsubscribe("a", pid)
