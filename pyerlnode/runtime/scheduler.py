@@ -179,6 +179,11 @@ class Scheduler:
         """Whether the hub itself runs just now; it must not wait."""
         return getcurrent() is self.hub
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody is ready, nor will be looked for in the next turn of the loop."""
+        return not self.ready and self._scheduled is None
+
     def switch(self) -> None:
         """Park the current greenlet until something switches back to it."""
         greenlet.switch(self.hub)

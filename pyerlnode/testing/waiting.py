@@ -37,6 +37,19 @@ def pause(seconds: float) -> None:
         time.sleep(seconds)
 
 
+def settle(system: Any) -> None:
+    """Let the processes of `system` run until none of them has anything to do just now.
+
+    A number of turns of the hub (``gevent.sleep(0)``) is no such promise: a turn ends when its time is over, and on a
+    crowded machine that is before everybody has had a slice.
+    """
+    import gevent
+
+    gevent.sleep(0)
+    while not system.scheduler.at_rest:
+        gevent.sleep(0)
+
+
 def wait_io(fd: int, *, write: bool = False, timeout: float) -> bool:
     """Wait until `fd` can be read (or written), `timeout` seconds at most; say whether it can."""
     poller: Any

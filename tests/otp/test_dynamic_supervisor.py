@@ -2,7 +2,6 @@
 
 import gevent
 import pytest
-from turns import turns
 
 from pyerlnode.errors import StartFailed
 from pyerlnode.otp import gen, sys
@@ -15,6 +14,7 @@ from pyerlnode.otp.where import start_link
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.phash2 import phash2
+from pyerlnode.testing.waiting import settle
 
 
 @pytest.fixture
@@ -30,10 +30,6 @@ def me(system):
     me = system.adopt()
     me.trap_exit = True
     return me
-
-
-def settle():
-    turns(5)
 
 
 def value(system, pid):
@@ -59,12 +55,12 @@ def test_a_permanent_child_is_restarted_and_the_intensity_holds(system, caplog):
     sup = DynamicSupervisor.start_link(max_restarts=1, on=system)
     one = DynamicSupervisor.start_child(sup, (Agent, int, "7"), on=system)
     system.exit(one, A.kill)
-    settle()
+    settle(system)
     ((_, two, _, _),) = DynamicSupervisor.which_children(sup, on=system)
     assert two != one
     assert value(system, two) == 7
     system.exit(two, A.kill)
-    settle()
+    settle(system)
     assert system.process(sup) is None
     assert "reached_max_restart_intensity" in caplog.text
 
@@ -78,7 +74,7 @@ def test_max_children_and_extra_arguments(system):
         DynamicSupervisor.start_child(sup, spec, on=system)
     assert caught.value.reason is A.max_children
     system.exit(one, A.kill)
-    settle()
+    settle(system)
     ((_, two, _, _),) = DynamicSupervisor.which_children(sup, on=system)
     assert value(system, two) == 8
 
@@ -107,7 +103,7 @@ def test_a_restart_that_fails_is_tried_again(system, caplog):
     sup = DynamicSupervisor.start_link(on=system)
     one = DynamicSupervisor.start_child(sup, begin, on=system)
     system.exit(one, A.kill)
-    settle()
+    settle(system)
     ((_, two, _, _),) = DynamicSupervisor.which_children(sup, on=system)
     assert system.process(two) is not None
     assert caplog.text.count("start_error") == 2

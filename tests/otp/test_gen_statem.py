@@ -21,6 +21,7 @@ from pyerlnode.otp.gen_statem import (
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.testing.virtual import Simulation
+from pyerlnode.testing.waiting import settle, wait_for
 
 ended = []
 
@@ -80,7 +81,7 @@ def test_calls_casts_messages_and_time_outs_are_events_of_the_state(system):
     pid = gen_statem.start(system, Door, (7,), name="door")
     assert gen.call(system, "door", (A.code, 1)) is A.wrong
     waiting = gevent.spawn(gen.call, system, pid, A.enter)
-    gevent.sleep(0)
+    settle(system)
     assert gen.call(system, pid, A.state) is A.locked
     assert gen.call(system, pid, (A.code, 7)) is A.ok
     assert waiting.get() is A.welcome
@@ -111,10 +112,10 @@ def test_the_end_by_stop_crash_unknown_state_and_parent_runs_terminate_once(syst
     pid = gen_statem.start(system, Door, (7,), link=me)
     system.process(pid).trap_exit = True
     system.process(pid).link_broken(me.pid, A.shutdown)
-    gevent.sleep(0)
+    settle(system)
     assert ended[-1] == (A.locked, A.shutdown)
     assert len(ended) == 4
-    assert len(system.timers.wheel) == 0
+    wait_for(lambda: len(system.timers.wheel) == 0)  # the calls kept one for those that take longer
 
 
 def test_init_decides_the_first_state_its_actions_or_that_there_is_none(system):

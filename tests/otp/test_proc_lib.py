@@ -8,6 +8,7 @@ from pyerlnode.otp import proc_lib
 from pyerlnode.runtime.api import receive, self_
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.waiting import settle
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_start_gives_what_init_ack_was_given_and_the_process_goes_on(system):
     word, pid, value = proc_lib.start(system, body, 1, y=2)
     assert (word, value) == (A.ok, 3)
     system.send(pid, A.go)
-    gevent.sleep(0)
+    settle(system)
     assert went_on == [A.go]
 
 
@@ -50,7 +51,7 @@ def test_a_process_that_does_not_acknowledge_in_time_is_killed_and_unlinked(syst
     me = system.adopt()
     with pytest.raises(StartFailed, match="init_ack within"):
         proc_lib.start_link(system, receive, timeout=0.001)
-    gevent.sleep(0)
+    settle(system)
     assert set(system.processes.values()) == {system.root, me}
     assert me.alive
 

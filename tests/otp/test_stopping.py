@@ -9,6 +9,7 @@ from pyerlnode.otp.stopping import stop_processes
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.pid import Pid
+from pyerlnode.testing.waiting import settle
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def linked(system, me, *, stubborn=False):
 
 def test_each_ends_by_its_own_shutdown_and_leaves_no_message(system, me):
     polite, late, brutal = (linked(system, me, stubborn=x) for x in (False, True, True))
-    gevent.sleep(0)
+    settle(system)
     targets = [(polite, A.infinity), (late, 0.005), (brutal, A.brutal_kill)]
     assert stop_processes(me, targets) == {polite: A.shutdown, late: A.killed, brutal: A.killed}
     assert not me.queue
@@ -46,14 +47,14 @@ def test_each_ends_by_its_own_shutdown_and_leaves_no_message(system, me):
 
 def test_one_alone_keeps_its_link_until_it_has_ended(system, me):
     pid = linked(system, me)
-    gevent.sleep(0)
+    settle(system)
     assert stop_processes(me, [(pid, 1.0)]) == {pid: A.shutdown}
     assert not me.queue
 
 
 def test_who_has_ended_before_tells_its_own_reason(system, me):
     pids = [linked(system, me) for _ in range(3)]
-    gevent.sleep(0)
+    settle(system)
     system.exit(pids[0], A.boom)
     reasons = stop_processes(me, [(pid, 1.0) for pid in pids])
     assert reasons == {pids[0]: A.boom, pids[1]: A.shutdown, pids[2]: A.shutdown}
@@ -62,7 +63,7 @@ def test_who_has_ended_before_tells_its_own_reason(system, me):
 
 def test_other_messages_stay_in_their_order(system, me):
     pids = [linked(system, me) for _ in range(2)]
-    gevent.sleep(0)
+    settle(system)
     system.send(me.pid, 1)
     system.send(me.pid, (A.EXIT, me.pid, A.other))
     stop_processes(me, [(pid, A.infinity) for pid in pids])
@@ -76,7 +77,7 @@ def test_a_process_of_a_node_that_can_not_be_reached_has_ended_by_noconnection(s
 
 def test_many_are_stopped_in_time_that_grows_with_their_number(system, me):
     pids = [linked(system, me) for _ in range(2000)]
-    gevent.sleep(0)
+    settle(system)
     reasons = stop_processes(me, [(pid, 5.0) for pid in pids])
     assert set(reasons.values()) == {A.shutdown}
     assert len(system.processes) == 2

@@ -5,7 +5,6 @@ from typing import Any
 
 import gevent
 import pytest
-from turns import turns
 
 from pyerlnode.errors import ServerExit, StartFailed
 from pyerlnode.otp import gen, gen_event, gen_server, sys
@@ -19,6 +18,7 @@ from pyerlnode.otp.where import start_link
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.pid import Pid
+from pyerlnode.testing.waiting import settle
 
 log: list[Any] = []
 
@@ -81,13 +81,9 @@ def pids(system, sup):
     return {str(id): pid for id, pid, _, _ in gen.call(system, sup, A.which_children)}
 
 
-def settle():
-    turns(5)
-
-
 def crash(system, sup, id, reason=A.boom):
     system.exit(pids(system, sup)[id], reason)
-    settle()
+    settle(system)
 
 
 def test_children_start_in_order_and_stop_in_reverse(system):
@@ -95,7 +91,7 @@ def test_children_start_in_order_and_stop_in_reverse(system):
     assert log == [("start", "a"), ("start", "b"), ("start", "c")]
     log.clear()
     system.exit(sup, A.shutdown)
-    settle()
+    settle(system)
     assert log == [("stop", "c", A.shutdown), ("stop", "b", A.shutdown), ("stop", "a", A.shutdown)]
     assert system.process(sup) is None
 
@@ -224,7 +220,7 @@ def test_auto_shutdown_ends_the_supervisor_with_its_significant_children(system,
     for id in ends:
         assert system.process(sup) is not None
         gen.call(system, pids(system, sup)[id], (A.exit, A.normal))
-        settle()
+        settle(system)
     assert system.process(sup) is None
 
 
@@ -239,13 +235,13 @@ def test_simple_one_for_one_starts_with_further_arguments_and_stops_all_at_once(
     assert gen.call(system, sup, (A.terminate_child, A.w)) == (A.error, A.simple_one_for_one)
     assert gen.call(system, sup, (A.terminate_child, one)) is A.ok
     system.exit(two, A.kill)
-    settle()
+    settle(system)
     assert gen.call(system, sup, A.count_children) == [
         (A.specs, 1), (A.active, 1), (A.supervisors, 0), (A.workers, 1)
     ]  # fmt: skip
     assert log == [("start", "x"), ("start", "y"), ("stop", "x", A.shutdown), ("start", "y")]
     system.exit(sup, A.shutdown)
-    settle()
+    settle(system)
     assert log[-1] == ("stop", "y", A.shutdown)
 
 
@@ -258,7 +254,7 @@ def test_a_tree_is_described_and_falls_as_one(system):
     assert gen.call(system, sup, (A.get_childspec, A.inner))[1][A.shutdown] is A.infinity
     log.clear()
     system.exit(sup, A.shutdown)
-    settle()
+    settle(system)
     assert [entry[1] for entry in log] == ["x", "a"]
     assert len(system.processes) == 2  # the root and this test
 
@@ -304,7 +300,7 @@ def test_a_supervisor_that_is_killed_while_a_child_starts_leaves_nothing(system)
     victim = max(system.processes)
     system.processes[victim].exit_signal(system.root.pid, A.kill)
     job.join(1)
-    settle()
+    settle(system)
     assert len(system.processes) <= before
 
 
@@ -388,7 +384,7 @@ def test_a_child_that_raises_in_any_callback_is_reported_and_never_wedges_its_su
     broken.append(True)
     with pytest.raises(ServerExit):
         gen.call(system, first, A.crash)
-    settle()
+    settle(system)
     if where == "init":  # it fails until the intensity is reached, and then the supervisor ends as OTP's does
         assert system.adopt().receive(None, 1) == (A.EXIT, sup, A.shutdown)
         assert "in init" in caplog.text

@@ -16,6 +16,7 @@ from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.pid import Pid
+from pyerlnode.testing.waiting import settle
 
 who = contextvars.ContextVar("who", default="nobody")
 
@@ -189,7 +190,7 @@ def test_who_calls_without_a_time_out_is_told_when_the_system_stops(system, grac
 
     pid = gen_server.start(system, Silent)
     caller = gevent.spawn(gen.call, system, pid, A.get, None)
-    gevent.idle()
+    settle(system)
     system.shut_down(graceful)
     system.stop()
     with pytest.raises(Exit) as told:
@@ -235,7 +236,7 @@ def test_a_full_mailbox_drops_the_newest_or_the_oldest_and_counts(system):
         pid, process = flooded(system, policy)
         for number in range(1, 6):
             system.send(pid, number)
-        gevent.sleep(0)
+        settle(system)  # until the mailbox is empty: the call is a message that a full one would not take as it is
         assert gen.call(system, pid, A.got) == left
         assert process.dropped == 2
         assert info.process_info(system, pid, A.mailbox)[A.dropped] == 2
