@@ -31,22 +31,29 @@ from pyerlnode.etf.common import (
     ERLANG as _ERLANG,
     MAX_ARITY as _MAX_ARITY,
     MAX_DEPTH as _MAX_DEPTH,
+    MAX_ENCODED as _MAX_ENCODED,
+    MOST_ROUNDS as _MOST_ROUNDS,
     NO_ATOMS as _NO_ATOMS,
     NONE_WIRE as _NONE_WIRE,
+    ONLY_STR as _ONLY_STR,
+    PLAIN_KEYS as _PLAIN_KEYS,
     STRUCT_KEY as _STRUCT_KEY,
     AtomBudget as _AtomBudget,
+    Changed as _Changed,
+    SameKey as _SameKey,
     TooDeep as _TooDeep,
+    TooLarge as _TooLarge,
     as_atom as _as_atom,
+    as_encode_error as _as_encode_error,
     build_map as _build_map,
     build_struct as _build_struct,
-    check_keys as _check_keys,
     deflate as _deflate,
     float_from_text as _float_from_text,
     inflate as _inflate,
-    locate as _locate,
     named_atom as _named_atom,
     simplify as _simplify,
 )
+from pyerlnode.etf.locate import told as _told
 from pyerlnode.limits import DEFAULT_LIMITS
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.containers import (
@@ -80,6 +87,7 @@ cdef extern from *:
     """
     #include <structmember.h>
     #include <math.h>
+    #include <stdlib.h>
 
     #if defined(__linux__)
     #include <sys/mman.h>
@@ -119,6 +127,30 @@ cdef extern from *:
     }
     static inline void store_double(unsigned char *p, double value) {
         uint64_t bits; memcpy(&bits, &value, 8); store64(p, bits);
+    }
+
+    /* Where the key of a map was written: in the buffer, or in a piece that has been handed out. */
+    typedef struct {
+        Py_ssize_t piece;
+        Py_ssize_t offset;
+        Py_ssize_t size;
+        const unsigned char *data;
+    } Span;
+
+    static int compare_spans(const void *one, const void *other) {
+        const Span *a = (const Span *)one, *b = (const Span *)other;
+        if (a->size != b->size) return a->size < b->size ? -1 : 1;
+        return memcmp(a->data, b->data, a->size);
+    }
+
+    /* Whether two of them hold the same bytes. Only those of one size are read: of keys within keys they are at most
+       half of what is around them, so each byte is read some twenty times however deep it stands. */
+    static int has_twins(Span *spans, Py_ssize_t count) {
+        Py_ssize_t i;
+        if (count > 1) qsort(spans, count, sizeof(Span), compare_spans);
+        for (i = 1; i < count; i++)
+            if (compare_spans(spans + i - 1, spans + i) == 0) return 1;
+        return 0;
     }
 
     /* Slots of the classes in pyerlnode.term. */
@@ -224,6 +256,12 @@ cdef extern from *:
         return resize_atoms(1024);
     }
     """
+    ctypedef struct Span:
+        Py_ssize_t piece
+        Py_ssize_t offset
+        Py_ssize_t size
+        const unsigned char* data
+    bint has_twins(Span*, Py_ssize_t) noexcept
     ctypedef struct Entry:
         PyObject* atom
         PyObject* value
@@ -379,6 +417,7 @@ cdef PyObject* ATOM_UNDEFINED = <PyObject*>_undefined
 cdef bytes TRUE_WIRE = _true.wire, FALSE_WIRE = _false.wire
 cdef bytes NIL_WIRE = _NONE_WIRE[_ELIXIR], UNDEFINED_WIRE = _NONE_WIRE[_ERLANG]
 cdef Py_ssize_t MAX_ARITY = _MAX_ARITY, MAX_DEPTH = _MAX_DEPTH, BIG_BINARY = _BIG_BINARY
+cdef Py_ssize_t MOST_ROUNDS = _MOST_ROUNDS, MAX_ENCODED = _MAX_ENCODED
 cdef object THE_DEFAULT = DEFAULT_LIMITS, ELIXIR = _ELIXIR, ERLANG = _ERLANG
 cdef Py_ssize_t DEFAULT_NESTING = DEFAULT_LIMITS.nesting, DEFAULT_DIGITS = DEFAULT_LIMITS.integer_digits
 

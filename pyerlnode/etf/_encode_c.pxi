@@ -1,19 +1,92 @@
 # The compiled encoder's containers, its loop and its door. Part of `_codec_c.pyx`.
 
 # --- containers: their heads are written here, their parts by the loop ---------------------------
-cdef inline int look_at_key(Writer* w, Pending* top, PyObject* key) except -1:
-    """Ask `check_keys` of `common`, once for a map, when keys that differ in Python may be one on the wire."""
-    cdef PyObject* kind = type_of(key)
-    if (
+cdef inline bint is_plain_key(PyObject* kind) noexcept:
+    return (
         kind == ATOM_TYPE or kind == BYTES or kind == LONG or kind == FLOAT_TYPE or kind == PID_TYPE
         or kind == PORT_TYPE or kind == REFERENCE_TYPE
-    ):
+    )
+
+
+cdef inline int look_at_key(Writer* w, Pending* top, PyObject* key) except -1:
+    """Begin to note where keys are written when those that differ in Python may be one on the wire."""
+    cdef PyObject* kind = type_of(key)
+    if is_plain_key(kind):
         top.keys |= PLAIN_KEYS
     else:
         top.keys |= TEXT_KEYS if kind == STR else OTHER_KEYS
-    if PLAIN_KEYS + TEXT_KEYS <= top.keys < CHECKED_KEYS:
+    return begin_checked_key(w, top) if top.keys >= PLAIN_KEYS + TEXT_KEYS else 0
+
+
+cdef int begin_checked_key(Writer* w, Pending* top) except -1:
+    if top.size == 1:
+        return 0
+    if top.keys < CHECKED_KEYS:
         top.keys = CHECKED_KEYS
-        _check_keys(<object>top.box, encode_term, <object>w.profile)
+        top.late = top.index - 1
+        top.spans = w.spans_used
+    return begin_key(w)
+
+
+cdef int begin_key(Writer* w) except -1:
+    cdef Span* grown
+    cdef Py_ssize_t room
+    if w.spans_used == w.spans_room:
+        room = 2 * w.spans_room + 16
+        grown = <Span*>raw_realloc(w.spans, room * sizeof(Span))
+        if grown == NULL:
+            raise MemoryError
+        w.spans = grown
+        w.spans_room = room
+    w.spans[w.spans_used].piece = 0 if w.pieces == NULL else list_size(w.pieces)
+    w.spans[w.spans_used].offset = w.used
+    w.spans_used += 1
+    w.funs += 1
+    return 0
+
+
+cdef inline void end_key(Writer* w) noexcept:
+    """The spans of the maps within the key are gone: its own is the last one."""
+    cdef Span* span = &w.spans[w.spans_used - 1]
+    span.size = w.used - span.offset
+    w.funs -= 1
+
+
+cdef int write_late_keys(Writer* w, Pending* top) except -1:
+    """Write again, to be compared and dropped, the keys before the first one that made it necessary: they have no parts."""
+    cdef Py_ssize_t i, at = 0
+    cdef PyObject* key
+    cdef PyObject* value
+    for i in range(top.late):
+        if not dict_next(top.box, &at, &key, &value):
+            changed()
+        if not is_plain_key(type_of(key)) and type_of(key) != STR:
+            changed()
+        begin_key(w)
+        put_held(w, key)
+        end_key(w)
+    return 0
+
+
+cdef int check_keys(Writer* w, Pending* top) except -1:
+    """Refuse a map of which two keys were written alike, and forget its spans."""
+    cdef Py_ssize_t used = w.used, first = top.spans, count, i, large = w.large
+    cdef Span* span
+    if top.late:
+        write_late_keys(w, top)
+    count = w.spans_used - first
+    for i in range(count):
+        span = &w.spans[first + i]
+        if w.pieces != NULL and span.piece < list_size(w.pieces):
+            span.data = <const unsigned char*>bytes_text(list_item(w.pieces, span.piece)) + span.offset
+        else:
+            span.data = w.data + span.offset
+    if has_twins(w.spans + first, count):
+        w.culprit = top.owner
+        raise _SameKey
+    w.used = used
+    w.large = large
+    w.spans_used = first
     return 0
 
 
@@ -21,6 +94,21 @@ cdef int begin_flat(Writer* w, object parts) except -1:
     """Go on with the parts of a sequence, as those of a tuple whose head is written."""
     cdef tuple fixed = parts if type(parts) is tuple else tuple(parts)
     begin(w, OF_TUPLE, <PyObject*>fixed, tuple_size(<PyObject*>fixed))
+    return 1
+
+
+cdef int begin_pairs(Writer* w, list pairs, object owner) except -1:
+    """Write the head of a map and go on with its pairs, of which two may have one key on the wire."""
+    cdef Pending* top
+    cdef set kinds = {type(key) for key, _ in pairs}
+    put_head(w, MAP, len(pairs))
+    begin_flat(w, _chain.from_iterable(pairs))
+    top = &w.stack[w.depth]
+    top.owner = <PyObject*>owner
+    if not (kinds <= _PLAIN_KEYS or kinds == _ONLY_STR) and len(pairs) > 1:
+        top.kind = OF_PAIRS
+        top.late = 0
+        top.spans = w.spans_used
     return 1
 
 
@@ -46,16 +134,15 @@ cdef int put_struct(Writer* w, PyObject* term) except -1:
             incref(module)
             top.module = module
             top.at = place if place >= 0 else max(0, top.size + place)
+            top.owner = term
             return 1
-        _check_keys(rest, encode_term, <object>w.profile)
-        pairs = list(rest.items())
+        pairs = [(key, value) for key, value in rest.items()]
         pairs.insert(place, (_STRUCT_KEY, <object>module))
-        put_head(w, MAP, len(pairs))
-        return begin_flat(w, _chain.from_iterable(pairs))
-    except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, EncodeError):
+        return begin_pairs(w, pairs, <object>term)
+    except Exception as error:
+        if isinstance(error, (EncodeError, _NotWhole)):
             raise
-        wrong_parts(term)
+        raise _as_encode_error(error, <object>term) from error
 
 
 cdef int put_improper(Writer* w, PyObject* term) except -1:
@@ -66,12 +153,13 @@ cdef int put_improper(Writer* w, PyObject* term) except -1:
         wrong_parts(term)
     try:
         fixed = tuple(<object>items)
-    except TypeError:
+    except Exception:
         wrong_parts(term)
-    if not fixed:
-        return begin_flat(w, (<object>tail,))
-    put_head(w, LIST, len(fixed))
-    return begin_flat(w, fixed + (<object>tail,))
+    if fixed:
+        put_head(w, LIST, len(fixed))
+    begin_flat(w, fixed + (<object>tail,))
+    w.stack[w.depth].owner = term
+    return 1
 
 
 cdef int put_fun(Writer* w, object term) except -1:
@@ -100,10 +188,7 @@ cdef int put_record(Writer* w, object term) except -1:
 
 
 cdef int put_termmap(Writer* w, object term) except -1:
-    pairs = term.pairs
-    _check_keys([key for key, _ in pairs], encode_term, <object>w.profile)
-    put_head(w, MAP, len(pairs))
-    return begin_flat(w, _chain.from_iterable(pairs))
+    return begin_pairs(w, [(key, value) for key, value in term.pairs], term)
 
 
 cdef int put_view(Writer* w, object term) except -1:
@@ -150,20 +235,27 @@ cdef int put_rare(Writer* w, PyObject* borrowed) except -1:
     cdef object term = <object>borrowed, other
     cdef int done
     cdef Py_ssize_t rounds
-    for rounds in range(1000):
+    for rounds in range(MOST_ROUNDS + 1):
         try:
             done = put_known(w, term, type(term))
-        except (AttributeError, TypeError, ValueError, OverflowError, _struct.error) as error:
-            if isinstance(error, EncodeError):
+        except Exception as error:
+            if isinstance(error, (EncodeError, _NotWhole)):
                 raise
-            raise EncodeError(f"a {type(term).__name__} that is made of wrong parts") from error
-        if done != 2:
-            return done
-        other = _simplify(term)
-        if type(other) is not type(term):
-            return put_term(w, <PyObject*>other)
-        term = other
-    raise _TooDeep(f"a {type(term).__name__} whose encoder never comes to an end")
+            raise _as_encode_error(error, term) from error
+        if done == 2:
+            other = _simplify(term)
+            if type(other) is type(term):
+                term = other
+                continue
+            if w.rounds == MOST_ROUNDS:
+                break
+            w.rounds += 1
+            done = put_term(w, <PyObject*>other)
+            w.rounds -= 1
+        if done == 1:
+            w.stack[w.depth].owner = borrowed
+        return done
+    raise _TooDeep("a value whose encoder never comes to an end")
 
 
 cdef int put_term(Writer* w, PyObject* term) except -1:
@@ -239,7 +331,7 @@ cdef int put_term(Writer* w, PyObject* term) except -1:
 
 # --- the loop -----------------------------------------------------------------------------------
 cdef int changed() except -1:
-    raise EncodeError("a container that was changed while it was encoded")
+    raise _Changed
 
 
 cdef inline int put_held(Writer* w, PyObject* term) except -1:
@@ -291,6 +383,8 @@ cdef int write_map(Writer* w, Pending* top) except -1:
             decref(top.module)
             top.module = NULL
         if top.value != NULL:
+            if top.keys >= CHECKED_KEYS:
+                end_key(w)
             value = top.value
             top.value = NULL
             try:
@@ -302,6 +396,8 @@ cdef int write_map(Writer* w, Pending* top) except -1:
         if not dict_next(top.box, &top.next, &key, &value):
             if top.index != top.size:
                 changed()
+            if top.keys >= CHECKED_KEYS:
+                check_keys(w, top)
             return 0
         top.index += 1
         if top.index > top.size:
@@ -313,9 +409,41 @@ cdef int write_map(Writer* w, Pending* top) except -1:
             return 1
 
 
+cdef int write_pairs(Writer* w, Pending* top) except -1:
+    """Write parts of a map that is kept as its keys and values in a row; its keys are compared."""
+    cdef PyObject* box = top.box
+    cdef Py_ssize_t index = top.index, size = top.size
+    while index < size:
+        if index & 1:
+            end_key(w)
+        else:
+            begin_key(w)
+        top.index = index = index + 1
+        if put_term(w, tuple_item(box, index - 1)):
+            return 1
+    return check_keys(w, top)
+
+
+cdef int look_at_depth(Writer* w) except -1:
+    """Refuse a term that holds itself; see `_encode_py._check_depth`."""
+    cdef PyObject* owner = w.stack[w.depth].owner
+    cdef Py_ssize_t power = SUSPICIOUS_DEPTH, odd = 1
+    if w.marked == owner and w.depth > w.marked_at and w.stack[w.marked_at].owner == owner:
+        raise _TooDeep("a term that holds itself")
+    while 2 * power <= w.depth:
+        power *= 2
+        odd ^= 1
+    if w.depth == power + odd:
+        w.marked = owner
+        w.marked_at = w.depth
+    return 0
+
+
 cdef int write_all(Writer* w, PyObject* root) except -1:
     cdef Pending* top
-    cdef int opened = put_term(w, root)
+    cdef int opened
+    w.root = root
+    opened = put_term(w, root)
     while w.depth >= 0:
         top = &w.stack[w.depth]
         if top.kind == OF_TUPLE:
@@ -324,6 +452,8 @@ cdef int write_all(Writer* w, PyObject* root) except -1:
             opened = write_list(w, top)
         elif top.kind == OF_MAP:
             opened = write_map(w, top)
+        elif top.kind == OF_PAIRS:
+            opened = write_pairs(w, top)
         else:
             opened = write_tuple(w, top)
             if not opened:
@@ -332,13 +462,53 @@ cdef int write_all(Writer* w, PyObject* root) except -1:
                 w.funs -= 1
         if not opened:
             end_frame(w)
+        elif w.depth > SUSPICIOUS_DEPTH:
+            look_at_depth(w)
     return 0
 
 
-cdef object located(object error, object term, object profile):
-    """The same error with the path of the value that has no form."""
-    path = "" if type(error) is _TooDeep else _locate(term, lambda part: encode_term(part, profile))
-    raise EncodeError(str(error), path) from error.__cause__
+cdef size_t culprit_of(Writer* w) noexcept:
+    """The address of the value that was being written when an error came: its `id`, as it need not be alive any more."""
+    cdef Pending* top
+    cdef PyObject* key = NULL
+    cdef PyObject* value = NULL
+    cdef Py_ssize_t i, at = 0
+    if w.culprit != NULL:
+        return <size_t>w.culprit
+    if w.depth < 0:
+        return <size_t>w.root
+    top = &w.stack[w.depth]
+    if top.kind == OF_MAP:
+        for i in range(top.index):
+            if not dict_next(top.box, &at, &key, &value):
+                return 0
+        return <size_t>(value if top.value == NULL else key)
+    if not 0 < top.index <= (list_size(top.box) if top.kind == OF_LIST else tuple_size(top.box)):
+        return 0
+    return <size_t>(list_item(top.box, top.index - 1) if top.kind == OF_LIST else tuple_item(top.box, top.index - 1))
+
+
+cdef int retold(Writer* w, object error, object term, object profile) except -1:
+    """Raise what encoding promises for an error of any kind: an `EncodeError` with the path of the value it is about."""
+    if isinstance(error, _NotWhole):
+        raise error
+    cdef object made = error if isinstance(error, EncodeError) else _as_encode_error(error, term)
+    raise _told(made, term, culprit_of(w), lambda part: written(part, profile)) from made.__cause__
+
+
+cdef int written(object term, object profile) except -1:
+    """Write a term for the sake of the error only."""
+    cdef Writer w
+    prepare(&w, profile)
+    try:
+        write_all(&w, <PyObject*>term)
+    except Exception as error:
+        if isinstance(error, EncodeError):
+            raise
+        raise _as_encode_error(error, term) from error
+    finally:
+        release(&w)
+    return 0
 
 
 cdef int prepare(Writer* w, object profile) except -1:
@@ -346,7 +516,11 @@ cdef int prepare(Writer* w, object profile) except -1:
     w.profile = <PyObject*>profile
     w.pieces = NULL
     w.cache = NULL
-    w.funs = 0
+    w.funs = w.rounds = 0
+    w.root = w.culprit = w.marked = NULL
+    w.marked_at = 0
+    w.spans = NULL
+    w.spans_used = w.spans_room = 0
     w.stack = w.first
     w.depth = -1
     w.capacity = 16
@@ -364,8 +538,8 @@ cdef object encoded(object term, object profile, bint version):
     try:
         write_all(&w, <PyObject*>term)
         return finish(&w)
-    except EncodeError as error:
-        located(error, term, profile)
+    except Exception as error:
+        retold(&w, error, term, profile)
     finally:
         release(&w)
 
@@ -381,8 +555,8 @@ cdef object encoded_buffers(object term, object profile, bytes prefix):
         if w.used or not pieces:
             pieces.append(finish(&w))
         return pieces
-    except EncodeError as error:
-        located(error, term, profile)
+    except Exception as error:
+        retold(&w, error, term, profile)
     finally:
         release(&w)
 
@@ -418,8 +592,8 @@ def encode_packet(bytes head not None, control, payload):
         # Nobody has seen the first buffer yet: it is filled in as it was while it was written.
         store32(<unsigned char*>bytes_text(<PyObject*>pieces[0]), <uint32_t>(size - 4))
         return pieces, begins
-    except EncodeError as error:
-        located(error, part, ELIXIR)
+    except Exception as error:
+        retold(&w, error, part, ELIXIR)
     finally:
         release(&w)
 

@@ -1,8 +1,9 @@
 # The compiled encoder's state and its leaves. Part of `_codec_c.pyx`; `_encode_py.py` says what is written.
 
 cdef enum:
-    OF_TUPLE, OF_LIST, OF_MAP, OF_FUN
+    OF_TUPLE, OF_LIST, OF_MAP, OF_FUN, OF_PAIRS
     FIRST = 1024
+    SUSPICIOUS_DEPTH = 64
     PLAIN_KEYS = 1
     TEXT_KEYS = 2
     OTHER_KEYS = 4
@@ -22,6 +23,7 @@ cdef struct Cache:
 
 cdef struct Pending:
     PyObject* box       # the container whose parts are being written
+    PyObject* owner     # the value of the program whose parts they are: borrowed, and compared only
     PyObject* value     # of a map: the value whose key is being written
     PyObject* module    # of a struct: the module, until __struct__ is written
     Py_ssize_t index
@@ -30,6 +32,8 @@ cdef struct Pending:
     Py_ssize_t next     # of a map: where PyDict_Next goes on
     int kind
     int keys            # of a map: the kinds of keys that were met
+    Py_ssize_t late     # of a map whose keys are compared: the number of those before, which are not among the spans
+    Py_ssize_t spans    # where its spans begin
 
 cdef struct Writer:
     unsigned char* data
@@ -41,10 +45,19 @@ cdef struct Writer:
     Cache* cache         # NULL: atoms are written out
     Py_ssize_t most      # with a cache: bytes beyond which the packet can not be whole
     int erlang
-    int funs             # closures that are open: their size is not known yet
+    int funs             # closures and keys that are open: they must stay in one piece
     Pending* stack
     Py_ssize_t depth
     Py_ssize_t capacity
+    Py_ssize_t large     # bytes of large binaries among those written
+    PyObject* root       # the term, as `owner` is
+    PyObject* culprit    # the map with a key twice, as `owner` is
+    int rounds           # encoders that stand behind each other
+    Span* spans
+    Py_ssize_t spans_used
+    Py_ssize_t spans_room
+    PyObject* marked     # a container that is open, as `owner` is, and its depth: the one that may come again
+    Py_ssize_t marked_at
     Pending first[16]
     unsigned char small[FIRST]
 
@@ -57,6 +70,8 @@ class _NotWhole(Exception):
 cdef int grow(Writer* w, Py_ssize_t size) except -1:
     if w.cache != NULL and w.used + size > w.most:
         raise _NotWhole
+    if w.used - w.large > MAX_ENCODED:
+        raise _TooLarge
     cdef Py_ssize_t room = w.used + size + (w.used >> 1) + 512
     cdef PyObject* made
     if w.made == NULL:
@@ -114,6 +129,7 @@ cdef inline void start(Writer* w) noexcept:
     w.data = w.small
     w.room = FIRST
     w.used = 0
+    w.large = 0
 
 
 # --- frames -------------------------------------------------------------------------------------
@@ -136,6 +152,7 @@ cdef Pending* begin(Writer* w, int kind, PyObject* box, Py_ssize_t size) except 
     top = &w.stack[w.depth]
     incref(box)
     top.box = box
+    top.owner = box
     top.value = top.module = NULL
     top.index = top.next = 0
     top.size = size
@@ -157,12 +174,14 @@ cdef void release(Writer* w) noexcept:
         end_frame(w)
     if w.stack != w.first:
         raw_free(w.stack)
+    if w.spans != NULL:
+        raw_free(w.spans)
     xdecref(w.made)
 
 
 # --- leaves -------------------------------------------------------------------------------------
 cdef int wrong_parts(PyObject* term) except -1:
-    raise EncodeError(f"a {type(<object>term).__name__} that is made of wrong parts")
+    raise _as_encode_error(ValueError(), <object>term)
 
 
 cdef int put_big(Writer* w, object value) except -1:
@@ -217,6 +236,8 @@ cdef int put_binary(Writer* w, PyObject* term) except -1:
         (<list>w.pieces).append(finish(w))
         (<list>w.pieces).append(<object>term)
         return 0
+    if size >= BIG_BINARY:
+        w.large += size
     return put(w, bytes_text(term), size)
 
 
@@ -232,6 +253,8 @@ cdef int put_text(Writer* w, PyObject* term) except -1:
         (<list>w.pieces).append(finish(w))
         (<list>w.pieces).append(utf8[:size])
         return 0
+    if size >= BIG_BINARY:
+        w.large += size
     return put(w, utf8, size)
 
 
@@ -299,7 +322,7 @@ cdef uint64_t number_of(PyObject* number, uint64_t most, PyObject* term) except?
     try:
         index = (<object>number).__index__()
         value = index
-    except (AttributeError, TypeError, ValueError, OverflowError):
+    except Exception:
         wrong_parts(term)
     if value > most:
         wrong_parts(term)
@@ -349,7 +372,7 @@ cdef int put_reference(Writer* w, PyObject* term) except -1:
         wrong_parts(term)
     try:
         fixed = <object>words if type_of(words) == TUPLE else tuple(<object>words)
-    except TypeError:
+    except Exception:
         wrong_parts(term)
     words = <PyObject*>fixed
     count = tuple_size(words)

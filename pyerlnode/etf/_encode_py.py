@@ -2,7 +2,7 @@
 
 The nesting is kept on the heap, as iterators over the containers that are begun and not finished. Every piece is
 written as its own bytes object and joined at the end, so a large binary is never copied on the way. Where a value
-stands that has no form is found afterwards, by trying again: the path costs nothing until it is needed.
+stands that has no form is found afterwards (`locate`): the path costs nothing until it is needed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,22 @@ from pyerlnode.etf.common import (
     ELIXIR,
     MAX_ARITY,
     MAX_DEPTH,
+    MAX_ENCODED,
+    MOST_ROUNDS,
     NONE_WIRE,
+    ONLY_STR,
     PLAIN_KEYS,
     STRUCT_KEY,
+    SUSPICIOUS_DEPTH,
     Buffer,
     Profile,
+    SameKey,
     TooDeep,
-    check_keys,
-    locate,
+    TooLarge,
+    as_encode_error,
     simplify,
 )
+from pyerlnode.etf.locate import told
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.containers import (
     Bitstring,
@@ -79,13 +85,27 @@ def encode_packet(head: bytes, control: Any, payload: Any) -> tuple[list[Buffer]
 
 
 class _Output(list[Buffer]):
-    """The pieces written so far, and where among them each closure begins and ends."""
+    """The pieces written so far.
 
-    __slots__ = ("funs",)
+    `funs` says where among them each closure begins and ends, `ends` where in bytes the first of them end (as far as
+    that was asked), and `culprit` what was being written when an error came.
+    """
+
+    __slots__ = ("culprit", "ends", "funs")
 
     def __init__(self) -> None:
         super().__init__()
         self.funs: list[tuple[int, int]] = []
+        self.ends: list[int] = [0]
+        self.culprit: Any = None
+
+    def size(self, begin: int, end: int) -> int:
+        """Bytes of the pieces from `begin` to before `end`."""
+        ends = self.ends
+        known = len(ends) - 1
+        if known < end:
+            ends += accumulate(map(len, self[known:]), initial=ends.pop())
+        return ends[end] - ends[begin]
 
 
 def _pieces(term: Any, profile: Profile) -> _Output:
@@ -93,18 +113,26 @@ def _pieces(term: Any, profile: Profile) -> _Output:
     try:
         _write_whole(out, term, profile)
     except EncodeError as error:
-        path = "" if type(error) is TooDeep else locate(term, lambda part: _write_whole(_Output(), part, profile))
-        raise EncodeError(str(error), path) from error.__cause__
+        raise told(error, term, id(out.culprit), lambda part: _write_whole(_Output(), part, profile)) from (
+            error.__cause__
+        )
+    if len(out) > MAX_ENCODED >> 10 and sum(size for size in map(len, out) if size < BIG_BINARY) > MAX_ENCODED:
+        raise TooLarge
     if out.funs:
         _fill_sizes(out)
     return out
 
 
 def _write_whole(out: _Output, term: Any, profile: Profile) -> None:
+    """Write a term. Raises `EncodeError` and no other `Exception`; ``out.culprit`` is what can not be written."""
     try:
         _write(out, term, profile)
+    except EncodeError:
+        raise
     except struct.error:
         raise EncodeError("a value of more than 4 GiB") from None
+    except Exception as error:
+        raise as_encode_error(error, out.culprit) from error
 
 
 _pack_u32 = struct.Struct(">BI").pack
@@ -125,8 +153,10 @@ _NIL: Final = bytes((tags.NIL,))
 _NIL_TAIL: Final[tuple[list[Any]]] = ([],)
 _TRUE, _FALSE = Atom("true").wire, Atom("false").wire
 _ONLY_INT: Final = {int}
-_SUSPICIOUS_DEPTH: Final = 1_024
-"""From here on each level is looked at: is it one that is being written already?"""
+_COMMON: Final = frozenset({
+    Atom, int, tuple, bytes, str, list, FrozenList, dict, FrozenMap, type(None), bool, float,
+})  # fmt: skip
+"""The types that `_write` itself knows."""
 _Mark: TypeAlias = tuple[Any, int, Iterator[Any] | None]
 """A container that is being written, its depth, and the iterator over what it holds."""
 
@@ -138,94 +168,138 @@ def _write(out: _Output, root: Any, profile: Profile) -> None:  # noqa: C901  # 
     terms: Iterator[Any] = iter((root,))
     inner: Iterable[Any] | None
     mark: _Mark = (None, 0, None)
-    while True:
-        for term in terms:
-            kind = type(term)
-            inner = None
-            if kind is Atom:
-                append(term.wire)
-            elif kind is int:
-                if 0 <= term <= 255:
-                    append(_SMALL_INTEGERS[term])
-                elif -0x80000000 <= term <= 0x7FFFFFFF:
-                    append(_pack_i32(_INTEGER, term))
-                else:
-                    append(_big(term))
-            elif kind is tuple:
-                inner = term
-                append(_SMALL_TUPLES[len(term)] if len(term) < 256 else _large_tuple(term))
-            elif kind is bytes:
-                size = len(term)
-                append(_SHORT_BINARIES[size] if size < 256 else _pack_u32(tags.BINARY, size))
-                append(term)
-            elif kind is str:
-                utf8 = _utf8(term)
-                size = len(utf8)
-                append(_SHORT_BINARIES[size] if size < 256 else _pack_u32(tags.BINARY, size))
-                append(utf8)
-            elif kind is list or kind is FrozenList:
-                if not term:
-                    append(_NIL)
-                elif type(term[0]) is int and (text := _byte_list(term)) is not None:
-                    append(_pack_u16(tags.STRING, len(text)))
-                    append(text)
-                else:
+    try:
+        while True:
+            for term in terms:
+                kind = type(term)
+                inner = None
+                if kind is Atom:
+                    append(term.wire)
+                elif kind is int:
+                    if 0 <= term <= 255:
+                        append(_SMALL_INTEGERS[term])
+                    elif -0x80000000 <= term <= 0x7FFFFFFF:
+                        append(_pack_i32(_INTEGER, term))
+                    else:
+                        append(_big(term))
+                elif kind is tuple:
+                    inner = term
+                    append(_SMALL_TUPLES[len(term)] if len(term) < 256 else _large_tuple(term))
+                elif kind is bytes:
                     size = len(term)
-                    append(_SHORT_LISTS[size] if size < 256 else _pack_u32(tags.LIST, size))
-                    inner = chain(term, _NIL_TAIL)
-            elif kind is dict or kind is FrozenMap:
-                if not distinct(map(type, term)):
-                    check_keys(term, encode_term, profile)
-                size = len(term)
-                append(_SMALL_MAPS[size] if size < 256 else _pack_u32(tags.MAP, size))
-                inner = chain.from_iterable(term.items())
-            elif term is None:
-                append(none)
-            elif kind is bool:
-                append(_TRUE if term else _FALSE)
-            elif kind is float:
-                if term - term != 0.0:  # not a number, or infinite
-                    raise EncodeError("a float that is not finite: a BEAM has none and drops the connection over it")
-                append(_pack_f64(_NEW_FLOAT, term))
+                    append(_SHORT_BINARIES[size] if size < 256 else _pack_u32(tags.BINARY, size))
+                    append(term)
+                elif kind is str:
+                    utf8 = _utf8(term)
+                    size = len(utf8)
+                    append(_SHORT_BINARIES[size] if size < 256 else _pack_u32(tags.BINARY, size))
+                    append(utf8)
+                elif kind is list or kind is FrozenList:
+                    if not term:
+                        append(_NIL)
+                    elif type(term[0]) is int and (text := _byte_list(term)) is not None:
+                        append(_pack_u16(tags.STRING, len(text)))
+                        append(text)
+                    else:
+                        size = len(term)
+                        append(_SHORT_LISTS[size] if size < 256 else _pack_u32(tags.LIST, size))
+                        inner = chain(term, _NIL_TAIL)
+                elif kind is dict or kind is FrozenMap:
+                    size = len(term)
+                    append(_SMALL_MAPS[size] if size < 256 else _pack_u32(tags.MAP, size))
+                    if distinct(map(type, term)) or size == 1 or set(map(type, term)) == ONLY_STR:
+                        inner = chain.from_iterable(term.items())
+                    else:
+                        inner = _told_apart(out, term, term.items())
+                elif term is None:
+                    append(none)
+                elif kind is bool:
+                    append(_TRUE if term else _FALSE)
+                elif kind is float:
+                    if term - term != 0.0:  # not a number, or infinite
+                        raise EncodeError(
+                            "a float that is not finite: a BEAM has none and drops the connection over it"
+                        )
+                    append(_pack_f64(_NEW_FLOAT, term))
+                else:
+                    inner = _write_rare(out, term, profile)
+                if inner is not None:
+                    waiting.append(terms)
+                    terms = iter(inner)
+                    if len(out) > MAX_ENCODED >> 3:
+                        raise TooLarge
+                    if len(waiting) > SUSPICIOUS_DEPTH:
+                        mark = _check_depth(mark, term, terms, waiting)
+                    break
             else:
-                inner = _write_rare(out, term, profile)
-            if inner is not None:
-                waiting.append(terms)
-                terms = iter(inner)
-                if len(waiting) > _SUSPICIOUS_DEPTH:
-                    mark = _check_depth(mark, term, terms, waiting)
-                break
-        else:
-            if not waiting:
-                return
-            terms = waiting.pop()
+                if not waiting:
+                    return
+                terms = waiting.pop()
+    except Exception as error:
+        out.culprit = error.map if isinstance(error, _SameKeyOf) else term
+        raise
+
+
+class _SameKeyOf(SameKey):
+    """With the map."""
+
+    def __init__(self, term: Any) -> None:
+        super().__init__()
+        self.map = term
+
+
+def _told_apart(out: _Output, term: Any, pairs: Iterable[tuple[Any, Any]]) -> Iterator[Any]:
+    """Keys and values, each after the other; at the end the keys are compared as they were written.
+
+    Only keys of one size are: together they are at most half of the keys around them, so keys within keys cost little
+    more than they are long.
+    """
+    keys: dict[int, list[tuple[int, int]]] = {}
+    for key, value in pairs:
+        begin = len(out)
+        yield key
+        end = len(out)
+        keys.setdefault(out.size(begin, end), []).append((begin, end))
+        yield value
+    for spans in keys.values():
+        if len(spans) > 1 and len({b"".join(out[begin:end]) for begin, end in spans}) != len(spans):
+            raise _SameKeyOf(term)
 
 
 def _check_depth(mark: _Mark, term: Any, terms: Iterator[Any], waiting: list[Iterator[Any]]) -> _Mark:
     """Refuse a term that holds itself soon (Brent's way: the one marked at the last power of two comes again).
 
+    Every second mark is set one level further down: what an encoder makes is new each time and does not come again.
     A container may well be met twice below a deep one; the mark counts as long as it is still being written.
     """
     depth = len(waiting)
     marked, at, its_terms = mark
     if term is marked and depth > at and waiting[at] is its_terms:
-        raise TooDeep(f"a {type(term).__name__} that holds itself")
+        raise TooDeep("a term that holds itself")
     if depth > MAX_DEPTH + 1:
         raise TooDeep(f"a term of more than {MAX_DEPTH} levels: it may hold itself")
-    return (term, depth, terms) if depth & (depth - 1) == 0 else mark
+    bits = depth.bit_length()
+    return (term, depth, terms) if depth == (1 << bits - 1) + (bits & 1) else mark
 
 
 def _write_rare(out: _Output, term: Any, profile: Profile) -> Iterable[Any] | None:
     """Write a term of a type that is met less often, or its head; what is given back is still to be written."""
     writer = _WRITERS.get(type(term))
-    if writer is None:
-        return (simplify(term),)
+    rounds = 0
+    while writer is None:
+        if rounds and type(term) in _COMMON:
+            return (term,)
+        if rounds == MOST_ROUNDS:
+            raise TooDeep("a value whose encoder never comes to an end")
+        rounds += 1
+        term = simplify(term)
+        writer = _WRITERS.get(type(term))
     try:
         return writer(out, term, profile)
-    except (AttributeError, TypeError, ValueError, struct.error) as error:
-        if isinstance(error, EncodeError):
-            raise
-        raise EncodeError(f"a {type(term).__name__} that is made of wrong parts") from error
+    except EncodeError:
+        raise
+    except Exception as error:
+        raise as_encode_error(error, term) from error
 
 
 def _large_tuple(term: tuple[Any, ...]) -> bytes:
@@ -278,10 +352,11 @@ def _write_charlist(_out: _Output, term: Charlist, _profile: Profile) -> Iterabl
 
 
 def _write_improper(out: _Output, term: ImproperList, _profile: Profile) -> Iterable[Any]:
-    if not term.items:
+    items = tuple(term.items)
+    if not items:
         return (term.tail,)
-    out.append(_pack_u32(tags.LIST, len(term.items)))
-    return chain(term.items, (term.tail,))
+    out.append(_pack_u32(tags.LIST, len(items)))
+    return chain(items, (term.tail,))
 
 
 def _write_pid(out: _Output, term: Pid, _profile: Profile) -> None:
@@ -300,21 +375,23 @@ def _write_reference(out: _Output, term: Reference, _profile: Profile) -> None:
     out += (_pack_u16(tags.NEWER_REFERENCE, len(words)), term.node.wire, tail)
 
 
-def _write_termmap(out: _Output, term: TermMap, profile: Profile) -> Iterable[Any]:
-    check_keys([key for key, _ in term.pairs], encode_term, profile)
-    out.append(_pack_u32(tags.MAP, len(term.pairs)))
-    return chain.from_iterable(term.pairs)
+def _write_termmap(out: _Output, term: TermMap, _profile: Profile) -> Iterable[Any]:
+    return _write_pairs(out, term, [(key, value) for key, value in term.pairs])
 
 
-def _write_struct(out: _Output, term: Struct, profile: Profile) -> Iterable[Any]:
+def _write_pairs(out: _Output, term: Any, pairs: list[tuple[Any, Any]]) -> Iterable[Any]:
+    out.append(_pack_u32(tags.MAP, len(pairs)))
+    kinds = {type(key) for key, _ in pairs}
+    return chain.from_iterable(pairs) if kinds <= PLAIN_KEYS or kinds == ONLY_STR else _told_apart(out, term, pairs)
+
+
+def _write_struct(out: _Output, term: Struct, _profile: Profile) -> Iterable[Any]:
     fields = term.fields
     if STRUCT_KEY in fields or type(term.module) is not Atom:
         raise EncodeError("a Struct is a module, an Atom, and fields without __struct__")
-    check_keys(fields, encode_term, profile)
-    out.append(_pack_u32(tags.MAP, len(fields) + 1))
-    pairs = list(fields.items())
+    pairs = [(key, value) for key, value in fields.items()]
     pairs.insert(term.at, (STRUCT_KEY, term.module))
-    return chain.from_iterable(pairs)
+    return _write_pairs(out, term, pairs)
 
 
 def _write_external(out: _Output, term: ExternalFun, _profile: Profile) -> None:
@@ -326,9 +403,13 @@ def _write_external(out: _Output, term: ExternalFun, _profile: Profile) -> None:
 def _write_fun(out: _Output, term: Fun, _profile: Profile) -> Iterator[Any]:
     """A closure's size comes first and counts everything to its end: it is filled in when all is written."""
     begin = len(out)
-    out.append(_pack_fun(tags.NEW_FUN, 0, term.arity, term.uniq, term.index, len(term.free)))
-    yield from (term.module, term.old_index, term.old_uniq, term.pid)
-    yield from term.free
+    parts = (term.module, term.old_index, term.old_uniq, term.pid, *term.free)
+    out.append(_pack_fun(tags.NEW_FUN, 0, term.arity, term.uniq, term.index, len(parts) - 4))
+    return _closed(out, begin, parts)
+
+
+def _closed(out: _Output, begin: int, parts: tuple[Any, ...]) -> Iterator[Any]:
+    yield from parts
     out.funs.append((begin, len(out)))
 
 
@@ -345,7 +426,7 @@ def _write_record(out: _Output, term: NativeRecord, _profile: Profile) -> Iterab
         raise EncodeError("a NativeRecord has one value for each name, and each name once")
     out.append(_pack_u32(tags.RECORD, len(term.names)) + bytes((1 if term.exported else 0,)))
     out += (term.module.wire, term.name.wire, *[name.wire for name in term.names])
-    return term.values
+    return tuple(term.values)
 
 
 _WRITERS: Final[dict[type, Callable[[_Output, Any, Profile], Iterable[Any] | None]]] = {

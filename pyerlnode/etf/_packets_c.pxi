@@ -386,8 +386,8 @@ cdef class PacketWriter:
         w.pieces = <PyObject*>pieces
         try:
             write_all(w, <PyObject*>payload)
-        except EncodeError as error:
-            located(error, payload, ELIXIR)
+        except Exception as error:
+            retold(w, error, payload, ELIXIR)
         if not pieces and w.used - begins <= self.whole:
             self.spare = pieces
             return self.packet(w)

@@ -2,7 +2,7 @@
 
 The twins decide the same way because what is rare is decided here, once: which term stands for a value of
 an unusual type (`simplify`), how a map with unusual keys is built (`build_map`), which text an error has,
-and where in a term the value stands that could not be encoded (`locate`).
+and what an error of the program's own methods becomes (`as_encode_error`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import operator
 import re
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from pyerlnode.errors import DecodeError, EncodeError, LimitExceeded, UsageError
@@ -22,13 +22,11 @@ from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.term.atom import MAX_CHARACTERS, Atom, by_utf8
 from pyerlnode.term.containers import (
     Bitstring,
-    ImproperList,
-    NativeRecord,
     Struct,
     TermMap,
     freeze,
 )
-from pyerlnode.term.fun import ExternalFun, Fun
+from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.hooks import encoder_for, struct_decoders
 from pyerlnode.term.pid import Pid, Port, Reference
 
@@ -49,6 +47,14 @@ BIG_BINARY: Final = 64 * 1024
 MAX_ARITY: Final = 16_777_215
 MAX_DEPTH: Final = DEFAULT_LIMITS.nesting
 """Levels of a term that is encoded: beyond, it is a list that holds itself."""
+SUSPICIOUS_DEPTH: Final = 64
+"""From here on each level is looked at: is it one that is being written already?"""
+MOST_ROUNDS: Final = 100
+"""Encoders that may stand behind each other, each giving a value that needs another one."""
+MAX_ENCODED: Final = 1 << 30
+"""Bytes of a term that is encoded, without its binaries of `BIG_BINARY` and more: what stands in a term at many places
+is written at each, so a short program makes a term that fills any memory."""
+NOT_FINITE: Final = "a float that is not finite: a BEAM has none and drops the connection over it"
 
 STRUCT_KEY: Final = Atom("__struct__")
 _SPECIAL: Final[dict[Profile, dict[bytes, AtomValue]]] = {
@@ -58,8 +64,33 @@ _SPECIAL: Final[dict[Profile, dict[bytes, AtomValue]]] = {
 NONE_WIRE: Final[dict[Profile, bytes]] = {ELIXIR: Atom("nil").wire, ERLANG: Atom("undefined").wire}
 
 
-class TooDeep(EncodeError):
-    """Nesting beyond `MAX_DEPTH`: the one refusal that has no place, and would be long to look for."""
+class NoPlace(EncodeError):
+    """A refusal that is of no one place in a term, or would be long to look for."""
+
+
+class TooDeep(NoPlace):
+    """Nesting beyond `MAX_DEPTH`, or a term that holds itself."""
+
+
+class TooLarge(NoPlace):
+    """More than `MAX_ENCODED`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a term of more than {MAX_ENCODED >> 20} MiB; a part of it may stand at many places")
+
+
+class Changed(NoPlace):
+    """An encoder of the program changed a container that was being written."""
+
+    def __init__(self) -> None:
+        super().__init__("a container that was changed while it was encoded")
+
+
+class SameKey(EncodeError):
+    """A map with two keys that are one on the wire. A BEAM drops the connection over it."""
+
+    def __init__(self) -> None:
+        super().__init__("a map with two keys that are the same term on the wire")
 
 
 class AtomBudget:
@@ -210,21 +241,30 @@ def simplify(value: Any) -> Any:
     A registered encoder, an Enum's value, a subclass of a built-in type, a Mapping, a UUID, anything that is
     an integer by ``__index__``. Raises `EncodeError` with a hint.
     """
+    try:
+        convert = _converter(value)
+    except Exception:  # the class's own __class__, its metaclass: a value that hides what it is has no form
+        convert = None
+    if convert is None:
+        raise EncodeError(f"{name_of(type(value))} has no form on the wire; {_hint(type(value))}")
+    return _run(convert, value)
+
+
+def _converter(value: Any) -> Callable[[Any], Any] | None:
     kind = type(value)
     encoder = encoder_for(kind)
     if encoder is not None:
-        return _run(encoder, value)
-    if isinstance(value, enum.Enum):
-        return value.value
+        return encoder
     for base, convert in _BASES:
         if isinstance(value, base):
-            return _run(convert, value)
+            return convert
     if hasattr(kind, "__index__") and not hasattr(kind, "__len__") and not isinstance(value, type):  # no array of one
-        return _run(operator.index, value)
-    raise EncodeError(f"{_name(kind)} has no form on the wire; {_hint(kind)}")
+        return operator.index
+    return None
 
 
 _BASES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
+    (enum.Enum, lambda value: value.value),
     (int, int.__index__),
     (float, float.__float__),
     (str, lambda value: str.__str__(value)),
@@ -245,86 +285,56 @@ def _run(convert: Callable[[Any], Any], value: Any) -> Any:
     except EncodeError:
         raise
     except Exception as error:
-        raise EncodeError(f"{_name(type(value))} could not be turned into a term: {type(error).__name__}") from error
+        raise EncodeError(f"{name_of(type(value))} could not be turned into a term: {name_of(type(error))}") from error
 
 
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}" if kind.__module__ != "builtins" else kind.__qualname__
+def _bare_name(kind: type) -> str:
+    name: str = type.__dict__["__name__"].__get__(kind)
+    return name[:_TYPE_NAME]
+
+
+def is_dataclass(kind: type) -> bool:
+    try:
+        return dataclasses.is_dataclass(kind)
+    except Exception:  # its metaclass is asked
+        return False
+
+
+_TYPE_NAME: Final = 200
+"""Characters of a type's name in an error."""
+
+
+def name_of(kind: type) -> str:
+    """A type's name with its module, whatever its metaclass makes of the two."""
+    try:
+        module, name = str(kind.__module__), str(kind.__qualname__)
+    except Exception:
+        module, name = "builtins", _bare_name(kind)
+    return name[:_TYPE_NAME] if module == "builtins" else f"{module}.{name}"[:_TYPE_NAME]
 
 
 def _hint(kind: type) -> str:
-    top = kind.__module__.partition(".")[0]
+    top = name_of(kind).partition(".")[0]
     if top == "numpy":
         return "wrap an array in nx(...), give a scalar as value.item()"
     if top == "pyarrow":
         return "wrap a table in arrow(...)"
-    if dataclasses.is_dataclass(kind):
+    if is_dataclass(kind):
         return "decorate the class with @elixir_struct, @record or @atom_map"
     return "give a term, or register one with pyerlnode.term.register_encoder"
 
 
 PLAIN_KEYS: Final = frozenset({Atom, bytes, int, float, Pid, Port, Reference})
 """Types of which values that differ in Python differ on the wire."""
-_ONLY_STR: Final = {str}
+ONLY_STR: Final = {str}
 
 
-def check_keys(keys: Iterable[Any], encode: Callable[[Any, Profile], bytes], profile: Profile) -> None:
-    """Raise `EncodeError` when two keys that differ in Python are one on the wire, as ``"a"`` and ``b"a"`` are.
-
-    A BEAM drops the connection over such a map. Keys of one plain type can not collide: they are not looked at.
-    """
-    kinds = set(map(type, keys))
-    if kinds <= PLAIN_KEYS or kinds == _ONLY_STR:
-        return
-    written = [encode(key, profile) for key in keys]
-    if len(set(written)) != len(written):
-        raise EncodeError("a map with two keys that are the same term on the wire")
-
-
-_PATH_LEVELS: Final = 64
-
-
-def locate(term: Any, encode: Callable[[Any], object]) -> str:
-    """The path in `term` of the first value that `encode` refuses. Only for the text of an error: it tries again."""
-    path = ""
-    for _ in range(_PATH_LEVELS):
-        for step, part in _parts(term):
-            try:
-                encode(part)
-            except EncodeError:  # noqa: PERF203  # an error is being told: nothing here is hot
-                path += step
-                term = part
-                break
-        else:
-            return path
-    return path + "…"
-
-
-def _parts(term: Any) -> Iterator[tuple[str, Any]]:
-    """The parts of a container and how Python would reach them."""
-    if isinstance(term, (list, tuple)):
-        yield from ((f"[{index}]", part) for index, part in enumerate(term))
-    elif isinstance(term, Mapping):
-        for index, (key, value) in enumerate(term.items()):
-            yield f".keys()[{index}]", key
-            yield f"[{_key_text(key)}]", value
-    elif isinstance(term, Struct):
-        yield from ((f".{key}", value) for key, value in term.fields.items())
-    elif isinstance(term, ImproperList):
-        yield from ((f".items[{index}]", part) for index, part in enumerate(term.items))
-        yield ".tail", term.tail
-    elif isinstance(term, NativeRecord):
-        yield from ((f"[{str(name)!r}]", value) for name, value in zip(term.names, term.values, strict=False))
-    elif isinstance(term, Fun):
-        yield from ((f".free[{index}]", part) for index, part in enumerate(term.free))
-    elif encoder_for(type(term)) is not None:  # a dataclass with a form, a set
-        try:
-            simpler = simplify(term)
-        except EncodeError:  # it is the value itself
-            return
-        yield from _parts(simpler)
-
-
-def _key_text(key: Any) -> str:
-    """A key as it may stand in an error: names do, data does not."""
-    return repr(key) if isinstance(key, (Atom, str, int)) and len(str(key)) <= 64 else f"<{type(key).__name__}>"
+def as_encode_error(error: Exception, value: Any) -> EncodeError:
+    """What encoding raises for an `error` that the program's own methods raised while `value` was written."""
+    if isinstance(error, EncodeError):
+        return error
+    if isinstance(error, RuntimeError) and not isinstance(error, RecursionError) and "during iteration" in str(error):
+        return Changed()
+    if isinstance(error, MemoryError):
+        return NoPlace("a term for which there is no memory")
+    return EncodeError(f"a {_bare_name(type(value))} that is made of wrong parts")

@@ -23,7 +23,6 @@ from pyerlnode.term import (
     Port,
     Reference,
     Struct,
-    TermMap,
     hooks,
     register_encoder,
 )
@@ -175,7 +174,6 @@ def test_a_registered_type_encodes_through_its_encoder(etf: ModuleType, monkeypa
         (["\ud800"], "[0]", "surrogate"),
         ([{"a": 1, b"a": 2}], "[0]", "same term"),
         ([{True: 1, Atom("true"): 2}], "[0]", "same term"),
-        ([TermMap([(None, 1), (Atom("nil"), 2)])], "[0]", "same term"),
         ([Pid("a@b", 1, 2, 3)], "[0]", "Pid that is made of wrong parts"),  # type: ignore[arg-type]
         ([Pid(NODE, -1, 2, 3)], "[0]", "Pid that is made of wrong parts"),
         ([Pid(NODE, 1 << 32, 2, 3)], "[0]", "Pid that is made of wrong parts"),
