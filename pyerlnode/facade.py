@@ -26,6 +26,7 @@ from pyerlnode.errors import ConnectError, UsageError
 from pyerlnode.kernel.remote.peer import Peer
 from pyerlnode.node import Node
 from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.runtime.edges import edge, escaped
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
 
@@ -52,6 +53,7 @@ class Job:
         if self.greenlet is not None:
             self.greenlet.kill(block=False)
 
+    @edge
     def _perform(self) -> None:
         if not self.future.set_running_or_notify_cancel():
             return
@@ -120,19 +122,25 @@ class HubThread:
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_TIMEOUT)
 
+    @edge
     def _run(self) -> None:
         hub = gevent.get_hub()
         stopped = Event()
         self._watcher = hub.loop.async_()
         self._watcher.start(self._act, stopped)
         self._ready.set_result(None)
-        stopped.wait()
+        while not stopped.is_set():
+            try:
+                stopped.wait()
+            except BaseException as error:  # noqa: PERF203  # `SystemExit` of a greenlet that the program spawned
+                escaped("the hub's thread", error)
         self._watcher.close()
         hub.destroy(destroy_loop=True)
 
+    @edge
     def _act(self, stopped: Event) -> None:
         while self._todo:
-            self._todo.popleft()()
+            edge(self._todo.popleft())()
         if self._stopping:
             stopped.set()
 

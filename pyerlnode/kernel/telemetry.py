@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pyerlnode.runtime.edges import caught, report
+from pyerlnode.runtime.edges import caught, edge, report
 
 log = logging.getLogger("pyerlnode.telemetry")
 
@@ -38,6 +38,7 @@ class Telemetry(list[Handler]):
         if self:
             self._later(self._tell, event, measurements, metadata)
 
+    @edge
     def _tell(self, event: str, measurements: Mapping[str, float], metadata: Mapping[str, Any]) -> None:
         for handler in tuple(self):
             self._call(handler, event, measurements, metadata)

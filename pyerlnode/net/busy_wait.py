@@ -23,6 +23,7 @@ from typing import Any, Final
 from gevent.monkey import get_original
 
 from pyerlnode.net.moderation import Moderation
+from pyerlnode.runtime.edges import edge
 
 AWAKE: Final = 150e-6
 OFTEN: Final = 0.8
@@ -70,6 +71,7 @@ class BusyWait:
             self.spinning = True
             self._idle.start(self._spin)
 
+    @edge
     def _spin(self) -> None:
         """Called by the loop whenever it finds nothing to do."""
         if self._now() - self._ended < AWAKE:

@@ -41,6 +41,7 @@ from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net.busy_wait import BusyWait
 from pyerlnode.net.ticker import Ticker
 from pyerlnode.net.transport import SocketTransport, Transport
+from pyerlnode.runtime.edges import edge, escaped, report, stop_program, stops_program
 from pyerlnode.signal import Exit2, ExitSignal, GroupLeader, Message, MonitorExit, Signal, SpawnReply, SpawnRequest
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
@@ -148,7 +149,7 @@ class Connection:
         """Begin to read; `leftover` is what came together with the end of the handshake."""
         self._leftover = leftover
         if leftover:
-            self.hub.loop.run_callback(self._readable)
+            self.hub.loop.run_callback(edge(self._readable))
         self._transport.start(self._readable, self._writable)
         if self._ticker is not None:
             self._ticker.add(self)
@@ -180,8 +181,8 @@ class Connection:
         self._room.set()
         try:
             self._on_down(self, reason)
-        except Exception:
-            logger.exception("the connection to %s is down, and telling so failed", self.peer.name)
+        except BaseException as error:
+            escaped(f"what is told of the end of the connection to {self.peer.name}", error)
 
     @property
     def is_reading(self) -> bool:
@@ -209,9 +210,8 @@ class Connection:
         reason = None
         try:
             reason = self._read_once()
-        except Exception:
-            logger.exception("the connection to %s is closed: a signal could not be delivered", self.peer.name)
-            reason = A.system_error
+        except BaseException as error:
+            reason = self._failed(error)
         finally:
             self._in_read = False
         if reason is None:
@@ -253,6 +253,16 @@ class Connection:
         if channel.failed is not None:
             return self._broken(channel.failed)
         return None if data else A.connection_closed
+
+    def _failed(self, error: BaseException) -> Any:
+        """A signal could not be delivered. What Ctrl-C raised just here is no reason to close."""
+        if stops_program(error):
+            stop_program(error)
+            return None
+        report(
+            logger, "the connection to %s is closed: a signal could not be delivered", self.peer.name, exc_info=error
+        )
+        return A.system_error
 
     def _broken(self, error: ProtocolError) -> Any:
         logger.error("the connection to %s (%s) is closed: %s", self.peer.name, self._transport.name, error)
@@ -334,6 +344,7 @@ class Connection:
             self._crowded = True
             self._room.wait()
 
+    @edge
     def _planned_flush(self) -> None:
         self._flush_planned = False
         self._flush()
@@ -404,6 +415,7 @@ class Connection:
             self._pipe_broken = True
             self.hub.loop.run_callback(self._drain)
 
+    @edge
     def _drain(self) -> None:
         for _ in range(DRAIN_READS):
             before = self.channel.bytes_in

@@ -29,6 +29,7 @@ from pyerlnode.dist.epmd import DEFAULT_PORT, NodeEntry
 from pyerlnode.errors import ConnectError, EpmdError, NameTaken, NetworkError, ProtocolError, UsageError
 from pyerlnode.net import tcp
 from pyerlnode.net.epmd_server import LOOPBACK, EpmdServer
+from pyerlnode.runtime.edges import edge, escaped
 
 log = logging.getLogger("pyerlnode.epmd")
 
@@ -245,6 +246,7 @@ class Registration:
             self._greenlet.kill()
         self._greenlet = None
 
+    @edge
     def _hold(self) -> None:
         while self.state is not RegistrationState.STOPPED:
             if self._sock is not None:
@@ -276,6 +278,9 @@ class Registration:
             self._change(RegistrationState.TAKEN, error)
         except (EpmdError, NetworkError):
             self._change(RegistrationState.LOST)
+        except Exception as error:  # the name is held all the same, once there is a way to
+            escaped("the registration at EPMD", error)
+            self._change(RegistrationState.LOST)
         else:
             self._change(RegistrationState.REGISTERED)
 
@@ -290,7 +295,7 @@ class Registration:
         else:
             log.warning("EPMD on port %d is gone; %s registers again when one answers", self.epmd.port, self.entry.name)
         if self._on_change is not None:
-            self._on_change(state)
+            edge(self._on_change)(state)
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent s
 from pyerlnode.dist.epmd import DEFAULT_PORT, Close, Effect, EpmdServerCore, Send, Shutdown
 from pyerlnode.errors import EpmdError, NetworkError
 from pyerlnode.net import tcp
+from pyerlnode.runtime.edges import edge
 
 log = logging.getLogger("pyerlnode.epmd")
 
@@ -99,6 +100,7 @@ class EpmdServer:
         self.stop()
 
     # --- greenlets -----------------------------------------------------------------------------
+    @edge
     def _accept(self, listening: Socket) -> None:
         while True:
             try:
@@ -109,12 +111,17 @@ class EpmdServer:
                 log.warning("EPMD can not accept a connection: %s", error.strerror)
                 gevent.sleep(0.1)
                 continue
-            self._last += 1
-            connection = self._last
-            self._clients[connection] = (sock, gevent.spawn(self._serve, connection, tcp.accepted(sock)))
-            local = tcp.is_loopback(address[0]) or address[0] == sock.getsockname()[0]
-            self._perform(self.core.connected(connection, local, time.monotonic()))
+            self._welcome(sock, address)
 
+    @edge
+    def _welcome(self, sock: Socket, address: Any) -> None:
+        self._last += 1
+        connection = self._last
+        self._clients[connection] = (sock, gevent.spawn(self._serve, connection, tcp.accepted(sock)))
+        local = tcp.is_loopback(address[0]) or address[0] == sock.getsockname()[0]
+        self._perform(self.core.connected(connection, local, time.monotonic()))
+
+    @edge
     def _serve(self, connection: int, sock: Socket) -> None:
         try:
             while data := sock.recv(4096):
@@ -127,10 +134,11 @@ class EpmdServer:
             self._clients.pop(connection, None)
             sock.close()
 
+    @edge
     def _sweep(self) -> None:
         while True:
             gevent.sleep(self.core.idle_time / 8)
-            self._perform(self.core.handle_timer(time.monotonic()))
+            edge(self._perform)(self.core.handle_timer(time.monotonic()))
 
     def _perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -143,7 +151,7 @@ class EpmdServer:
                         known[0].close()
                 case Shutdown():
                     log.info("EPMD on port %d was told to end", self.port)
-                    gevent.spawn(self.stop)
+                    gevent.spawn(edge(self.stop))
 
     def _send(self, connection: int, data: bytes) -> None:
         known = self._clients.get(connection)

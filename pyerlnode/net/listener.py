@@ -35,6 +35,7 @@ from pyerlnode.dist.handshake import (
 from pyerlnode.errors import HandshakeError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import handshaking, tcp
+from pyerlnode.runtime.edges import edge
 
 if TYPE_CHECKING:
     from pyerlnode.net.tls import TlsTransport
@@ -119,6 +120,7 @@ class Listener:
         self._pending.clear()
 
     # --- greenlets -----------------------------------------------------------------------------
+    @edge
     def _accept(self, reception: Reception) -> None:
         while True:
             try:
@@ -129,11 +131,15 @@ class Listener:
                 log.warning("no connection can be accepted: %s", error.strerror)
                 gevent.sleep(0.1)
                 continue
-            self._make_room()
-            greenlet = gevent.Greenlet(self._receive, reception, tcp.accepted(sock), address[0])
-            self._pending[greenlet] = sock
-            greenlet.link(self._forget)
-            greenlet.start()
+            self._welcome(reception, sock, address)
+
+    @edge
+    def _welcome(self, reception: Reception, sock: Socket, address: Any) -> None:
+        self._make_room()
+        greenlet = gevent.Greenlet(self._receive, reception, tcp.accepted(sock), address[0])
+        self._pending[greenlet] = sock
+        greenlet.link(self._forget)
+        greenlet.start()
 
     def _make_room(self) -> None:
         if len(self._pending) < self._limits.pending_handshakes:
@@ -147,9 +153,11 @@ class Listener:
         sock.close()
         greenlet.kill(block=False)
 
+    @edge
     def _forget(self, greenlet: gevent.Greenlet[..., Any]) -> None:
         self._pending.pop(greenlet, None)
 
+    @edge
     def _receive(self, reception: Reception, sock: Any, address: str) -> None:
         guest = _Guest(reception)
         try:
@@ -168,7 +176,11 @@ class Listener:
         self._pending.pop(gevent.getcurrent(), None)
         stream = guest.stream
         transport = tcp.detach(stream) if reception.tls is None else stream.transport()
-        reception.on_connection(transport, peer, leftover)
+        try:
+            reception.on_connection(transport, peer, leftover)
+        except BaseException:
+            transport.close()
+            raise
 
 
 class _Guest:

@@ -20,6 +20,7 @@ import gevent
 
 from pyerlnode.dist.fragment import Buffer
 from pyerlnode.net.transport import READ_SIZE
+from pyerlnode.runtime.edges import edge
 
 
 class MemoryTransport:
@@ -98,6 +99,7 @@ class MemoryTransport:
         self._timers.add(timer)
         timer.start(self._late, timer, data)
 
+    @edge
     def _late(self, timer: Any, data: bytes) -> None:
         self._timers.discard(timer)
         timer.close()
@@ -111,6 +113,7 @@ class MemoryTransport:
             self._calling = True
             self._loop.run_callback(self._call)
 
+    @edge
     def _call(self) -> None:
         self._calling = False
         if self._can_read() and self._readable is not None:

@@ -19,6 +19,7 @@ import gevent
 from gevent.monkey import get_original
 
 from pyerlnode.dist.ticks import TickSettings
+from pyerlnode.runtime.edges import edge
 
 _start_new_thread = get_original("_thread", "start_new_thread")
 _allocate_lock = get_original("_thread", "allocate_lock")
@@ -87,16 +88,18 @@ class Ticker:
             self._timer.close()
             self._timer = None
 
+    @edge
     def _on_timer(self) -> None:
         now = self.now()
         for connection in list(self._connections):
             if connection.next_deadline() <= now:
-                connection.on_timer(now)
+                edge(connection.on_timer)(now)
         self._schedule()
 
+    @edge
     def _thread(self) -> None:
         while not self._stopping.acquire(True, self.settings.interval):
             for connection in list(self._connections):
-                connection.tick_from_thread()
+                edge(connection.tick_from_thread)()
         self._stopping.release()
         self._ended.release()

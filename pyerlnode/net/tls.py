@@ -23,6 +23,7 @@ from pyerlnode.dist.fragment import Buffer
 from pyerlnode.errors import HandshakeError
 from pyerlnode.net.tls_options import Side, certificate_is_for
 from pyerlnode.net.transport import READ_SIZE, peer_name
+from pyerlnode.runtime.edges import edge
 
 LENGTH_BYTES = 4
 """Of every length inside TLS."""
@@ -211,7 +212,7 @@ class TlsTransport:
         self._writable: Callable[[], None] | None = None
 
     def start(self, readable: Callable[[], None], writable: Callable[[], None]) -> None:
-        self._readable, self._writable = readable, writable
+        self._readable, self._writable = edge(readable), edge(writable)
         self.want_read(True)
         self._call_again()  # records that came along with the handshake lie here, not in the socket
 
@@ -323,6 +324,7 @@ class TlsTransport:
         elif not self._write.active:
             self._write.start(self._on_writable)
 
+    @edge
     def _on_writable(self) -> None:
         try:
             with self._lock:
@@ -340,6 +342,7 @@ class TlsTransport:
             self._again = True
             self._loop.run_callback(self._on_again)
 
+    @edge
     def _on_again(self) -> None:
         self._again = False
         if not self._closed and self._wants_read and self._readable is not None:

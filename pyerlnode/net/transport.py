@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import gevent
 
 from pyerlnode.dist.fragment import Buffer
+from pyerlnode.runtime.edges import edge
 
 READ_SIZE = 256 * 1024
 MAX_BUFFERS = 1024
@@ -76,8 +77,8 @@ class SocketTransport:
         self._writable: Callable[[], None] | None = None
 
     def start(self, readable: Callable[[], None], writable: Callable[[], None]) -> None:
-        self._readable, self._writable = readable, writable
-        self._read.start(readable)
+        self._readable, self._writable = edge(readable), edge(writable)
+        self._read.start(self._readable)
 
     def receive(self) -> bytes | None:
         try:

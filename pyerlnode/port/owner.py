@@ -35,6 +35,8 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
+from pyerlnode.runtime.edges import edge
+
 GRACE: Final = 10.0
 OVERDUE: Final = 70
 """Exit status of a program that was asked to end and did not (EX_SOFTWARE)."""
@@ -66,6 +68,7 @@ def run_until_stdin_closes(grace: float = GRACE, *, descriptor: int = 0, overdue
         watcher.close()
 
 
+@edge
 def _watch(descriptor: int, tell: Callable[[], None], grace: float, overdue: Callable[[], None]) -> None:
     """In the native thread."""
     rest = b""

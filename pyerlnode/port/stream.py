@@ -19,6 +19,8 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from pyerlnode.runtime.edges import edge
+
 READ = 65_536
 BUFFER = 1024 * 1024
 STDIO = (0, 1)
@@ -87,6 +89,7 @@ class Stream:
         self._room.set()
         self._on_end()
 
+    @edge
     def _readable(self) -> None:
         try:
             data = self._take()
@@ -105,6 +108,7 @@ class Stream:
     def _give(self, data: bytes | memoryview) -> int:
         return os.write(self._out, data)
 
+    @edge
     def _writable(self) -> None:
         while self._queue:
             try:

@@ -23,7 +23,7 @@ from gevent import getcurrent
 from greenlet import greenlet
 
 from pyerlnode.errors import Exit, NotAProcess, told
-from pyerlnode.runtime.edges import ProcessKilled, stop_program, stops_program
+from pyerlnode.runtime.edges import ProcessKilled, edge, stop_program, stops_program
 from pyerlnode.runtime.mailbox_core import (
     NOTHING,
     Place,
@@ -406,7 +406,7 @@ def adopt(system: Any) -> Process:
     made.greenlet = me
     me.erl_process = made
     if hasattr(me, "rawlink"):  # a gevent Greenlet tells when it ends; the main greenlet lives as long as the program
-        me.rawlink(lambda _: made.exit(A.normal))
+        me.rawlink(edge(lambda _: made.exit(A.normal)))
     return made
 
 

@@ -16,6 +16,7 @@ from pyerlnode.errors import EpmdError
 from pyerlnode.net import tcp
 from pyerlnode.net.epmd_client import Epmd, port_from_environment
 from pyerlnode.net.epmd_server import EpmdServer
+from pyerlnode.runtime.edges import edge
 from pyerlnode.tools.output import Output
 
 
@@ -25,7 +26,7 @@ def epmd(args: argparse.Namespace) -> int:
         logging.getLogger("pyerlnode").setLevel(logging.INFO)
     port = port_from_environment() if args.port is None else args.port
     with _listening(args.address, port) as server:
-        gevent.signal_handler(signal.SIGTERM, server.stop)
+        gevent.signal_handler(signal.SIGTERM, edge(server.stop))
         Output().line(f"EPMD serves {args.address}:{server.port}; Ctrl-C ends it")
         server.stopped.wait()
     return 0

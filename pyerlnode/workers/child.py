@@ -20,6 +20,7 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
+from pyerlnode.runtime.edges import edge
 from pyerlnode.term.atom import A, Atom
 
 POLL: Final = 0.001
@@ -86,11 +87,13 @@ class Child:
                     self._over_with(os.waitstatus_to_exitcode(status))
         return self.status is not None
 
+    @edge
     def _reaped(self) -> None:
         """The hub's handler has."""
         if self.status is None:
             self._over_with(os.waitstatus_to_exitcode(self._watcher.rstatus))
 
+    @edge
     def _ended(self) -> None:
         """It can be reaped."""
         self._look(os.WNOHANG)

@@ -16,6 +16,7 @@ from pyerlnode.errors import DecodeError, ProtocolError
 from pyerlnode.port.speech_core import say
 from pyerlnode.port.stream import Stream
 from pyerlnode.port_program import PortProgram
+from pyerlnode.runtime.edges import edge
 from pyerlnode.runtime.router import RemoteNode
 from pyerlnode.signal import Message, Monitor, Signal
 from pyerlnode.term.atom import A, Atom
@@ -129,6 +130,7 @@ class WorkerProgram(PortProgram):
         self.system.end_call = self.fail
         return self
 
+    @edge
     def _forked(self) -> None:
         """A fork is another OS process: it has nothing to say to the node."""
         if isinstance(self._stream, SocketStream):

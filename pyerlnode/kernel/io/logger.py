@@ -31,7 +31,7 @@ from pyerlnode.kernel.io.io_lib_core import BadFormat
 from pyerlnode.kernel.remote import erpc
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.gen_server import GenServer
-from pyerlnode.runtime.edges import caught
+from pyerlnode.runtime.edges import caught, edge
 from pyerlnode.runtime.process import Process, current
 from pyerlnode.runtime.reason_core import erlang_stack, python_error
 from pyerlnode.runtime.system import System
@@ -147,6 +147,7 @@ class ErlangHandler(logging.Handler):
         return A.log, erlang_level(record.levelno), text[:MAX_TEXT].encode("utf-8", "replace"), meta
 
     # --- in the hub ----------------------------------------------------------------------------
+    @edge
     def _wake(self) -> None:
         if self._sender is None and self._queue and not self._system.stopped:
             self._sender = self._system.spawn_function(self._send_all, (), {})

@@ -20,6 +20,7 @@ import gevent
 from gevent import subprocess
 
 from pyerlnode.errors import UsageError
+from pyerlnode.runtime.edges import edge
 from pyerlnode.tools.demo.report import NotVerified
 
 HERE = Path(__file__).parent
@@ -71,7 +72,7 @@ class Peer:
             start_new_session=True,  # Ctrl-C is for us; we end the peer
             text=True,
         )
-        self._stderr = gevent.spawn(self.trouble.extend, self.process.stderr)
+        self._stderr = gevent.spawn(edge(self.trouble.extend), self.process.stderr)
 
     def ask(self, command: str, node: str = "-", timeout: float = ANSWER_TIMEOUT) -> str:
         """Send one command and give its answer.
