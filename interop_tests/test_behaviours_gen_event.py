@@ -13,6 +13,7 @@ from pyerlnode import A, receive
 from pyerlnode.otp import gen_event
 from pyerlnode.testing.beam import Beam
 
+IDS = '0, 1, 1.0, true, [1], #{}, #{1 => 1}, #{1.0 => 1}, 1 bsl 61, (1 bsl 61) * 2, [a | b], <<"a">>, "a", a, {1}'
 ADD = "ok = gen_event:add_handler(P, H, {a, Me}), "
 SCRIPTS = {
     "add and notify": ADD + "gen_event:notify(P, 1), ok = gen_event:sync_notify(P, 2), gen_event:call(P, H, log)",
@@ -23,6 +24,16 @@ SCRIPTS = {
     "two of one kind": "ok = gen_event:add_handler(P, {H, 1}, {a, Me}), ok = gen_event:add_handler(P, {H, 2}, {b, Me}),"
     " gen_event:notify(P, x), {gen_event:which_handlers(P), gen_event:call(P, {H, 1}, log),"
     " gen_event:delete_handler(P, {H, 2}, why), gen_event:which_handlers(P), Seen()}",
+    "ids that are told apart exactly": f"Ids = [{IDS}], [gen_event:add_handler(P, {{H, Id}}, {{Id, Me}}) || Id <- Ids],"
+    " gen_event:notify(P, x), {gen_event:which_handlers(P), [gen_event:call(P, {H, Id}, log) || Id <- Ids],"
+    " gen_event:call(P, {H, 2.0}, log), gen_event:call(P, H, log), [gen_event:delete_handler(P, {H, Id}, why)"
+    " || Id <- Ids], gen_event:which_handlers(P), Seen()}",
+    "the id false is none": "ok = gen_event:add_handler(P, H, {a, Me}), ok = gen_event:add_handler(P, {H, 0}, {b, Me}),"
+    " {gen_event:which_handlers(P), gen_event:delete_handler(P, {H, 0}, x), gen_event:delete_handler(P, {H, 0}, x),"
+    " gen_event:delete_handler(P, {H, false}, y), gen_event:which_handlers(P), Seen()}",
+    "swapped by an id": "ok = gen_event:add_handler(P, {H, 1}, {a, Me}),"
+    " ok = gen_event:add_handler(P, {H, 1.0}, {b, Me}),"
+    " {gen_event:swap_handler(P, {{H, 1.0}, why}, {{H, true}, {c, Me}}), gen_event:which_handlers(P), Seen()}",
     "an init that fails": "{gen_event:add_handler(P, H, {fail, no}), gen_event:which_handlers(P)}",
     "a handler removes itself": ADD + "ok = gen_event:sync_notify(P, remove), {gen_event:which_handlers(P), Seen()}",
     "a call removes the handler": ADD + "{gen_event:call(P, H, remove), gen_event:which_handlers(P), Seen()}",

@@ -86,7 +86,7 @@ STARTS = {
 
 
 @pytest.fixture
-def both(beam: Beam, node: Any, helper: Callable[[str], Beam]) -> Callable[..., tuple[Any, Any]]:
+def both(beam: Beam, node: Any, helper: Callable[[str], Beam]) -> Callable[..., tuple[str, str]]:
     for name in ("scenario.erl", "twin_machine.erl"):
         helper(name)
     plain = type("Plain", (TwinMachine,), {})
@@ -97,10 +97,11 @@ def both(beam: Beam, node: Any, helper: Callable[[str], Beam]) -> Callable[..., 
 
     node.export("twin", start, name="start")
 
-    def run(script: str, enter: str = "none", started: str = "{s, []}") -> tuple[Any, Any]:
+    def run(script: str, enter: str = "none", started: str = "{s, []}") -> tuple[str, str]:
+        """As texts, which tell 1, 1.0 and true apart."""
         source = f"F = fun(Pid) -> scenario:run(Pid, {script}, gen_statem) end, "
-        erlang = beam.eval(f"{source} F(twin_machine:start({enter}, {started}))")
-        python = beam.eval(f"{source} F(erpc:call(N, twin, start, [{enter}, {started}]))", N=A[node.name])
+        erlang = beam.text(f"{source} F(twin_machine:start({enter}, {started}))")
+        python = beam.text(f"{source} F(erpc:call(N, twin, start, [{enter}, {started}]))", N=A[node.name])
         return erlang, python
 
     return run
@@ -125,10 +126,17 @@ def test_a_start_gives_the_same_observations(both: Any, started: str, enter: str
     assert python == erlang
 
 
-class Random:
-    """Scripts by seed; every event has a plan for each of three states."""
+NAMES = ["timeout", "state_timeout", "{timeout, a}", "{timeout, b}"]
+ALIKE = ["1", "1.0", "true", "[1]", "#{1 => 1}", "#{1.0 => 1}", "<<1>>", "[1 | 1]", "1 bsl 61 - 1", "0"]
+"""Terms that Python takes for one, or for no key at all."""
 
-    def __init__(self, seed: int, entering: bool) -> None:
+
+class Random:
+    """Scripts by seed; every event has a plan for each of some states."""
+
+    def __init__(self, seed: int, entering: bool, states: list[str], names: list[str]) -> None:
+        self.states = states
+        self.names = names
         self.random = random.Random(seed)
         self.entering = entering
         self.number = 0
@@ -136,19 +144,19 @@ class Random:
     def event(self, depth: int) -> str:
         self.number += 1
         number = self.number
-        plans = ", ".join(f"{state} => {self.result(depth)}" for state in "stu" if self.random.random() < 0.7)
+        plans = ", ".join(f"{state} => {self.result(depth)}" for state in self.states if self.random.random() < 0.7)
         return f"{{{number}, #{{{plans}}}}}"
 
     def result(self, depth: int) -> str:
         actions = f"[{', '.join(self.action(depth) for _ in range(self.random.randrange(3)))}]"
         kind = self.random.choice(["keep", "next", "next", "repeat", "only"])
         if kind == "next":
-            return f"{{next, {self.random.choice('stu')}, {actions}}}"
+            return f"{{next, {self.random.choice(self.states)}, {actions}}}"
         return "keep" if kind == "only" else f"{{{kind}, {actions}}}"
 
     def action(self, depth: int) -> str:
         what = self.random.choice(["postpone", "reply", "next_event", "timeout", "cancel", "never"])
-        name = self.random.choice(["timeout", "state_timeout", "{timeout, a}", "{timeout, b}"])
+        name = self.random.choice(self.names)
         if what == "next_event" and depth:
             return f"{{next_event, {self.random.choice(['internal', 'cast'])}, {self.event(depth - 1)}}}"
         if what == "timeout" and depth:
@@ -168,6 +176,28 @@ class Random:
 @pytest.mark.parametrize("entering", [False, True])
 @pytest.mark.parametrize("seed", range(40))
 def test_a_random_script_gives_the_same_observations(both: Any, seed: int, entering: bool) -> None:
-    script = Random(seed, entering).script()
+    script = Random(seed, entering, ["s", "t", "u"], NAMES).script()
     erlang, python = both(script, "#{}" if entering else "none")
     assert python == erlang
+
+
+@pytest.mark.parametrize("entering", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_states_and_time_outs_are_told_apart_by_a_random_script(both: Any, seed: int, entering: bool) -> None:
+    names = [*NAMES[:2], *(f"{{timeout, {name}}}" for name in ALIKE)]
+    script = Random(seed, entering, ["s", *ALIKE], names).script()
+    erlang, python = both(script, "#{}" if entering else "none", f"{{{ALIKE[seed % len(ALIKE)]}, []}}")
+    assert python == erlang
+
+
+def test_each_time_out_has_its_own_name(both: Any) -> None:
+    """All are set, those of every other name cancelled, the others updated: which fire, and with what."""
+    late = ", ".join(f"{{{{timeout, {name}}}, 60000, {{{n}, #{{}}}}}}" for n, name in enumerate(ALIKE))
+    cancel = ", ".join(f"{{cancel, {{timeout, {name}}}}}" for name in ALIKE[::2])
+    soon = ", ".join(f"{{{{timeout, {name}}}, update, {{{n}, #{{}}}}}}" for n, name in enumerate(ALIKE, 100))
+    plan = f"{{s, 1}} => {{keep, [{late}]}}"
+    script = f"[{{cast, {{200, #{{{plan}}}}}}}, {{cast, {{201, #{{{{s, 1}} => {{keep, [{cancel}]}}}}}}}},"
+    script += f" {{cast, {{202, #{{{{s, 1}} => {{keep, [{soon}]}}}}}}}}, {{call, log}}]"
+    erlang, python = both(script, "none", "{{s, 1}, []}")
+    assert python == erlang
+    assert [f"{{timeout,{name}}}" in python for name in ("1", "1.0", "true", "[1]")] == [True, False, True, False]

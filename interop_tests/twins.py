@@ -20,6 +20,7 @@ from pyerlnode.otp.gen_statem import (
     UpdateTimeout,
 )
 from pyerlnode.otp.gen_statem_core import SetTimeout
+from pyerlnode.term.exact import ExactDict
 
 
 class TwinServer(GenServer):
@@ -143,11 +144,11 @@ class TwinMachine(GenStatem):
             return KeepState(ReplyTo(kind[1], (state, self.log)))
         if kind is A.enter:
             self.log.append((A.enter, content, state))
-            return self.result(next((plan for at, plan in self.enter.items() if at == state), A.keep), kind)
+            return self.result(ExactDict(self.enter.items()).get(state, A.keep), kind)
         number, plans = content
         name = A.call if type(kind) is tuple and kind[0] is A.call else kind
         self.log.append((name, number, state))
-        return self.result(plans.get(state, A.keep), kind)
+        return self.result(ExactDict(plans.items()).get(state, A.keep), kind)
 
     def result(self, what: Any, kind: Any) -> Any:
         match what:

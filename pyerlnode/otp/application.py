@@ -101,7 +101,7 @@ class Master(GenServer):
 
     def handle_info(self, message: Any) -> Any:
         match message:
-            case (A.EXIT, pid, reason) if pid == self.top:
+            case (A.EXIT, Pid() as pid, reason) if pid == self.top:
                 self.top = None
                 return Stop(reason)
         return None
@@ -249,7 +249,7 @@ class Applications(GenServer):
 
     def handle_info(self, message: Any) -> Any:
         match message:
-            case (A.DOWN, _, _, pid, reason) if pid in self.masters:
+            case (A.DOWN, _, _, Pid() as pid, reason) if pid in self.masters:
                 name = self.masters.pop(pid)
                 _, _, type = self.running.pop(name)
                 self._ended(name, type, reason)

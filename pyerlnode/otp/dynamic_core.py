@@ -29,7 +29,7 @@ from pyerlnode.otp.supervisor_core import (
     which,
 )
 from pyerlnode.term.atom import A
-from pyerlnode.term.exact import key
+from pyerlnode.term.exact import Key, key
 from pyerlnode.term.pid import Pid
 
 Effects = tuple[Any, ...]
@@ -160,7 +160,7 @@ def shutdown_errors(
 
 def alike(reports: Iterable[Report]) -> Iterator[tuple[Report, int]]:
     """One report for all children of a simple_one_for_one that ended with the same reason, and of how many."""
-    groups: dict[Any, list[Report]] = {}
+    groups: dict[Key, list[Report]] = {}
     for report in reports:
         groups.setdefault(key(report.reason), []).append(report)
     return ((group[0], len(group)) for group in groups.values())

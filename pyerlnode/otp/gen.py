@@ -36,6 +36,7 @@ from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import erlang_frame, exit_reason, message_of, python_cause
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Demonitor, Message, Monitor
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.hooks import register_encoder
@@ -296,7 +297,7 @@ def stop(system: System, dest: Any, reason: Any = A.normal, timeout: float | Non
             if server.monitored_by is not None:
                 server.monitored_by.pop(waiter, None)
         value = waiter.value
-    if state != DOWN or value != reason:
+    if state != DOWN or not exact.same(value, reason):
         raise failure(state, value, dest, (A.terminate, reason), timeout)
 
 

@@ -42,8 +42,9 @@ from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.info import module_atom
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.gen_event")
 
@@ -129,7 +130,7 @@ class GenEvent(Behaviour):
                 self._request(from_, request)
             case (A.EXIT, Pid() as pid, reason):
                 self._exited(pid, reason)
-            case (A.DOWN, ref, _, _, reason) if any(entry.watch == ref for entry in self.entries):
+            case (A.DOWN, Reference() as ref, _, _, reason) if any(entry.watch == ref for entry in self.entries):
                 for entry in [entry for entry in self.entries if entry.watch == ref]:
                     self._remove(entry, (A.stop, reason), A.normal)
             case _:
@@ -219,7 +220,7 @@ class GenEvent(Behaviour):
     # --- handlers --------------------------------------------------------------------------------------
     def _find(self, name: Any) -> _Entry | None:
         module, id = self._named(name)
-        return next((entry for entry in self.entries if entry.module is module and entry.id == id), None)
+        return next((entry for entry in self.entries if entry.module is module and exact.same(entry.id, id)), None)
 
     def _named(self, name: Any) -> tuple[Atom | None, Any]:
         """(module, id) of a handler's name; what a peer sends need not be one: then there is no module."""

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen, sys
@@ -46,7 +46,7 @@ from pyerlnode.runtime.info import crash_fields
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
-from pyerlnode.term.atom import A
+from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.gen_server")
@@ -129,7 +129,7 @@ class GenServer(Behaviour):
                     sys.handle_system_message(self, message[1], message[2])
                     self._resume_timer(timer)
                     return
-                elif tag is _EXIT and len(message) == 3 and message[1] == process.parent:
+                elif tag is _EXIT and len(message) == 3 and type(message[1]) is Pid and message[1] == process.parent:
                     self._stop(message[2])
                     return
                 else:
@@ -301,9 +301,12 @@ def end_report(
     return lambda: report(logger, "%s %s terminates%s", who, name, why, exc_info=error, extra={"erlang": fields})
 
 
+_SHAPES: Final = (_CALL, _CAST, _SYSTEM, _EXIT, A.DOWN)
+
+
 def shape(message: Any) -> str:
     """What kind of message it was, without its content."""
-    if type(message) is tuple and message and message[0] in (_CALL, _CAST, _SYSTEM, _EXIT, A.DOWN):
+    if type(message) is tuple and message and type(message[0]) is Atom and message[0] in _SHAPES:
         return str(message[0].name)
     return type(message).__name__
 

@@ -69,6 +69,7 @@ from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid
 
 log = logging.getLogger("pyerlnode.gen_statem")
@@ -96,7 +97,7 @@ class GenStatem(Behaviour):
     callback_mode: ClassVar[Atom] = A.state_functions
     state_enter: ClassVar[bool] = False
     _core: Core | None
-    _timers: dict[Any, Timer]
+    _timers: ExactDict[Timer]
 
     # --- callbacks -------------------------------------------------------------------------------
     def init(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002  # the callback's shape
@@ -150,12 +151,15 @@ class GenStatem(Behaviour):
                 assert self._core is not None
                 self._guarded(message, self._core.fired, message[1], message[2])
                 return
-            if tag is A.EXIT and len(message) == 3 and message[1] == self.process.parent:
+            if tag is A.EXIT and len(message) == 3 and self._is_parent(message[1]):
                 self.system_terminate(message[2])
                 return
         kind, content = self.event_of(message)
         assert self._core is not None
         self._guarded(message, self._core.arrived, kind, content)
+
+    def _is_parent(self, pid: Any) -> bool:
+        return type(pid) is Pid and pid == self.process.parent
 
     def event_of(self, message: Any) -> tuple[Any, Any]:
         """The kind and content of the event that a message is."""
@@ -201,7 +205,7 @@ class GenStatem(Behaviour):
         return self.process.exit_reason is ALIVE
 
     def _stop_timer(self, name: Any) -> None:
-        timer = self._timers.pop(name, None)
+        timer = self._timers.pop(name, None) if self._timers else None
         if timer is not None:
             timer.cancel()
 
@@ -263,7 +267,7 @@ def start(
         raise UsageError(f"start wants a subclass of GenStatem, not {cls!r}")
     machine = cls()
     machine._core = None
-    machine._timers = {}
+    machine._timers = ExactDict()
     options = kwargs or {}
 
     def init() -> Any:

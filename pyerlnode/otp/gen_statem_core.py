@@ -27,6 +27,7 @@ from typing import Any, Final
 from pyerlnode.errors import Exit
 from pyerlnode.otp.results import UNSET, Stop
 from pyerlnode.term.atom import A
+from pyerlnode.term.exact import ExactDict, same
 
 EVENT: Final = A.timeout
 STATE: Final = A.state_timeout
@@ -179,11 +180,6 @@ class End:
 Step = tuple[list[Any], Invoke | None]
 
 
-def same(one: Any, other: Any) -> bool:
-    """Erlang's ``=:=`` for states: 1 is not 1.0, and not True."""
-    return one is other or (type(one) is type(other) and one == other)
-
-
 class Core:
     """One state machine. `enter_calls` as ``state_enter`` of callback_mode."""
 
@@ -195,7 +191,7 @@ class Core:
         self.enter_calls = enter_calls
         self.queue: deque[tuple[Any, Any]] = deque()
         self.postponed: list[tuple[Any, Any]] = []
-        self.timers: dict[Any, tuple[int, Any]] = {}
+        self.timers: ExactDict[tuple[int, Any]] = ExactDict()
         """Running time-outs by name: the turn by which a late one is known, and the content."""
         self._turn = 0
         self._begin(None)
@@ -206,7 +202,7 @@ class Core:
         self._entering = False
         self._postpone = False
         self._inserted: list[tuple[Any, Any]] = []
-        self._timeouts: dict[Any, Any] = {}
+        self._timeouts: list[Any] = []
 
     # --- inputs ------------------------------------------------------------------------------------
     def started(self, actions: tuple[Any, ...] = ()) -> Step:
@@ -234,7 +230,7 @@ class Core:
         if result is None:
             return self._transition(effects, enter=False)
         if isinstance(result, Stop):
-            if result.reply is not UNSET and self._event is not None and type(self._event[0]) is tuple:
+            if result.reply is not UNSET and self._event is not None and _is_call(self._event[0]):
                 effects.append(Answer(self._event[0][1], result.reply))
             return [*effects, End(result.reason)], None
         if isinstance(result, NextState):
@@ -259,8 +255,7 @@ class Core:
             if kind is ReplyTo:
                 effects.append(Answer(action.from_, action.value))
             elif kind is SetTimeout or kind is UpdateTimeout:
-                self._timeouts.pop(action.name, None)  # the last one counts, at its own place
-                self._timeouts[action.name] = action
+                self._timeouts.append(action)
             elif kind is Hibernate:
                 continue
             elif self._entering:
@@ -290,10 +285,12 @@ class Core:
 
     def _set_timeouts(self, effects: list[Any]) -> None:
         at_once: list[tuple[Any, Any]] = []
-        for name, action in self._timeouts.items():
+        for action in _last_of_each(self._timeouts):
+            name = action.name
             if type(action) is UpdateTimeout:
-                if name in self.timers:
-                    self.timers[name] = (self.timers[name][0], action.content)
+                running = self.timers.get(name)
+                if running is not None:
+                    self.timers[name] = (running[0], action.content)
                 else:
                     at_once.append((name, action.content))
             elif action.seconds is None:
@@ -310,7 +307,7 @@ class Core:
                 self.queue.append(event)
 
     def _cancel(self, name: Any, effects: list[Any]) -> None:
-        if self.timers.pop(name, None) is not None:
+        if self.timers and self.timers.pop(name, None) is not None:
             effects.append(CancelTimer(name))
 
     def _next(self, effects: list[Any]) -> Step:
@@ -320,6 +317,20 @@ class Core:
         self._begin(event)
         self._cancel(EVENT, effects)
         return effects, Invoke(event[0], event[1], self.state)
+
+
+def _last_of_each(actions: list[Any]) -> list[Any]:
+    """Of actions for one time-out the last one counts, at its own place."""
+    last: ExactDict[Any] = ExactDict()
+    for action in actions:
+        last.pop(action.name, None)
+        last[action.name] = action
+    return list(last.values())
+
+
+def _is_call(kind: Any) -> bool:
+    """Whether an event is a call; ``{timeout, Name}`` is a pair, too."""
+    return type(kind) is tuple and kind[0] is A.call
 
 
 def bad_return(result: Any, why: str) -> Exit:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pyerlnode.errors import NoProc, PyerlnodeError, UsageError
-from pyerlnode.otp import where
+from pyerlnode.otp import gen, where
 from pyerlnode.otp.child_spec import ChildSpec, child_spec
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.handler import behaviour_of
@@ -26,7 +26,7 @@ from pyerlnode.runtime.names import Via
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A
-from pyerlnode.term.containers import freeze
+from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid
 
 Entry = tuple[Pid, Any]
@@ -37,7 +37,7 @@ class AlreadyRegistered(PyerlnodeError):
     """The key belongs to `pid` (Elixir: ``{:already_registered, pid}``)."""
 
     def __init__(self, key: Any, pid: Pid) -> None:
-        super().__init__(f"the key {key!r} is registered by {pid}")
+        super().__init__(f"the key {gen.brief(key)} is registered by {pid}")
         self.pid = pid
 
 
@@ -51,10 +51,10 @@ class RegistryServer(GenServer):
             raise UsageError("the keys of a registry are 'unique' or 'duplicate'")
         self.process.trap_exit = True
         self.unique = str(keys) == "unique"
-        self.by_key: dict[Any, list[Entry]] = {}
-        self.by_pid: dict[Pid, dict[Any, None]] = {}
+        self.by_key: ExactDict[list[Entry]] = ExactDict()
+        self.by_pid: dict[Pid, ExactDict[None]] = {}
         self.listeners = list(listeners)
-        self.meta: dict[Any, Any] = dict(meta or {})
+        self.meta: ExactDict[Any] = ExactDict(dict(meta or {}).items())
         system = self.process.system
         system.name_services.setdefault(SERVICE, _Names(system))
 
@@ -71,30 +71,28 @@ class RegistryServer(GenServer):
     def alive(self, key: Any) -> list[Entry]:
         """Those registered under `key` that live: an exit that the registry has not seen yet counts already."""
         process = self.process.system.process
-        return [entry for entry in self.by_key.get(freeze(key), ()) if process(entry[0]) is not None]
+        return [entry for entry in self.by_key.get(key, ()) if process(entry[0]) is not None]
 
     def add(self, process: Process, key: Any, value: Any) -> None:
-        frozen = freeze(key)
         taken = self.alive(key)
         if self.unique and taken:
             raise AlreadyRegistered(key, taken[0][0])
         if self.unique:
-            self.by_key.pop(frozen, None)
-        keys = self.by_pid.get(process.pid)
+            self.by_key.pop(key, None)
+        keys: ExactDict[None] | None = self.by_pid.get(process.pid)
         if keys is None:
-            keys = self.by_pid[process.pid] = {}
+            keys = self.by_pid[process.pid] = ExactDict()
             self.process.system.link(process, self.process.pid)
-        keys[frozen] = None
-        self.by_key.setdefault(frozen, []).append((process.pid, value))
+        keys[key] = None
+        self.by_key.setdefault(key, []).append((process.pid, value))
         self._tell((A.register, self.name, key, process.pid, value))
 
     def drop(self, process: Process, key: Any) -> None:
-        frozen = freeze(key)
-        keys = self.by_pid.get(process.pid)
-        if keys is None or frozen not in keys:
+        keys: ExactDict[None] | None = self.by_pid.get(process.pid)
+        if keys is None or key not in keys:
             return
-        del keys[frozen]
-        self._remove(frozen, process.pid)
+        del keys[key]
+        self._remove(key, process.pid)
         if not keys:
             del self.by_pid[process.pid]
             self.process.system.unlink(process, self.process.pid)
@@ -192,12 +190,12 @@ class Registry:
         """
         me = where.caller(on)
         server = _server(registry, me.system)
-        entries = server.by_key.get(freeze(key), [])
+        entries = server.by_key.get(key, [])
         if not server.unique or not entries or entries[0][0] != me.pid:
-            raise UsageError(f"{me.pid} has no unique key {key!r} whose value it could change")
+            raise UsageError(f"{me.pid} has no unique key {gen.brief(key)} whose value it could change")
         old = entries[0][1]
         new = function(old)
-        server.by_key[freeze(key)] = [(me.pid, new)]
+        server.by_key[key] = [(me.pid, new)]
         return new, old
 
     @staticmethod
@@ -231,7 +229,7 @@ class _Names:
         return isinstance(other, _Names) and other._system is self._system
 
     def __hash__(self) -> int:
-        return hash((_Names, id(self._system)))
+        return id(self._system)
 
     def register_name(self, name: tuple[Any, ...], pid: Pid) -> bool:
         registry, key, value = name if len(name) == 3 else (*name, None)

@@ -42,8 +42,11 @@ from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.handler import StandIn
 from pyerlnode.runtime.info import dictionary, module_atom
 from pyerlnode.runtime.system import System
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import charlist_to_str
+from pyerlnode.term.exact import Key
+from pyerlnode.term.pid import Pid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +75,7 @@ class SysState:
         self.counts: list[int] | None = None
         """Messages in, messages out."""
         self.started: datetime | None = None
-        self.installed: dict[Any, tuple[Callable[..., Any], Any]] = {}
+        self.installed: dict[Key, tuple[Callable[..., Any], Any]] = {}
 
     @property
     def debugged(self) -> bool:
@@ -90,7 +93,7 @@ class Suspended(StandIn):
             if message[0] is SYSTEM:
                 handle_system_message(server, message[1], message[2])
                 return
-            if message[0] is A.EXIT and server.process.parent is not None and message[1] == server.process.parent:
+            if message[0] is A.EXIT and type(message[1]) is Pid and message[1] == server.process.parent:
                 server.system_terminate(message[2])
                 return
         server.process.sys.waiting.append(message)
@@ -141,7 +144,7 @@ class Debugged(StandIn):
             self.server.process.sys.file = None
             _rewire(self.server)
 
-    def _installed(self, key: Any, function: Callable[..., Any], value: Any, event: Any) -> None:
+    def _installed(self, key: Key, function: Callable[..., Any], value: Any, event: Any) -> None:
         try:
             value = function(value, event, self.server.process.name or self.server.process.pid)
         except BaseException as error:  # OTP removes a debug function that fails, and says so
@@ -289,7 +292,7 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
         case (A.install, (key, function, value)):
             return _install(server, key, function, value)
         case (A.remove, key):
-            state.installed.pop(_key(key), None)
+            state.installed.pop(exact.key(key), None)
         case _:
             return A.unknown_debug
     _rewire(server)
@@ -316,17 +319,9 @@ def charlist_or_binary(name: Any) -> str:
 def _install(server: Behaviour, key: Any, function: Any, value: Any) -> Any:
     if not callable(function):
         return A.error, (A.badfun, function)
-    server.process.sys.installed.setdefault(_key(key), (function, value))
+    server.process.sys.installed.setdefault(exact.key(key), (function, value))
     _rewire(server)
     return A.ok
-
-
-def _key(key: Any) -> Any:
-    """What a debug function goes by in our table: a Python object itself, a term by its bytes: it may not hash."""
-    try:
-        return encode(key)
-    except EncodeError:
-        return key
 
 
 def _statistics(state: SysState) -> Any:

@@ -143,7 +143,7 @@ class Task:
                 return False
             if len(message) == 2:
                 return type(message[0]) is Reference and message[0] == ref
-            return len(message) == 5 and message[0] is A.DOWN and message[1] == ref
+            return len(message) == 5 and message[0] is A.DOWN and type(message[1]) is Reference and message[1] == ref
 
         message = me.receive(is_ours, timeout, since=ref)
         if message is NOTHING:
@@ -216,7 +216,11 @@ def _run(
 def take_exit(me: Process, pid: Pid) -> None:
     """Remove the exit message of `pid`, if it is there."""
     if me.queue:
-        me.receive(lambda m: type(m) is tuple and len(m) == 3 and m[0] is A.EXIT and m[1] == pid, 0)
+        me.receive(lambda m: _is_exit(m) and type(m[1]) is Pid and m[1] == pid, 0)
+
+
+def _is_exit(message: Any) -> bool:
+    return type(message) is tuple and len(message) == 3 and message[0] is A.EXIT
 
 
 # --- streams -----------------------------------------------------------------------------------
@@ -319,7 +323,9 @@ class _Stream:
             return False
         if len(message) == 2:
             return type(message[0]) is Reference and message[0].words in self.running
-        return len(message) == 5 and message[0] is A.DOWN and message[1].words in self.running
+        if len(message) != 5 or message[0] is not A.DOWN or type(message[1]) is not Reference:
+            return False
+        return message[1].words in self.running
 
     def _timed_out(self) -> NoReturn:
         milliseconds = round((self.timeout or 0.0) * 1000)

@@ -27,7 +27,7 @@ from pyerlnode.otp.task import Task, stream
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.pid import Pid, Reference
 
 SUPERVISED = A.Elixir.Task.Supervised
 ORDER_TIME = 5.0
@@ -139,7 +139,9 @@ def _ordered(owner: Pid | None, watch: bool) -> None:
     def is_order(message: Any) -> bool:
         if type(message) is not tuple or len(message) != 5:
             return False
-        return message[0] == owner or (message[0] is A.DOWN and message[1] == ref)
+        if message[0] is A.DOWN:
+            return type(message[1]) is Reference and message[1] == ref
+        return type(message[0]) is Pid and message[0] == owner
 
     message = me.receive(is_order, ORDER_TIME)
     if message is NOTHING:

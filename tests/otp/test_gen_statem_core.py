@@ -115,7 +115,7 @@ def test_a_generic_time_out_survives_events_and_states_and_is_set_anew_or_cancel
     assert core.fired(one, 1) == ([], None)
     assert event(core, "d", KeepState(timeout("one", None)))[1] == [CancelTimer(one)]
     assert event(core, "e", KeepState(timeout("one", None)))[1] == []
-    assert set(core.timers) == {(A.timeout, "two")}
+    assert list(core.timers) == [(A.timeout, "two")]
 
 
 def test_update_changes_the_content_of_a_running_time_out_and_fires_one_that_does_not_run():
