@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,8 @@ from pyerlnode.dist.handshake import OwnIdentity
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
+from pyerlnode.kernel.alarms import Alarms
+from pyerlnode.kernel.blocked import LongSchedule
 from pyerlnode.kernel.io.remote_shell import RemoteShell
 from pyerlnode.kernel.net_kernel import NetKernel, NetKernelServer, Settings
 from pyerlnode.kernel.remote.exports import Exports
@@ -92,6 +95,8 @@ class Node(Remote):
             dial it, and the name is gone with the connection to that peer. `name` may be ``undefined@host``.
         busy_wait: stay awake for up to 150 µs between packets that follow each other closely, as `erl +sbwt` does;
             False where the processor's time is counted (a container's quota) and a call may take 40 µs longer.
+        long_schedule: seconds for which one process may keep all others waiting, until a line in the log, the alarm
+            ``hub_blocked`` and the event ``hub.blocked`` tell of it (`kernel.blocked`); 0 or None: never.
         tls: speak TLS with all peers: an `ssl_dist_optfile`, or its options as a mapping (`net.tls_options`).
     """
 
@@ -118,9 +123,12 @@ class Node(Remote):
         tls: Tls | str | os.PathLike[str] | Mapping[str, Any] | None = None,
         limits: Limits = DEFAULT_LIMITS,
         busy_wait: bool = True,
+        long_schedule: float | None = 1.0,
     ) -> None:
         if not setup_time > 0 or not ticktime > 0:
             raise UsageError("setup_time and ticktime are seconds, more than 0")
+        if long_schedule is not None and not 0 <= long_schedule < inf:
+            raise UsageError("long_schedule is a number of seconds, 0 or more, or None")
         if not 4 <= tickintensity <= 1000:
             raise UsageError("tickintensity is 4..1000 ticks in the tick time")
         self._ask_name_of = None if ask_name_of is None else node_name.parse_peer(ask_name_of)
@@ -143,6 +151,8 @@ class Node(Remote):
         self._ticks = TickSettings(ticktime, tickintensity)
         self._limits = limits
         self._busy_wait = busy_wait
+        self._long_schedule = long_schedule
+        self._watch: LongSchedule | None = None
         self._tls = None if tls is None else _tls_of(tls)
         self.exports = Exports()
         self._stopping = False
@@ -232,6 +242,10 @@ class Node(Remote):
                 connect_all=self._connect_all,
                 prevent_overlapping_partitions=self._prevent_overlapping_partitions,
             )
+        self._alarms = Alarms(kernel.telemetry)
+        if self._long_schedule:
+            self._watch = LongSchedule(system, kernel.telemetry, self._alarms, self._long_schedule)
+            self._watch.start()
         self._kept = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
             listener.start(kernel.reception())
@@ -252,6 +266,8 @@ class Node(Remote):
             report = system.shut_down(timeout, self._kept)
         finally:
             self._stopping, self._parts = False, None
+            if self._watch is not None:
+                self._watch.stop()
             system.stop()
         kernel.stop()
         if registration is not None:
@@ -330,6 +346,12 @@ class Node(Remote):
     def telemetry(self) -> Telemetry:
         """The list of callables that are told of the connections' events (`kernel.telemetry`)."""
         return self.kernel.telemetry
+
+    @property
+    def alarms(self) -> Alarms:
+        """What is wrong just now (`kernel.alarms`); may be asked from any thread."""
+        self._open()
+        return self._alarms
 
     def send_nosuspend(self, dest: Any, message: Any, *, noconnect: bool = False) -> bool:
         """As `send`, but False, and nothing sent, where a peer that does not read would make the sender wait.

@@ -1,4 +1,4 @@
-"""What happens on a node's connections, told to whoever wants to count it.
+"""What happens on a node's connections, and to its hub, told to whoever wants to count it.
 
 A handler is called as ``handler(event, measurements, metadata)``: a dotted name, numbers, and what they are about.
 Events are told in a turn of the hub after the one in which they happened, never on the path of a message; a handler
@@ -11,6 +11,9 @@ must not wait. One that raises is taken off the list, with one line in the log.
     connection.undecodable   count                            peer          (the 1st, 2nd, 4th, 8th …)
     connection.paused        messages                         peer, pid     (a mailbox of ours is full)
     connection.resumed       {}                               peer
+    hub.blocked              seconds                          pid, name, initial_call, callback, stack  (it is over now)
+    hub.not_run              seconds                          (nobody ran: stopped, swapped out)
+    alarm.set, alarm.clear   {}                               alarm, description   (`kernel.alarms`)
 """
 
 from __future__ import annotations

@@ -16,13 +16,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import gevent
-from gevent.monkey import get_original
 
 from pyerlnode.dist.ticks import TickSettings
+from pyerlnode.net.native_thread import NativeThread
 from pyerlnode.runtime.edges import edge
-
-_start_new_thread = get_original("_thread", "start_new_thread")
-_allocate_lock = get_original("_thread", "allocate_lock")
 
 
 class Ticked(Protocol):
@@ -45,18 +42,12 @@ class Ticker:
         self._connections: dict[Ticked, None] = {}
         self._timer: Any = None
         self._due = 0.0
-        self._stopping = _allocate_lock()
-        self._ended = _allocate_lock()
-        self._running = False
+        self.thread = NativeThread(self._tick, self.settings.interval)
 
     def add(self, connection: Ticked) -> None:
         """Keep this one alive and watched from now on."""
         self._connections[connection] = None
-        if not self._running:
-            self._running = True
-            self._stopping.acquire()
-            self._ended.acquire()
-            _start_new_thread(self._thread, ())
+        self.thread.start()
         if self._timer is None or connection.next_deadline() < self._due:
             self._schedule()
 
@@ -70,11 +61,7 @@ class Ticker:
         """End the timer and the thread; the ticker may be used again."""
         self._connections.clear()
         self._cancel()
-        if self._running:
-            self._running = False
-            self._stopping.release()
-            self._ended.acquire()
-            self._ended.release()
+        self.thread.stop()
 
     def _schedule(self) -> None:
         self._cancel()
@@ -96,10 +83,6 @@ class Ticker:
                 edge(connection.on_timer)(now)
         self._schedule()
 
-    @edge
-    def _thread(self) -> None:
-        while not self._stopping.acquire(True, self.settings.interval):
-            for connection in list(self._connections):
-                edge(connection.tick_from_thread)()
-        self._stopping.release()
-        self._ended.release()
+    def _tick(self) -> None:
+        for connection in list(self._connections):
+            edge(connection.tick_from_thread)()

@@ -33,10 +33,10 @@ def test_the_thread_starts_with_the_first_connection_and_ends_in_stop():
         fake = Fake(10.0)
         ticker.add(fake)
         assert fake.ticked.acquire(True, 10)
-        assert ticker._ended.locked()
+        assert not ticker.thread.ended
         ticker.stop()
         ticker.stop()
-        assert not ticker._ended.locked()  # the last thing that the thread does
+        assert ticker.thread.ended
 
 
 def test_the_timer_calls_only_what_is_due():

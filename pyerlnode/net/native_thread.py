@@ -1,0 +1,57 @@
+"""A native thread that does one job at intervals, until it is stopped: for what must go on while the hub is blocked.
+
+It is native also in a program that gevent has patched. The job must touch nothing of gevent's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gevent._hub_local import get_hub_if_exists
+from gevent.monkey import get_original
+
+from pyerlnode.runtime.edges import edge
+
+_start_new_thread = get_original("_thread", "start_new_thread")
+_allocate_lock = get_original("_thread", "allocate_lock")
+
+
+class NativeThread:
+    """Calls `job` every `interval` seconds between `start` and `stop`; both may be called again."""
+
+    def __init__(self, job: Callable[[], object], interval: float) -> None:
+        self._job = edge(job)
+        self._interval = interval
+        self._stopping = _allocate_lock()
+        self._ended = _allocate_lock()
+        self.running = False
+
+    def start(self) -> None:
+        if not self.running:
+            self.running = True
+            self._stopping.acquire()
+            self._ended.acquire()
+            _start_new_thread(self._run, ())
+
+    def stop(self) -> None:
+        """When this returns the thread does nothing any more."""
+        if self.running:
+            self.running = False
+            self._stopping.release()
+            self._ended.acquire()
+            self._ended.release()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no thread runs: setting this is the last thing that one does."""
+        return not self._ended.locked()
+
+    @edge
+    def _run(self) -> None:
+        while not self._stopping.acquire(True, self._interval):
+            self._job()
+        self._stopping.release()
+        hub = get_hub_if_exists()  # a lock of the log that gevent has patched makes one
+        if hub is not None:
+            hub.destroy(destroy_loop=True)
+        self._ended.release()
