@@ -123,13 +123,17 @@ class ConnectError(NetworkError):
     """No connection to `node` came about; `reason` is one word.
 
     The words: `no_epmd`, `unknown_node`, `unknown_host`, `refused`, `timeout`, `bad_cookie`, `not_allowed`,
-    `nok`, `closed`, `protocol`, `self`, `stopped`, `tls`.
+    `nok`, `closed`, `protocol`, `self`, `stopped`, `tls`, `bad_name`.
     """
 
     def __init__(self, message: str, node: str, reason: str) -> None:
         super().__init__(message)
         self.node = node
         self.reason = reason
+
+
+class NoSuchNodeName(ConnectError, BadName):
+    """There can be no node of that name. Whoever names it, a program or a peer in a term: it can not be reached."""
 
 
 # --- OTP's words -------------------------------------------------------------------------------

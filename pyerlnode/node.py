@@ -42,7 +42,7 @@ from pyerlnode.net.connection import ConnectionStats
 from pyerlnode.net.epmd_client import Epmd, EpmdService, Mode, Registration, find_or_start_epmd
 from pyerlnode.net.epmd_server import addresses_for
 from pyerlnode.net.listener import Listener
-from pyerlnode.otp import gen, gen_server
+from pyerlnode.otp import gen
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.runtime.shutdown import StopReport
 from pyerlnode.runtime.system import System
@@ -230,8 +230,9 @@ class Node(Remote):
         RemoteShell(system, self.exports, self._ticks.ticktime).install()
         server = SpawnServer(system, self.exports)
         self._offers = Services(system, kernel)
-        gen_server.start(system, NetKernelServer, (server.spawn_for,), name="net_kernel")
-        gen_server.start(system, Rex, (server,), name="rex")
+        keeping = self._offers.keeping
+        keeping.keep(NetKernelServer, server.spawn_for, name="net_kernel")
+        keeping.keep(Rex, server, name="rex")
         if not self._hidden and self._ask_name_of is None:
             from pyerlnode.kernel.global_ import server as global_  # for visible nodes only
 
@@ -239,6 +240,7 @@ class Node(Remote):
                 system,
                 kernel,
                 self.exports,
+                keeping,
                 connect_all=self._connect_all,
                 prevent_overlapping_partitions=self._prevent_overlapping_partitions,
             )
@@ -263,7 +265,7 @@ class Node(Remote):
         if listener is not None:
             listener.stop()
         try:
-            report = system.shut_down(timeout, self._kept)
+            report = system.shut_down(timeout, self._kept | self._offers.keeping.pids())
         finally:
             self._stopping, self._parts = False, None
             if self._watch is not None:

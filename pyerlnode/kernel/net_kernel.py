@@ -24,7 +24,7 @@ from pyerlnode.dist.flags import DistFlags
 from pyerlnode.dist.handshake import OwnIdentity, PeerInfo, Status, simultaneous
 from pyerlnode.dist.node_name import check_style, parse, parse_peer
 from pyerlnode.dist.ticks import TickSettings
-from pyerlnode.errors import BadName, ConnectError, HandshakeError, PyerlnodeError
+from pyerlnode.errors import BadName, ConnectError, HandshakeError, NoSuchNodeName, PyerlnodeError
 from pyerlnode.kernel.given_names import GivenNames
 from pyerlnode.kernel.pressure import Pressure
 from pyerlnode.kernel.reconnect import Keeper
@@ -36,8 +36,8 @@ from pyerlnode.net.connection import Connection, ConnectionStats
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.listener import Reception
 from pyerlnode.net.ticker import Ticker
-from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply
+from pyerlnode.otp.service import Service
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.router import Route
@@ -140,7 +140,7 @@ class NetKernel:
 
         Raises:
             ConnectError: it did not come about within the setup time; `reason` is one word.
-            BadName: `node` is no name of a node, or long where ours is short.
+            NoSuchNodeName: `node` is no name of a node, or long where ours is short; a `BadName` too.
         """
         connection = self.connections.get(node)
         if connection is not None:
@@ -168,10 +168,12 @@ class NetKernel:
         raise ConnectError(str(error), node.name, error.reason)
 
     def _check_name(self, node: Atom) -> None:
-        name = parse_peer(node.name)
         if node is self.system.node:
             raise ConnectError(f"{node} is this node itself", node.name, "self")
-        check_style(parse(self.system.node.name), name)
+        try:
+            check_style(parse(self.system.node.name), parse_peer(node.name))
+        except BadName as error:
+            raise NoSuchNodeName(str(error), node.name, "bad_name") from None
 
     def _start_dial(self, node: Atom, attempt: _Attempt) -> None:
         attempt.dialling = True
@@ -368,7 +370,7 @@ class NetKernel:
         """One ``(A.nodedown, node)`` when `node` is lost, or at once when it can not be reached."""
         try:
             self.connect(node)
-        except (ConnectError, BadName):
+        except ConnectError:
             process.deliver((A.nodedown, node))
         else:
             self._node_monitors.setdefault(node, []).append(process)
@@ -388,7 +390,7 @@ class NetKernel:
         return [node for node, connection in self.connections.items() if connection.peer.hidden in wanted[kind]]
 
 
-class NetKernelServer(GenServer):
+class NetKernelServer(Service):
     """The process registered as `net_kernel`: what makes ``net_adm:ping`` say pong (protocol.md E.5).
 
     Args:
@@ -411,6 +413,9 @@ class NetKernelServer(GenServer):
                 linked = [A.link] if link is A.link else []
                 self._spawn(from_, (module, function, args), [*linked, *options], leader)
         return NoReply()  # OTP's ignores what it does not know, and its caller times out
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none: dropped, as OTP's does."""
 
     def handle_info(self, message: Any) -> None:
         """Anything else is dropped, as OTP's does."""

@@ -13,6 +13,9 @@ seconds to those whose scope it does not know, which may be started later. It sp
 understands (a version in `discover` crashes the scope of OTP 25), and version 1 (OTP 29) to a peer that began with it.
 A message that is not exactly one of these crashes a BEAM's scope: nothing else is ever sent to one, and what
 comes from others is checked and dropped when it is anything else.
+
+A scope that is killed comes back at once with what it knew (`kernel.keeping`): its members and who watches it, where a
+BEAM's has lost the local ones. Peers see it as a new one: they are told to discover it, and learn its members again.
 """
 
 from __future__ import annotations
@@ -23,14 +26,17 @@ from typing import Any
 
 from pyerlnode.errors import UsageError
 from pyerlnode.etf import decode, encode
+from pyerlnode.kernel.keeping import Keeping
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.pg_core import Change, Table, changes, group_pairs, pid_list
-from pyerlnode.otp import gen, gen_server
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp import gen
 from pyerlnode.otp.results import NoReply, Reply
+from pyerlnode.otp.service import Service
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.names import Global, Via
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
+from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import TermMap
@@ -53,19 +59,52 @@ class Remote:
         self.version = 0
 
 
-class Scope(GenServer):
-    """The scope process of this node."""
+class Subscriber:
+    """A process that wants to know of changes; `ref` is what it was given, `watch` our monitor of it."""
 
-    def init(self, scope: Atom, kernel: NetKernel) -> None:
-        self.scope = scope
-        self.kernel = kernel
+    __slots__ = ("key", "pid", "ref", "watch")
+
+    def __init__(self, ref: Reference, pid: Pid, key: Any) -> None:
+        self.ref = ref
+        self.pid = pid
+        self.key = key
+        self.watch = ref
+
+
+class Knowledge:
+    """What a scope knows; it outlives the process."""
+
+    __slots__ = ("local", "remotes", "subscribers")
+
+    def __init__(self) -> None:
         self.local = Table()
         self.remotes: dict[Pid, Remote] = {}
-        self._members: dict[Pid, Reference] = {}
-        self._watched: dict[tuple[int, ...], Pid] = {}
-        self._subscribers: dict[tuple[int, ...], tuple[Reference, Pid, Any]] = {}
+        self.subscribers: dict[tuple[int, ...], Subscriber] = {}
+
+
+class Scope(Service):
+    """The scope process of this node."""
+
+    def init(self, scope: Atom, kernel: NetKernel, knowledge: Knowledge) -> None:
+        self.scope = scope
+        self.kernel = kernel
+        self.local = knowledge.local
+        self.remotes = knowledge.remotes
+        self._subscribers = knowledge.subscribers
+        self._members = {pid: self._monitor(pid) for pid in self.local.pids()}
+        self._watched = {self._monitor(pid).words: pid for pid in self.remotes}
+        for subscriber in self._subscribers.values():
+            subscriber.watch = self._monitor(subscriber.pid)
+        self._again: Timer | None = None
         kernel.monitor_nodes(self.process, True)
+        for node in {pid.node for pid in self.remotes}:  # of an earlier life: they know us under its pid
+            self._discover(node)
         self._discover_unknown()
+
+    def _monitor(self, pid: Pid) -> Reference:
+        """Monitor `pid`; nobody is dialled for it, since one of a node that is not connected is lost."""
+        ref: Reference = self.process.system.monitor_connected(self.process, pid)
+        return ref
 
     # --- reading, by anybody on this hub -------------------------------------------------------
     def members(self, group: Any) -> list[Pid]:
@@ -100,7 +139,7 @@ class Scope(GenServer):
             return A.error, A.badarg
         for pid in pids:
             if pid not in self._members:
-                self._members[pid] = system.monitor(self.process, pid)
+                self._members[pid] = self._monitor(pid)
         self.local.add(group, pids)
         self._changed([(group, pids, [])])
         for pid, remote in self.remotes.items():
@@ -178,8 +217,7 @@ class Scope(GenServer):
         remote = self.remotes.get(peer)
         if remote is None:
             remote = self.remotes[peer] = Remote()
-            ref = self.process.system.monitor(self.process, peer)
-            self._watched[ref.words] = peer
+            self._watched[self._monitor(peer).words] = peer
         return remote
 
     def _replace(self, peer: Pid, groups: list[tuple[Any, list[Pid]]] | None) -> None:
@@ -215,7 +253,7 @@ class Scope(GenServer):
             self._changed([(group, [], gone) for group, gone in left])
             self._announce_leave(left)
         else:
-            for words in [words for words, (held, _, _) in self._subscribers.items() if held == ref]:
+            for words in [words for words, one in self._subscribers.items() if one.watch == ref]:
                 del self._subscribers[words]
 
     # --- discovering ---------------------------------------------------------------------------
@@ -227,38 +265,39 @@ class Scope(GenServer):
         for node in self.kernel.nodes():
             if node not in known:
                 self._discover(node)
-        self.process.system.send_after(DISCOVER_EVERY, self.pid, A.discover_again)
+        if self._again is not None:  # whoever sent the message that we send ourselves begins no second row of them
+            self._again.cancel()
+        self._again = self.process.system.send_after(DISCOVER_EVERY, self.pid, A.discover_again)
 
     def _tell(self, dest: Any, message: Any) -> None:
         node = dest.node if isinstance(dest, Pid) else dest[1]
         system = self.process.system
-        if (
-            node is system.node or system.peer(node).route is not None
-        ):  # nobody is dialled: who comes back is discovered
+        if system.is_connected(node):  # nobody is dialled: who comes back is discovered
             system.send(dest, message)
 
     # --- who wants to know ---------------------------------------------------------------------
     def _subscribe(self, pid: Pid, key: Any) -> Reference:
-        ref: Reference = self.process.system.monitor(self.process, pid)
-        self._subscribers[ref.words] = (ref, pid, key)
+        ref = self._monitor(pid)
+        self._subscribers[ref.words] = Subscriber(ref, pid, key)
         return ref
 
     def _unsubscribe(self, ref: Reference) -> Any:
-        if self._subscribers.pop(ref.words, None) is None:
+        subscriber = self._subscribers.pop(ref.words, None)
+        if subscriber is None:
             return False
-        self.process.system.demonitor(self.process, ref, flush=True)
+        self.process.system.demonitor(self.process, subscriber.watch, flush=True)
         return A.ok
 
     def _changed(self, what: list[Change]) -> None:
         if not self._subscribers:
             return
         for group, joined, left in what:
-            name = (exact.key(group),)
-            for ref, pid, wanted in list(self._subscribers.values()):
-                if wanted is None or wanted == name:
+            key = (exact.key(group),)
+            for one in list(self._subscribers.values()):
+                if one.key is None or one.key == key:
                     for kind, pids in ((A.join, joined), (A.leave, left)):
                         if pids:
-                            self._tell(pid, (ref, kind, group, pids))
+                            self._tell(one.pid, (one.ref, kind, group, pids))
 
 
 def as_sent(group: Any) -> Any:
@@ -269,9 +308,10 @@ def as_sent(group: Any) -> Any:
 class Pg:
     """``pg`` of one node. A scope is started when it is first named here."""
 
-    def __init__(self, system: System, kernel: NetKernel) -> None:
+    def __init__(self, system: System, kernel: NetKernel, keeping: Keeping | None = None) -> None:
         self._system = system
         self._kernel = kernel
+        self._keeping = Keeping(system) if keeping is None else keeping
 
     def start(self, scope: str | Atom = "pg") -> Pid:
         """Take part in `scope`; what other nodes have in it is known as soon as they have answered."""
@@ -332,9 +372,9 @@ class Pg:
         name = Atom(str(scope))
         process = self._system.registry.whereis(name)
         if process is None:
-            gen_server.start(self._system, Scope, (name, self._kernel), name=name)
+            self._keeping.keep(Scope, name, self._kernel, Knowledge(), name=name)
             process = self._system.registry.whereis(name)
-        handler = None if process is None else process.handler
+        handler = None if process is None else behaviour_of(process)
         if not isinstance(handler, Scope):
             raise UsageError(f"the name {name} is taken by a process that is no scope of groups")
         return handler

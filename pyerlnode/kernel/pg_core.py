@@ -7,7 +7,7 @@ Erlang does. A table holds what one scope process has announced.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyerlnode.term import exact
@@ -68,6 +68,10 @@ class Table:
         """``#{Group => [Pid]}`` of a `local_data`."""
         return TermMap(self.pairs())
 
+    def pids(self) -> set[Pid]:
+        """Everybody who is a member of something."""
+        return {pid for _, pids in self.groups.values() for pid in pids}
+
     def groups_of(self, pid: Pid) -> list[Any]:
         """The groups of a member, each as often as it has joined."""
         return [group for group, pids in self.groups.values() for member in pids if member == pid]
@@ -97,7 +101,7 @@ def pid_list(term: Any) -> list[Pid] | None:
 
 def group_pairs(term: Any) -> list[tuple[Any, list[Pid]]] | None:
     """The groups of a `sync` (a list of pairs) or of a `local_data` (a map); None for anything else."""
-    items = list(term.items()) if hasattr(term, "items") else term
+    items = list(term.items()) if isinstance(term, Mapping) else term
     if not isinstance(items, list):
         return None
     made = []

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from pyerlnode.errors import BadName, ConnectError
+from pyerlnode.errors import ConnectError
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import Atom
@@ -21,7 +21,7 @@ from pyerlnode.term.atom import Atom
 log = logging.getLogger("pyerlnode.net_kernel")
 
 FIRST, LAST = 0.1, 30.0
-_FINAL = ("not_allowed", "bad_cookie", "self")
+_FINAL = ("not_allowed", "bad_cookie", "self", "bad_name")
 
 
 def next_delay(delay: float, last: float = LAST) -> float:
@@ -105,10 +105,10 @@ class Keeper:
     def _attempt(self, node: Atom, kept: _Kept) -> None:
         try:
             self._connect(node)
-        except (ConnectError, BadName) as error:
+        except ConnectError as error:
             if self._kept.get(node) is not kept:
                 return
-            if isinstance(error, BadName) or error.reason in _FINAL:
+            if error.reason in _FINAL:
                 log.error("no longer trying to keep a connection to %s: %s", node, error)
                 del self._kept[node]
             else:

@@ -13,6 +13,7 @@ from pyerlnode.kernel.global_.names import GlobalNames
 from pyerlnode.kernel.io import group_leader
 from pyerlnode.kernel.io.device import Device
 from pyerlnode.kernel.io.logger import ErlangHandler, Logs
+from pyerlnode.kernel.keeping import Keeping
 from pyerlnode.kernel.local import Local
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.pg import Pg
@@ -167,11 +168,12 @@ class Services:
 
     def __init__(self, system: System, kernel: NetKernel) -> None:
         self.kernel = kernel
-        self.user = group_leader.start_user(system)
-        self.global_names = GlobalNames(system, kernel)
+        self.keeping = Keeping(system)
+        group_leader.start_user(system, self.keeping)
+        self.global_names = GlobalNames(system, kernel, self.keeping)
         system.global_names = self.global_names
-        self.pg = Pg(system, kernel)
-        self.logs = Logs(system)
+        self.pg = Pg(system, kernel, self.keeping)
+        self.logs = Logs(system, self.keeping)
         self.erpc = Erpc(system)
         self.rpc = Rpc(system)
 
@@ -258,7 +260,7 @@ class Remote(Local):
 
     def group_leader(self) -> Pid:
         """The device to which the current process prints: the process `user`, which is `sys.stdout`, unless changed."""
-        leader = self.system.myself().group_leader or self._of_open().user
+        leader = self.system.myself().group_leader or self.system.root.group_leader
         assert leader is not None
         return leader
 

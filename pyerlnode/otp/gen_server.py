@@ -109,11 +109,13 @@ class GenServer(Behaviour):
         try:
             if type(message) is tuple and message:
                 tag = message[0]
-                if tag is _CALL and len(message) == 3:
-                    from_ = message[1]
-                    if type(from_) is not tuple or len(from_) != 2 or type(from_[0]) is not Pid:
-                        self._nobody_called()
-                        return
+                if (  # `gen.is_from`, without a call for each call: one whose `From` is no caller is just a message
+                    tag is _CALL
+                    and len(message) == 3
+                    and type(from_ := message[1]) is tuple
+                    and len(from_) == 2
+                    and type(from_[0]) is Pid
+                ):
                     result = self.handle_call(message[2], from_)
                     if type(result) is Reply:
                         gen.reply(process.system, from_, result.value)
@@ -143,7 +145,7 @@ class GenServer(Behaviour):
 
     def handle_debugged(self, message: Any, note: Callable[[Any], None]) -> None:
         note((IN, message))
-        if not (type(message) is tuple and len(message) == 3 and message[0] is _CALL):
+        if not (type(message) is tuple and len(message) == 3 and message[0] is _CALL and gen.is_from(message[1])):
             self.handle(message)
             if self.process.alive:
                 note((A.noreply, self.system_get_state()))
@@ -153,9 +155,6 @@ class GenServer(Behaviour):
             timer.cancel()
             self.process.timer = None
         from_ = message[1]
-        if not gen.is_from(from_):
-            self._nobody_called()
-            return
         try:
             result = self.handle_call(message[2], from_)
             value = result.value if isinstance(result, Reply) else result.reply if isinstance(result, Stop) else UNSET
@@ -164,10 +163,6 @@ class GenServer(Behaviour):
             self._call_result(result, from_)
         except BaseException as error:
             self._crashed(error, message)
-
-    def _nobody_called(self) -> None:
-        """A call whose `From` is no caller: nobody can be answered, and no `handle_call` has to expect it."""
-        log.warning("%s %s dropped a call without a caller", type(self).__name__, self.process.pid)
 
     def _call_result(self, result: Any, from_: tuple[Any, Any]) -> None:
         if isinstance(result, Reply):

@@ -33,7 +33,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pyerlnode.errors import EncodeError, Exit, UsageError, told
+from pyerlnode.errors import EncodeError, Exit, told
 from pyerlnode.etf import encode
 from pyerlnode.otp import gen
 from pyerlnode.otp.behaviour import Behaviour
@@ -304,16 +304,20 @@ def _opened(name: Any) -> Path | None:
     from pathlib import Path  # for the few who log to a file
 
     try:
-        path = Path(name.name if type(name) is Atom else name if isinstance(name, str) else charlist_or_binary(name))
+        path = Path(name.name if type(name) is Atom else name if isinstance(name, str) else _text_of(name))
         path.open("a", encoding="utf-8").close()
-    except (OSError, ValueError, TypeError, UsageError):
+    except (OSError, ValueError):  # `UsageError` is a `ValueError`
         return None
     return path
 
 
-def charlist_or_binary(name: Any) -> str:
-    """The text of a file name as peers send it. Raises `UsageError`, `ValueError` or `TypeError` for anything else."""
-    return bytes(name).decode() if isinstance(name, (bytes, bytearray)) else charlist_to_str(name)
+def _text_of(name: Any) -> str:
+    """The text of a file name as peers send it. Raises `UsageError` or `ValueError` for anything else."""
+    if isinstance(name, list):
+        return charlist_to_str(name)
+    if isinstance(name, bytes):
+        return name.decode()
+    raise ValueError("a file name is a binary or a charlist")
 
 
 def _install(server: Behaviour, key: Any, function: Any, value: Any) -> Any:

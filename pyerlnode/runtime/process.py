@@ -424,3 +424,14 @@ def run_as(process: Process, fn: Callable[[], Any]) -> Any:
     finally:
         me.erl_process, me.erl_lenders = before, lenders
         process.greenlet = None
+
+
+def as_nobody(fn: Callable[[], Any]) -> Any:
+    """Run `fn`, which must not wait, as if no process ran on this greenlet: it acts in the name of the root process."""
+    me = getcurrent()
+    before = getattr(me, "erl_process", None)
+    me.erl_process = None
+    try:
+        return fn()
+    finally:
+        me.erl_process = before

@@ -191,6 +191,11 @@ class System:
             peer = self.peers[node] = RemoteNode(self, node)
         return peer
 
+    def is_connected(self, node: Atom) -> bool:
+        """Whether `node` can be sent to without a dial: it is this one, or there is a connection."""
+        peer = self.peers.get(node)
+        return node is self.node or (peer is not None and peer.route is not None)
+
     def route(self, node: Atom) -> Route:
         """The route to `node`; connects when there is none. Raises `ConnectError`."""
         peer = self.peers.get(node)
@@ -491,6 +496,24 @@ class System:
                 local.monitored_by = {}
             local.monitored_by[ref.words] = (process, ref, named)
         return ref
+
+    def monitor_connected(self, process: Process, pid: Pid) -> Reference:
+        """`monitor` that dials nobody: a process of a node that is not connected is down already (`noconnection`)."""
+        if self.is_connected(pid.node):
+            return self.monitor(process, pid)
+        ref = self.new_ref()
+        process.deliver((A.DOWN, ref, A.process, pid, A.noconnection))
+        return ref
+
+    def send_connected(self, dest: Pid, message: Any) -> bool:
+        """`send` that dials nobody, for answers to whoever asked; False when its node is not connected."""
+        if not self.is_connected(dest.node):
+            return False
+        try:
+            self.send(dest, message)
+        except ConnectError:
+            return False  # lost in this moment
+        return True
 
     def _monitor_remote(self, process: Process, ref: Reference, node: Atom, named: Any) -> None:
         try:

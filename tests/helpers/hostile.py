@@ -193,11 +193,12 @@ class Slot:
         return self.make(rng) if rng.random() < 0.7 else term(rng, 2)
 
 
-def _fill(rng: Random, template: Any) -> Any:
+def fill(rng: Random, template: Any) -> Any:
+    """What an envelope or a request with slots becomes."""
     if isinstance(template, Slot):
         return template.fill(rng)
     if type(template) is tuple:
-        filled = [_fill(rng, part) for part in template]
+        filled = [fill(rng, part) for part in template]
         if rng.random() < 0.05:  # of another arity
             filled = rng.choice((filled[:-1], [*filled, term(rng, 1)]))
         return tuple(filled)
@@ -230,7 +231,7 @@ SYSTEM_REQUESTS: tuple[Any, ...] = (
     (A.debug, A.no_debug), (A.debug, (A.trace, ANY)), (A.debug, (A.log, ANY)), (A.debug, (A.log, (True, NUMBER))),
     (A.debug, (A.statistics, ANY)), (A.debug, (A.install, ANY)), (A.debug, (A.install, (ANY, ANY))),
     (A.debug, (A.install, (ANY, ANY, ANY))), (A.debug, (A.remove, ANY)), (A.debug, ANY),
-    (A.debug, (A.log_to_file, NUMBER)),
+    (A.debug, (A.log_to_file, 7)),
 )  # fmt: skip
 """What `sys` asks, but for its orders to end, and to write to files that have a name."""
 
@@ -296,7 +297,7 @@ ENVELOPES: tuple[tuple[Any, tuple[Any, ...]], ...] = (
 def message(rng: Random) -> Any:
     """A message of some protocol that a node speaks, with junk in it; none of them is an order to end."""
     wrap, bodies = rng.choice(ENVELOPES)
-    return wrap(rng, _fill(rng, rng.choice(bodies)))
+    return wrap(rng, fill(rng, rng.choice(bodies)))
 
 
 def terms() -> st.SearchStrategy[Any]:

@@ -3,7 +3,7 @@
 import pytest
 
 from pyerlnode.kernel.pg_core import Table, changes, group_pairs, pid_list
-from pyerlnode.term import A, Pid
+from pyerlnode.term import A, ImproperList, Pid, Struct
 
 ONE, OTHER = Pid(A["a@h"], 1, 0, 1), Pid(A["a@h"], 2, 0, 1)
 
@@ -38,7 +38,10 @@ def test_the_difference_of_two_states_is_what_watchers_are_told():
     assert before.difference(before) == []
 
 
-@pytest.mark.parametrize("garbage", [1, A.x, [1], [(A.g,)], [(A.g, 1)], [(A.g, [1])], (A.g, [])])
+@pytest.mark.parametrize(
+    "garbage",
+    [1, A.x, [1], [(A.g,)], [(A.g, 1)], [(A.g, [1])], (A.g, []), ImproperList((1,), 2), Struct(A.items, {A.items: 1})],
+)
 def test_garbage_is_no_state(garbage):
     assert group_pairs(garbage) is None
     assert changes(garbage) is None

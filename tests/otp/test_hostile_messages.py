@@ -19,7 +19,7 @@ from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.service import Service
 from pyerlnode.otp.supervisor import Supervisor
 from pyerlnode.runtime.system import System
-from pyerlnode.term import A, ImproperList, Pid, Reference
+from pyerlnode.term import A, ImproperList, Pid, Reference, Struct
 from tests.helpers import hostile
 
 
@@ -143,6 +143,8 @@ def test_a_caller_that_is_none_costs_its_message_and_nothing_else(served, label)
         ((A.debug, (A.log, (True, 1.0))), A.unknown_debug),
         ((A.debug, (A.log, (True, 10**400))), A.ok),
         ((A.debug, (A.log_to_file, 1)), (A.error, A.open_file)),
+        ((A.debug, (A.log_to_file, Struct(A.x, {A.y: 1}))), (A.error, A.open_file)),
+        ((A.debug, (A.log_to_file, {1: 2})), (A.error, A.open_file)),
         ((A.debug, (A.log_to_file, ImproperList((1,), 2))), (A.error, A.open_file)),
         ((A.debug, (A.log_to_file, b"a\x00b")), (A.error, A.open_file)),
         ((A.debug, (A.log_to_file, [0x110000])), (A.error, A.open_file)),

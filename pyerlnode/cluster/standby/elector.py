@@ -22,7 +22,7 @@ from typing import Any, Final
 from pyerlnode.cluster.standby import types_core as core
 from pyerlnode.cluster.standby.core import Core
 from pyerlnode.cluster.standby.wire_core import from_wire, to_wire
-from pyerlnode.errors import BadName, ConnectError, EncodeError, Exit
+from pyerlnode.errors import ConnectError, EncodeError, Exit
 from pyerlnode.otp import gen
 from pyerlnode.otp.child_spec import ChildSpec
 from pyerlnode.otp.gen_server import GenServer
@@ -381,7 +381,7 @@ def courier(elector: Pid, node: Atom, member: Atom) -> None:
             if not watched:
                 watched = True
                 system.monitor(me, (member, node))
-        except (ConnectError, BadName):
+        except ConnectError:
             while me.queue:  # as old as the attempt: the next beat tries again
                 me.take_at(0)
         except EncodeError as error:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import itertools
 from typing import Any, Protocol
 
+from pyerlnode.errors import NoProc
 from pyerlnode.kernel.global_.core import GLOBAL
 from pyerlnode.kernel.global_.locker import SERVER, backoff, boss, del_lock, set_lock
+from pyerlnode.kernel.keeping import Kept
 from pyerlnode.otp import gen, requests
-from pyerlnode.otp.gen_server import GenServer
-from pyerlnode.otp.results import Reply
+from pyerlnode.otp.results import NoReply, Reply
+from pyerlnode.otp.service import Service
 from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
@@ -33,7 +35,7 @@ class Table(Protocol):
     def all_names(self) -> list[Any]: ...
 
 
-class Registrar(GenServer):
+class Registrar(Service):
     """Carries out transactions on names, one at a time; the process that holds the lock."""
 
     def init(self, server: Table) -> None:
@@ -41,12 +43,17 @@ class Registrar(GenServer):
         self.system = self.process.system
 
     def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        if not callable(request):
+            return NoReply()  # a peer's: only this program knows what to ask
         lock = (GLOBAL, self.process.pid)
         nodes = self._lock_all(lock)
         try:
             return Reply(request(nodes))
         finally:
             del_lock(self.system, lock, nodes)
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
 
     def _lock_all(self, lock: tuple[Any, Any]) -> list[Atom]:
         """Set the lock at every node of the cluster; waits until that comes about."""
@@ -68,10 +75,17 @@ class Registrar(GenServer):
 class ClusterNames:
     """`System.global_names` of a visible node: names that all nodes of the cluster share."""
 
-    def __init__(self, system: System, server: Table, registrar: Pid) -> None:
+    def __init__(self, system: System, server: Table, registrar: Kept) -> None:
         self.system = system
         self.server = server
-        self.registrar = registrar
+        self._registrar = registrar
+
+    @property
+    def registrar(self) -> Pid:
+        """The process that carries out transactions; raises `NoProc` when there is none just now."""
+        if self._registrar.pid is None:
+            raise NoProc(A.noproc, "the registrar of global names is being started again")
+        return self._registrar.pid
 
     def register_name(self, name: Any, pid: Pid, method: Any = RANDOM_EXIT_NAME) -> bool:
         """True when `pid` has the name now at every node; False when another process has it."""

@@ -153,6 +153,20 @@ class GlobalCore:
         effects, self._effects = self._effects, []
         return effects
 
+    def resumed(self, locker: Pid) -> list[Effect]:
+        """The process that carries this has begun anew, with a new locker: watch all again, begin attempts anew."""
+        self.locker = locker
+        for key, named in self.names.items():
+            self._effects.append(Watch((A.name, key), named.pid))
+        for resource, (_, holders) in self.locks.items():
+            self._effects += [Watch((A.lock, resource, pid), pid) for pid in holders]
+        for node, sync in list(self.syncs.items()):
+            if sync.my_tag is not None:
+                self._restart(node, sync.my_tag)
+            elif sync.early is not None and node in self.known:
+                self._effects.append(Remind(node, sync.early[1]))
+        return self._done()
+
     # --- questions -----------------------------------------------------------------------------
     def may_lock(self, lock: tuple[Any, Any]) -> bool:
         held = self.locks.get(key_of(lock[0]))

@@ -48,6 +48,15 @@ class Him:
     his_tag: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The name server's word that the attempt with this tag is over: `run` what it left, and let the lock go."""
+
+    node: Atom
+    my_tag: Any
+    run: Callable[[], None] | None
+
+
 def boss(nodes: Iterable[Atom]) -> Atom:
     """The node where a lock is set first."""
     return max(nodes, key=lambda node: node.name)
@@ -111,10 +120,10 @@ class Locker:
 
     def _on(self, message: Any) -> None:
         match message:
-            case (A.him, Him() as him):
-                self.waiting[him.node] = him
-            case (A.cancel, node, tag, _):
-                self._forget(node, tag)
+            case Him():
+                self.waiting[message.node] = message
+            case Cancel():
+                self._forget(message.node, message.my_tag)
             case (A.lock_set, Pid() as locker, True, _, *_):
                 self._answer(locker)
 
@@ -138,7 +147,7 @@ class Locker:
         match self._receive(lambda message: self._concerns(message, him)):
             case (A.lock_set, _, True, *_):
                 self._synchronise(him, lock, held)
-            case (A.cancel, _, _, run):
+            case Cancel(run=run):
                 _run(run)
                 del_lock(self.system, lock, held)
                 self._forget(him.node, him.my_tag)
@@ -152,7 +161,7 @@ class Locker:
                 return node is him.node
             case (A.lock_set, Pid(node=node), _, _, tag):
                 return node is him.node and tag == him.my_tag
-            case (A.cancel, node, tag, _):
+            case Cancel(node, tag):
                 return node is him.node and tag == him.my_tag
         return False
 
@@ -160,7 +169,7 @@ class Locker:
     def _answer(self, locker: Pid) -> None:
         him = self.waiting.get(locker.node)
         if him is None:
-            self.system.send(locker, (A.lock_set, self._me, False, []))
+            self.system.send_connected(locker, (A.lock_set, self._me, False, []))
             return
         lock = self._lock(locker)
         held = self._lock_nodes(lock, [])
@@ -172,9 +181,9 @@ class Locker:
         """Both hold the lock: the name servers work, until ours cancels."""
         self.tell((A.lock_is_set, him.node, him.my_tag, lock))
         cancel = self._receive(
-            lambda message: type(message) is tuple and message[0] is A.cancel and self._concerns(message, him)
+            lambda message: type(message) is Cancel and self._concerns(message, him),
         )
-        _run(cancel[3])
+        _run(cancel.run)
         del_lock(self.system, lock, held)
         self._forget(him.node, him.my_tag)
         self.eager = True
@@ -205,6 +214,8 @@ class Locker:
 
     def _say(self, is_set: bool, node: Atom, his_tag: Any) -> None:
         known = list(self.server.nodes)
+        if not self.system.is_connected(node):
+            return  # it was lost just now, and its nodedown cancels the attempt
         gen.cast(self.system, (SERVER, node), (A.lock_set, self._me, is_set, known, his_tag))
 
 

@@ -20,10 +20,11 @@ from typing import Any
 
 from pyerlnode.errors import RpcError, UsageError
 from pyerlnode.kernel.global_.core import GLOBAL, key_of
+from pyerlnode.kernel.keeping import Keeping, Kept
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.remote import erpc
-from pyerlnode.otp import gen_server
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.results import NoReply
+from pyerlnode.otp.service import Service
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
@@ -45,11 +46,12 @@ class Entry:
 class GlobalNames:
     """The `NameService` behind `Global` of a node."""
 
-    def __init__(self, system: System, kernel: NetKernel) -> None:
+    def __init__(self, system: System, kernel: NetKernel, keeping: Keeping) -> None:
         self.system = system
         self.kernel = kernel
         self.entries: dict[Any, Entry] = {}
-        self._keeper: Pid | None = None
+        self._keeping = keeping
+        self._keeper: Kept | None = None
 
     # --- the name service ----------------------------------------------------------------------
     def register_name(self, name: Any, pid: Pid) -> bool:
@@ -68,7 +70,7 @@ class GlobalNames:
             process.monitored_by = {}
         process.monitored_by[entry] = _Holder(self, key)
         if self._keeper is None:
-            self._keeper = gen_server.start(self.system, Keeper, (self,))
+            self._keeper = self._keeping.keep(Keeper, self)
         return True
 
     def unregister_name(self, name: Any) -> bool:
@@ -158,12 +160,18 @@ class _Holder:
         self.names.entries.pop(self.key, None)
 
 
-class Keeper(GenServer):
+class Keeper(Service):
     """Learns of nodes that come and go, and has homes found."""
 
     def init(self, names: GlobalNames) -> None:
         self.names = names
         names.kernel.monitor_nodes(self.process, True)
+
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        return NoReply()
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
 
     def handle_info(self, message: Any) -> None:
         match message:

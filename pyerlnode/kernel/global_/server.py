@@ -26,18 +26,19 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pyerlnode.errors import ConnectError, Exit, RpcError
+from pyerlnode.errors import ConnectError, Exit, PyerlnodeError, RpcError
 from pyerlnode.kernel.global_ import effects_core as do
 from pyerlnode.kernel.global_.client import ClusterNames, Registrar, resolve_it
 from pyerlnode.kernel.global_.core import GLOBAL, NO_ANSWER, GlobalCore, key_of
 from pyerlnode.kernel.global_.effects_core import Clash, Effect, Watched, verdict
-from pyerlnode.kernel.global_.locker import SERVER, Him, Locker
+from pyerlnode.kernel.global_.locker import SERVER, Cancel, Him, Locker
+from pyerlnode.kernel.keeping import Keeping
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.remote import erpc
 from pyerlnode.kernel.remote.exports import Exports
-from pyerlnode.otp import gen, gen_server
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp import gen
 from pyerlnode.otp.results import NoReply, Reply
+from pyerlnode.otp.service import Service
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
@@ -48,26 +49,19 @@ UNANSWERED_S = 3.0
 """How long others have to tell a node of us, before we take it that it does not know us."""
 
 
-class GlobalNameServer(GenServer):
-    """The process `global_name_server` of a visible node."""
+class Shared:
+    """What the name server knows, and how lockers and names look at it; it outlives the process."""
 
-    def init(self, kernel: NetKernel, connect_all: bool, prevent_overlapping_partitions: bool) -> None:
-        self.kernel = kernel
-        self.system = self.process.system
-        self._refs: dict[Watched, Reference] = {}
-        self._watched: dict[Reference, Watched] = {}
-        locker = Locker(self.system, self, lambda message: self.process.deliver(message))
-        self.locker: Any = self.system.spawn_function(locker.run, (), {}, link=self.process)
+    def __init__(self, system: System, connect_all: bool, prevent_overlapping_partitions: bool) -> None:
+        self.system = system
         self.core = GlobalCore(
-            self.system.node,
-            secrets.randbits(27) << 32 | self.system.creation,
-            self.locker.pid,
+            system.node,
+            secrets.randbits(27) << 32 | system.creation,
             connect_all=connect_all,
             prevent_overlapping_partitions=prevent_overlapping_partitions,
         )
-        kernel.monitor_nodes(self.process, True, info=True)
+        self.began = False
 
-    # --- what lockers and names look at -------------------------------------------------------
     @property
     def nodes(self) -> list[Atom]:
         return list(self.core.known)
@@ -86,6 +80,35 @@ class GlobalNameServer(GenServer):
 
     def all_names(self) -> list[Any]:
         return [named.name for named in self.core.names.values()]
+
+
+class _Reached:
+    """Our own message: the node of a process that is to be watched was dialled, with success or without."""
+
+    __slots__ = ("pid", "watched")
+
+    def __init__(self, watched: Watched, pid: Pid) -> None:
+        self.watched = watched
+        self.pid = pid
+
+
+class GlobalNameServer(Service):
+    """The process `global_name_server` of a visible node."""
+
+    def init(self, kernel: NetKernel, shared: Shared) -> None:
+        self.kernel = kernel
+        self.system = self.process.system
+        self.core = shared.core
+        self._refs: dict[Watched, Reference | None] = {}
+        """Our monitors; None for one that waits until its node is connected."""
+        self._watched: dict[Reference, Watched] = {}
+        locker = Locker(self.system, shared, lambda message: self.process.deliver(message))
+        self.locker: Any = self.system.spawn_function(locker.run, (), {}, link=self.process)
+        kernel.monitor_nodes(self.process, True, info=True)
+        if shared.began:
+            self._carry_out(self.core.resumed(self.locker.pid))
+        self.core.locker = self.locker.pid
+        shared.began = True
 
     # --- what comes in -------------------------------------------------------------------------
     def handle_call(self, request: Any, from_: Any) -> Any:
@@ -108,6 +131,9 @@ class GlobalNameServer(GenServer):
                 if watched is not None:
                     del self._refs[watched]
                     self._carry_out(self.core.ended(watched))
+            case _Reached():
+                if message.watched in self._refs and self._refs[message.watched] is None:
+                    self._monitor(message.watched, message.pid)
             case (A.nodeup | A.nodedown, *_):
                 pass  # without the information that we asked for it is not the kernel's
             case _:
@@ -122,8 +148,7 @@ class GlobalNameServer(GenServer):
                 case do.Cast(node, request):
                     self._send(node, (gen.CAST, request))
                 case do.Watch(watched, pid):
-                    ref = self._refs[watched] = self.system.monitor(self.process, pid)
-                    self._watched[ref] = watched
+                    self._watch(watched, pid)
                 case do.Unwatch(watched):
                     self._unwatch(watched)
                 case do.Resolve(node, my_tag, names):
@@ -142,13 +167,31 @@ class GlobalNameServer(GenServer):
     def _for_locker(self, effect: Effect) -> Any:
         match effect:
             case do.Meet(node, locker, my_tag, his_tag):
-                return A.him, Him(node, locker, my_tag, his_tag)
+                return Him(node, locker, my_tag, his_tag)
             case do.EndAttempt(node, tag, then):
                 run: Callable[[], None] | None = (lambda: self._carry_out(then)) if then else None
-                return A.cancel, node, tag, run
+                return Cancel(node, tag, run)
             case do.TellLocker(message):
                 return message
         raise AssertionError(effect)
+
+    def _watch(self, watched: Watched, pid: Pid) -> None:
+        if self.system.is_connected(pid.node):
+            self._monitor(watched, pid)
+        else:  # a dial may take long, and whom peers name need not be there
+            self._refs[watched] = None
+            self.system.spawn(self._reach, watched, pid)
+
+    def _monitor(self, watched: Watched, pid: Pid) -> None:
+        ref = self._refs[watched] = self.system.monitor_connected(self.process, pid)
+        self._watched[ref] = watched
+
+    def _reach(self, watched: Watched, pid: Pid) -> None:
+        try:
+            self.kernel.connect(pid.node)
+        except PyerlnodeError as error:
+            log.info("the node of %s can not be reached: %s", pid, error)
+        self.process.deliver(_Reached(watched, pid))
 
     def _unwatch(self, watched: Watched) -> None:
         ref = self._refs.pop(watched, None)
@@ -197,24 +240,17 @@ def start(
     system: System,
     kernel: NetKernel,
     exports: Exports,
+    keeping: Keeping,
     *,
     connect_all: bool = True,
     prevent_overlapping_partitions: bool = True,
 ) -> None:
     """Make a visible node a full member of the cluster; see `GlobalCore` for what the two switches leave out."""
-    how = (kernel, connect_all, prevent_overlapping_partitions)
-    process = system.process(_started(system, GlobalNameServer, how, name=SERVER))
-    assert process is not None
-    server: GlobalNameServer = process.handler
-    system.global_names = ClusterNames(system, server, _started(system, Registrar, (server,)))
+    shared = Shared(system, connect_all, prevent_overlapping_partitions)
+    keeping.keep(GlobalNameServer, kernel, shared, name=SERVER)
+    system.global_names = ClusterNames(system, shared, keeping.keep(Registrar, shared))
 
     def resolve(method: Any, name: Any, his: Pid, mine: Pid) -> Any:
         return resolve_it(system, method, name, his, mine)
 
     exports.add(GLOBAL, resolve, A.resolve_it)
-
-
-def _started(system: System, cls: type[GenServer], arguments: tuple[Any, ...], name: Any = None) -> Pid:
-    pid = gen_server.start(system, cls, arguments, name=name)
-    assert pid is not None
-    return pid

@@ -14,6 +14,7 @@ Input is given as binaries unless a client sets the option `list`. Of `get_until
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import deque
@@ -23,17 +24,23 @@ from typing import Any, Final
 from pyerlnode.errors import PyerlnodeError, TermSyntaxError
 from pyerlnode.kernel.io import io_lib_core
 from pyerlnode.kernel.io.io_lib_core import BadFormat
+from pyerlnode.kernel.keeping import Keeping
 from pyerlnode.otp import gen_server
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.results import NoReply
+from pyerlnode.otp.service import Service
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
+log = logging.getLogger("pyerlnode.group_leader")
+
 EOF: Final = A.eof
 _ENOTSUP: Final = (A.error, A.enotsup)
 _REQUEST: Final = (A.error, A.request)
 READ_SIZE = 65_536
+NESTING = 8
+"""Levels of requests within requests."""
 
 
 class Files:
@@ -107,14 +114,20 @@ def wait_readable(system: System, number: int) -> None:
         watcher.close()
 
 
-class GroupLeader(GenServer):
-    """A device: answers ``{io_request, From, ReplyAs, Request}``."""
+class GroupLeader(Service):
+    """A device: answers ``{io_request, From, ReplyAs, Request}``; all else is dropped, as by OTP's `user`."""
 
     def init(self, files: Any) -> None:
         self.files = files
         self.binary = True
         self._waiting: deque[tuple[Any, Any, Any]] = deque()
         self._reader: Pid | None = None
+
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        return NoReply()
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
 
     def handle_info(self, message: Any) -> None:
         match message:
@@ -127,9 +140,7 @@ class GroupLeader(GenServer):
                     self._answer(from_, reply_as, self.perform(request))
 
     def _answer(self, from_: Pid, reply_as: Any, value: Any) -> None:
-        system = self.process.system
-        if from_.node is system.node or system.peer(from_.node).route is not None:  # nobody is dialled for an answer
-            system.send(from_, (A.io_reply, reply_as, value))
+        self.process.system.send_connected(from_, (A.io_reply, reply_as, value))
 
     def _read_all(self) -> None:
         """The body of the process that reads: each request in its turn."""
@@ -139,16 +150,19 @@ class GroupLeader(GenServer):
         self._reader = None
 
     # --- requests ------------------------------------------------------------------------------
-    def perform(self, request: Any) -> Any:
+    def perform(self, request: Any, nesting: int = NESTING) -> Any:
         """The reply to one request; never raises for what a client can send."""
         try:
-            return self._perform(request)
+            return self._perform(request, nesting)
         except (BadFormat, TermSyntaxError):
             return A.error, A.badarg
         except (OSError, ValueError) as error:
             return A.error, _errno(error)
+        except Exception as error:  # the last net: one client's request must not end the device of all
+            log.error("a request to the device %s failed", self.process.name or self.process.pid, exc_info=error)
+            return _REQUEST
 
-    def _perform(self, request: Any) -> Any:  # noqa: C901  # the table of the protocol
+    def _perform(self, request: Any, nesting: int) -> Any:  # noqa: C901  # the table of the protocol
         match request:
             case (A.put_chars, Atom() as encoding, data):
                 return self._put(io_lib_core.chars(data, _codec(encoding)))
@@ -162,9 +176,9 @@ class GroupLeader(GenServer):
                 return self._get(encoding, prompt, _line)
             case (A.get_line, prompt):
                 return self._get(A.latin1, prompt, _line)
-            case (A.get_chars, Atom() as encoding, prompt, int(count)):
+            case (A.get_chars, Atom() as encoding, prompt, int(count)) if count >= 0:
                 return self._get(encoding, prompt, lambda text: count if len(text) >= count else 0)
-            case (A.get_chars, prompt, int(count)):
+            case (A.get_chars, prompt, int(count)) if count >= 0:
                 return self._get(A.latin1, prompt, lambda text: count if len(text) >= count else 0)
             case (A.get_until, _, prompt, module, function, list()):
                 return self._get_term(prompt, module, function)
@@ -175,16 +189,16 @@ class GroupLeader(GenServer):
             case (A.get_geometry, Atom() as what):
                 size = self.files.geometry()
                 return _ENOTSUP if size is None else size.columns if what is A.columns else size.lines
-            case (A.requests, list() as several):
-                return self._several(several)
+            case (A.requests, list() as several) if nesting:
+                return self._several(several, nesting - 1)
             case (A.get_password, _):
                 return _ENOTSUP
         return _REQUEST
 
-    def _several(self, requests: list[Any]) -> Any:
+    def _several(self, requests: list[Any], nesting: int) -> Any:
         reply: Any = A.ok
         for request in requests:
-            reply = self.perform(request)
+            reply = self.perform(request, nesting)
             if type(reply) is tuple and reply and reply[0] is A.error:
                 break
         return reply
@@ -252,12 +266,17 @@ class GroupLeader(GenServer):
 
 
 def reads(request: Any) -> bool:
-    """Whether a request waits for input."""
-    if type(request) is not tuple or not request:
-        return False
-    if request[0] is A.requests and len(request) == 2 and isinstance(request[1], list):
-        return any(reads(each) for each in request[1])
-    return request[0] in (A.get_line, A.get_chars, A.get_until)
+    """Whether a request waits for input. Requests in requests are looked at as far as they are carried out."""
+    todo = [(request, NESTING)]
+    while todo:
+        each, left = todo.pop()
+        if type(each) is not tuple or not each:
+            continue
+        if each[0] is A.requests and len(each) == 2 and isinstance(each[1], list):
+            todo += [(one, left - 1) for one in each[1] if left]
+        elif each[0] is A.get_line or each[0] is A.get_chars or each[0] is A.get_until:
+            return True
+    return False
 
 
 def _line(text: str) -> int:
@@ -288,10 +307,17 @@ def start(system: System, output: Any = None, input: Any = None, *, name: Any = 
     return pid
 
 
-def start_user(system: System) -> Pid:
-    """`user`: standard output and input, whatever they are when used; the group leader of all that have no other."""
-    files = Files(system, lambda: sys.stdout, lambda: sys.stdin)
-    pid = gen_server.start(system, GroupLeader, (files,), name="user")
-    assert pid is not None
-    system.root.group_leader = pid
-    return pid
+def start_user(system: System, keeping: Keeping) -> None:
+    """`user`: standard output and input, whatever they are when used; the group leader of all that have no other.
+
+    When it comes back after its end, the processes of this node that had it as group leader have it again. Those of
+    other nodes name it by a pid, so for them it is gone, as OTP's is.
+    """
+
+    def started(pid: Pid) -> None:
+        before, system.root.group_leader = system.root.group_leader, pid
+        for process in system.processes.values():
+            if process.group_leader == before:
+                process.group_leader = pid
+
+    keeping.keep(GroupLeader, Files(system, lambda: sys.stdout, lambda: sys.stdin), name="user", started=started)

@@ -28,9 +28,10 @@ from typing import Any, Final
 from pyerlnode.errors import PyerlnodeError
 from pyerlnode.kernel.io import io_lib_core
 from pyerlnode.kernel.io.io_lib_core import BadFormat
+from pyerlnode.kernel.keeping import Keeping
 from pyerlnode.kernel.remote import erpc
-from pyerlnode.otp import gen_server
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.results import NoReply
+from pyerlnode.otp.service import Service
 from pyerlnode.runtime.edges import caught, edge
 from pyerlnode.runtime.process import Process, current
 from pyerlnode.runtime.reason_core import erlang_stack, python_error
@@ -52,7 +53,7 @@ _PYTHON: Final = {
 }  # fmt: skip
 PROXY: Final = A.logger_proxy
 FILTER: Final = """
-fun(#{level := Level} = Event, {Least, Pid, Own}) ->
+fun(#{level := Level} = Event, {Least, Own}) ->
     case logger:compare_levels(Level, Least) of
         lt -> ignore;
         _ -> Meta = maps:get(meta, Event, #{}),
@@ -66,7 +67,7 @@ fun(#{level := Level} = Event, {Least, Pid, Own}) ->
                      end;
                  M -> M
              end,
-             _ = erlang:send(Pid, {log_event, Own, Level, Msg, Kept}, [noconnect, nosuspend]), ignore
+             _ = erlang:send({logger_proxy, Own}, {log_event, Own, Level, Msg, Kept}, [noconnect, nosuspend]), ignore
     end
 end.
 """
@@ -193,11 +194,17 @@ class ErlangHandler(logging.Handler):
         super().close()
 
 
-class LoggerProxy(GenServer):
+class LoggerProxy(Service):
     """Registered as `logger_proxy`: turns log events of other nodes into Python's log records."""
 
     def init(self, name: str = "erlang") -> None:
         self.log = logging.getLogger(name)
+
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        return NoReply()
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none; OTP's `logger_proxy` ends by it."""
 
     def handle_info(self, message: Any) -> None:
         match message:
@@ -214,7 +221,14 @@ class LoggerProxy(GenServer):
             pid = meta.get(A.pid)
             node = pid.node if isinstance(pid, Pid) else "?"
             fields = {"erlang_meta": meta, "erlang_node": str(node), "erlang_pid": str(pid)}
-            self.log.log(number, "%s %s: %s", node, pid, text_of(what), extra=fields)
+            self.log.log(number, "%s %s: %s", node, pid, _safe_text(what), extra=fields)
+
+
+def _safe_text(what: Any) -> str:
+    try:
+        return text_of(what)
+    except Exception as error:  # an event that nobody can show is told all the same
+        return f"an event that can not be shown: {type(error).__name__}"
 
 
 def text_of(what: Any) -> str:
@@ -249,8 +263,9 @@ def _term(what: Any) -> str:
 class Logs:
     """The logs of one node."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, keeping: Keeping) -> None:
         self._system = system
+        self._keeping = keeping
         self._subscribed: dict[Atom, Atom] = {}
 
     def handler(self, node: Atom, level: int | str = logging.NOTSET) -> ErlangHandler:
@@ -261,17 +276,17 @@ class Logs:
         running = self._system.whereis(PROXY)
         if running is not None:
             return running
-        pid = gen_server.start(self._system, LoggerProxy, (name,), name=PROXY)
+        pid = self._keeping.keep(LoggerProxy, name, name=PROXY).pid
         assert pid is not None
         return pid
 
     def subscribe(self, node: Atom, level: str | Atom = "info", name: str = "erlang") -> None:
         """Have all events of `node` from `level` on sent here. Raises what `erpc.call` raises."""
-        pid = self.receive(name)
+        self.receive(name)
         self.unsubscribe(node)
         filter_ = self._evaluate(node, FILTER)
         known = Atom(f"pyerlnode_{self._system.node}"[:255])
-        argument = (Atom(str(level)), pid, self._system.node)
+        argument = (Atom(str(level)), self._system.node)
         answer = self._call(node, "logger", "add_primary_filter", [known, (filter_, argument)])
         if answer is not A.ok:  # left over from an earlier life of this name
             self._call(node, "logger", "remove_primary_filter", [known])

@@ -12,13 +12,13 @@ from typing import Any
 from pyerlnode.errors import EncodeError
 from pyerlnode.kernel.remote.spawn_server import SpawnServer, not_encodable
 from pyerlnode.otp import gen
-from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply
+from pyerlnode.otp.service import Service
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
 
-class Rex(GenServer):
+class Rex(Service):
     """Registered as `rex`."""
 
     def init(self, server: SpawnServer) -> None:
@@ -41,14 +41,15 @@ class Rex(GenServer):
         system = self.process.system
         match message:
             case (Pid() as from_, (A.call, module, function, args, _)):  # of a C node
-                self._spawn(lambda value: system.send(from_, (A.rex, value)), from_, module, function, args)
+                self._spawn(lambda value: system.send_connected(from_, (A.rex, value)), from_, module, function, args)
             case (Pid() as from_, A.features_request):
-                system.send(from_, (A.features_reply, system.node, [A.erpc]))
+                system.send_connected(from_, (A.features_reply, system.node, [A.erpc]))
             case (Pid() as from_, (A.sbcast, name, text)):
-                known = type(name) is Atom and system.whereis(name) is not None
-                if known:
-                    system.send(name, text)
-                system.send(from_, (A.rex, system.node, system.node if known else (A.nonexisting_name, name)))
+                process = system.find(name) if type(name) is Atom else None
+                known = process is not None
+                if process is not None:
+                    process.deliver(text)
+                system.send_connected(from_, (A.rex, system.node, system.node if known else (A.nonexisting_name, name)))
 
     def _replier(self, from_: Any) -> Callable[[Any], None]:
         system = self.process.system
@@ -62,7 +63,8 @@ class Rex(GenServer):
         try:
             answer(value)
         except EncodeError as error:
-            _, reason, stack = not_encodable(error, (module, function, len(args)))
+            count = len(args) if type(args) is list else 0
+            _, reason, stack = not_encodable(error, (module, function, count))
             answer((A.badrpc, (A.EXIT, (reason, stack))))
 
 

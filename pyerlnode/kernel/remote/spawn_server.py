@@ -257,7 +257,7 @@ def spawn_options(options: Any) -> int | None:
             flags |= LINKED
         elif name is A.monitor:
             flags |= MONITORED
-        elif not (paired and name in _SETTINGS):
+        elif not (paired and type(name) is Atom and name in _SETTINGS):
             return None
     return flags
 
