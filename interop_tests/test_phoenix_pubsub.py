@@ -108,6 +108,24 @@ def test_what_elixir_publishes_reaches_python_through_every_group(start: Any, no
     assert {tag for tag, _ in got} == {A.from_elixir}
 
 
+def test_a_node_is_awaited_until_its_scope_that_is_busy_has_heard_of_us(phoenix: Phoenix, node: Any) -> None:
+    scope = "Elixir.Phoenix.PubSub"
+    node.connect(phoenix.beam.name)
+    node.pg.start(scope)
+    wait_for(lambda: node.pg.which_groups(scope=scope), 60)  # their members are known, ours are not there yet
+    busy = """
+        Me = self(),
+        Hold = fun(S) -> Me ! busy, receive go -> S after 300 -> S end end,
+        spawn(fun() -> sys:replace_state(list_to_atom(N), Hold, infinity) end),
+        receive busy -> ok end"""
+    phoenix.beam.eval(busy, N=list(scope.encode()))
+    pubsub = PubSub(node, "MyApp.PubSub")
+    pubsub.subscribe("rooms")
+    pubsub.await_node(phoenix.beam.name, timeout=60.0)
+    phoenix.beam.rpc("pubsub_peer", "publish_from_many", phoenix.module, NAME, "rooms", 3)
+    assert sorted(node.receive(timeout=60.0)[1] for _ in range(3)) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("pool", [1, 3])
 def test_what_python_publishes_reaches_elixir_through_every_group(start: Any, node: Any, pool: int) -> None:
     phoenix = start(pool)

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from pyerlnode.bridges.phoenix import pubsub_core as core
 from pyerlnode.bridges.phoenix.pubsub_core import CHANNELS, FORWARD, PLAIN, SCOPE, Broadcast, Entry
-from pyerlnode.errors import AlreadyStarted, ConnectError, Exit, NoProc, UsageError
+from pyerlnode.errors import AlreadyStarted, ConnectError, Exit, NoProc, ServerExit, UsageError
 from pyerlnode.etf import decode, encode
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.child_spec import child_spec
@@ -389,14 +389,26 @@ class PubSub:
         Raises `CallTimeout` when it has no such PubSub, or one with a smaller pool; `NodeDown` when it is lost.
         """
         self._running()
-        system, name = self.system, Atom(str(node))
-        until = system.timers.now() + timeout
-        gen.call(system, self.keeper.pid, (A.await_, name, float(timeout)), timeout)
-        # Its scope tells its members and then asks for ours: after an answer of its node that question has come, and
-        # after an answer of our scope ours are on their way, before anything that is sent from now on.
-        with suppress(NoProc):
-            gen.call(system, (A.net_kernel, name), (A.is_auth, system.node), max(0.0, until - system.timers.now()))
-        self.host.pg.leave(self.groups[0], [], scope=SCOPE.name)
+        name, now = Atom(str(node)), self.system.timers.now
+        until = now() + timeout
+        while True:
+            left = max(0.0, until - now())
+            gen.call(self.system, self.keeper.pid, (A.await_, name, left), left)
+            with suppress(NoProc, ServerExit):  # its scope has ended meanwhile: the next one is awaited
+                # A scope tells of its members, and then asks for ours. When it has answered, that question has come;
+                # when ours has, ours are told to it; and when it has answered again, it has heard them.
+                self._ask_scope(name, until)
+                self.host.pg.leave(self.groups[0], [], scope=SCOPE.name)
+                self._ask_scope(name, until)
+                return
+
+    def _ask_scope(self, node: Atom, until: float) -> None:
+        """Wait for an answer of pg's scope on `node`, before which it has handled all that was sent to it until now.
+
+        As ``sys:statistics(Scope, get)``, which every OTP process answers and none is changed by.
+        """
+        left = max(0.0, until - self.system.timers.now())
+        gen.call(self.system, (SCOPE, node), (A.debug, (A.statistics, A.get)), left, label=A.system)
 
     def stats(self) -> dict[str, int]:
         """The counters, and how many topics and subscribers there are."""

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from gevent.event import Event
 from simulated_host import SimulatedHost
 
 from pyerlnode.bridges.phoenix.pubsub import CHANNELS, Broadcast, PubSub
@@ -135,6 +136,32 @@ def test_who_awaits_a_node_goes_on_when_it_is_there(simulation, host, pubsub):
     simulation.advance(5.0)
     assert isinstance(waits[1].exception, CallTimeout)
     simulation.run(pubsub.await_node, "app@sim")
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_who_awaits_a_node_waits_until_its_scope_has_heard_of_ours(simulation, host, pubsub, ends):
+    other = SimulatedHost(simulation, "app@sim")
+    theirs = PubSub(other, NAME)
+    scope = other.system.process(other.system.whereis(SCOPE)).handler
+    gate, known = Event(), scope.handle_cast
+
+    def busy(request):
+        gate.wait()
+        known(request)
+
+    scope.handle_cast = busy  # it has told us its members, and is at something else when ours come
+    host.linked(simulation, other)
+    waits = simulation.start(pubsub.await_node, "app@sim", 60.0)
+    simulation.run_until_idle()
+    assert (pubsub.nodes(), theirs.nodes()) == (["app@sim"], [])
+    assert not waits.ready()
+    if ends:
+        other.system.exit(scope.pid, A.kill)
+        simulation.advance(30.0)
+    gate.set()
+    simulation.run_until_idle()
+    waits.get()
+    assert theirs.nodes() == ["py@sim"]
 
 
 def test_subscriptions_end_with_their_process(simulation, host, pubsub):
