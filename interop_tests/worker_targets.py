@@ -246,3 +246,8 @@ def job(what: Any) -> Any:
                 file.write(text)
             return A.noted
     return misbehave(what)
+
+
+def hold_the_lock(seconds: int) -> None:
+    """As an extension in C that neither gives the interpreter's lock back nor returns."""
+    ctypes.PyDLL(None).sleep(seconds)

@@ -5,6 +5,7 @@ It is native also in a program that gevent has patched. The job must touch nothi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from gevent._hub_local import get_hub_if_exists
@@ -51,7 +52,13 @@ class NativeThread:
         while not self._stopping.acquire(True, self._interval):
             self._job()
         self._stopping.release()
-        hub = get_hub_if_exists()  # a lock of the log that gevent has patched makes one
-        if hub is not None:
-            hub.destroy(destroy_loop=True)
+        _forget_me()
         self._ended.release()
+
+
+def _forget_me() -> None:
+    """What a line in the log leaves of a thread: an entry in `threading`, and a hub where gevent has patched that."""
+    vars(threading)["_active"].pop(threading.get_ident(), None)
+    hub = get_hub_if_exists()
+    if hub is not None:
+        hub.destroy(destroy_loop=True)

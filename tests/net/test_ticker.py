@@ -1,10 +1,13 @@
 """The ticker ends what it starts."""
 
 import _thread
+import logging
+import threading
 
 from gevent.event import Event
 
 from pyerlnode.dist.ticks import TickSettings
+from pyerlnode.net.native_thread import NativeThread
 from pyerlnode.net.ticker import Ticker
 
 
@@ -49,3 +52,39 @@ def test_the_timer_calls_only_what_is_due():
     ticker.remove(due)
     ticker.remove(later)
     ticker.stop()
+
+
+def test_a_thread_that_logs_leaves_no_entry_behind(caplog):
+    logged = _thread.allocate_lock()
+    logged.acquire()
+
+    def job():
+        if logged.locked():
+            logging.getLogger("pyerlnode.test").warning("from the native thread")
+            logged.release()
+
+    before = set(threading.enumerate())
+    thread = NativeThread(job, 0.001)
+    thread.start()
+    assert logged.acquire(True, 60)
+    thread.stop()
+    assert "from the native thread" in caplog.text
+    assert set(threading.enumerate()) == before
+
+
+def test_a_thread_whose_job_raises_goes_on(caplog):
+    calls = []
+    enough = _thread.allocate_lock()
+    enough.acquire()
+
+    def job():
+        calls.append(None)
+        if len(calls) == 3:
+            enough.release()
+        raise ZeroDivisionError
+
+    thread = NativeThread(job, 0.001)
+    thread.start()
+    assert enough.acquire(True, 60)
+    thread.stop()
+    assert thread.ended
