@@ -24,6 +24,7 @@ from pyerlnode.term.containers import (
     Bitstring,
     Struct,
     TermMap,
+    TooDeepKey,
     freeze,
 )
 from pyerlnode.term.fun import ExternalFun
@@ -171,18 +172,18 @@ def float_from_text(raw: bytes) -> float | None:
 
 
 def build_map(keys: list[Any], values: list[Any], offset: int) -> dict[Any, Any] | TermMap:
-    """A map with keys of any kind: frozen where they must be, a `TermMap` when Python would merge two.
+    """A map with keys of any kind: frozen where they must be, a `TermMap` when a `dict` can not hold them.
 
-    Raises `DecodeError` when a key comes twice, `LimitExceeded` when one is nested too deeply; `offset` is where
-    the map ends.
+    Raises `DecodeError` when a key comes twice; `offset` is where the map ends.
     """
+    frozen = keys
     try:
         frozen = [key if type(key) in FLAT_KEYS else freeze(key) for key in keys]
-    except UsageError as error:
-        raise LimitExceeded(str(error), offset) from None
-    found = dict(zip(frozen, values, strict=True))
-    if len(found) == len(frozen):
-        return found
+        found = dict(zip(frozen, values, strict=True))
+        if len(found) == len(frozen):
+            return found
+    except TooDeepKey:  # Python hashes on the stack
+        pass
     try:
         return TermMap(zip(frozen, values, strict=True))
     except UsageError as error:

@@ -11,8 +11,8 @@ class here keeps what the wire said, in its order, and encodes back to the same 
 
 A key of a `dict` must be hashable and a list is not, so what stands inside a key is frozen: `freeze` gives
 `FrozenList` for a list and `FrozenMap` for a map, equal to what they freeze. Hashing goes down the whole
-key, so a key has at most `KEY_NESTING` levels. When two keys are equal to Python and not to Erlang (``1``,
-``1.0`` and ``True``; ``0.0`` and ``-0.0``), the map is a `TermMap`.
+key, so a key of a `dict` has at most `KEY_NESTING` levels. When one has more, or two are equal to Python and not to
+Erlang (``1``, ``1.0`` and ``True``; ``0.0`` and ``-0.0``), the map is a `TermMap`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Any, NoReturn
 
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.exact import LEAVES, PARTS, Key, Parts, bits_token, list_parts, map_parts, range_parts
+from pyerlnode.term.exact import LEAVES, PARTS, Key, Known, Parts, bits_token, list_parts, map_parts, range_parts
 from pyerlnode.term.exact import key as exact
 from pyerlnode.term.fun import Fun
 
 KEY_NESTING = 64
-"""Levels of a term inside a map's key. Python hashes tuples on the C stack, which a peer must not overflow."""
+"""Levels of a term inside a key of a `dict`. Python hashes tuples on the C stack, which a peer must not overflow."""
 
 _MISSING: Any = object()
 
@@ -167,15 +167,25 @@ class FrozenMap(dict[Any, Any]):
 class TermMap(Mapping[Any, Any]):
     """A map whose keys are told apart as Erlang does: ``1``, ``1.0`` and ``True`` are three keys. Unchangeable.
 
-    `pairs` keeps them in the order of the wire. Raises `UsageError` for a key that comes twice.
+    `pairs` keeps them in the order of the wire. A key has any number of levels; one of more than `KEY_NESTING` is kept
+    as it is, not frozen, and must not be changed. Raises `UsageError` for a key that comes twice.
     """
 
-    __slots__ = ("_index", "pairs")
+    __slots__ = ("_index", "deep", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[Any, Any]] | Mapping[Any, Any] = ()) -> None:
         given = pairs.items() if isinstance(pairs, Mapping) else pairs
-        self.pairs: tuple[tuple[Any, Any], ...] = tuple((freeze(key), value) for key, value in given)
-        self._index: dict[Key, Any] = {exact(key): value for key, value in self.pairs}
+        kept: list[tuple[Any, Any]] = []
+        self.deep = False
+        """Whether a key has more levels than a key of a `dict` can have."""
+        for key, value in given:
+            try:
+                kept.append((freeze(key), value))
+            except TooDeepKey:  # noqa: PERF203  # each key by itself
+                kept.append((key, value))
+                self.deep = True
+        self.pairs: tuple[tuple[Any, Any], ...] = tuple(kept)
+        self._index: dict[Key, Any] = {exact(key): value for key, value in kept}
         if len(self._index) != len(self.pairs):
             raise UsageError("a map has each key once")
 
@@ -329,10 +339,14 @@ class Range:
 
 
 # --- keys ---------------------------------------------------------------------------------------
+class TooDeepKey(UsageError):
+    """A term has too many levels to be frozen: in a `dict` it can not be a key, in a `TermMap` it can."""
+
+
 def freeze(term: Any, nesting: int = KEY_NESTING) -> Any:
     """`term` in a form that hashes: lists and maps in it are frozen, everything else is what it was.
 
-    Raises `UsageError` when it has more than `nesting` levels.
+    Raises `TooDeepKey`, a `UsageError`, when it has more than `nesting` levels.
     """
     kind = type(term)
     if kind not in _FREEZERS:
@@ -341,12 +355,18 @@ def freeze(term: Any, nesting: int = KEY_NESTING) -> Any:
         else:
             return term
     if nesting == 0:
-        raise UsageError(f"a key of a map has more than {KEY_NESTING} levels")
+        raise TooDeepKey(f"a key of a map has more than {KEY_NESTING} levels")
     return _FREEZERS[kind](term, nesting - 1)
 
 
 def _freeze_struct(term: Struct, room: int) -> Struct:
     return Struct(term.module, freeze(term.fields, room + 1), term.at)
+
+
+def _freeze_exact_map(term: TermMap, room: int) -> TermMap:
+    if term.deep:  # known, so that keys within keys are not gone through again and again
+        raise TooDeepKey(f"a key of a map has more than {KEY_NESTING} levels")
+    return TermMap([(freeze(key, room), freeze(value, room)) for key, value in term.pairs])
 
 
 def _freeze_fun(term: Fun, room: int) -> Fun:
@@ -357,7 +377,7 @@ _FREEZERS: dict[type, Callable[[Any, int], Any]] = {
     tuple: lambda term, room: tuple([freeze(item, room) for item in term]),
     list: lambda term, room: FrozenList([freeze(item, room) for item in term]),
     dict: lambda term, room: FrozenMap({freeze(key, room): freeze(value, room) for key, value in term.items()}),
-    TermMap: lambda term, room: TermMap([(freeze(key, room), freeze(value, room)) for key, value in term.pairs]),
+    TermMap: lambda term, room: _freeze_exact_map(term, room),
     ImproperList: lambda term, room: ImproperList(freeze(term.items, room + 1), freeze(term.tail, room)),
     NativeRecord: lambda term, room: NativeRecord(
         term.module, term.name, term.names, freeze(term.values, room + 1), term.exported
@@ -392,13 +412,24 @@ def _record_parts(term: NativeRecord) -> Parts:
     return b"R", (term.module, term.name, term.exported, len(term.names), *term.names, *term.values)
 
 
+def _exact_map_parts(term: TermMap) -> Parts:
+    """Its keys are known already, so keys within keys cost what they are long, not the square of it."""
+    marks: Iterable[Any] = term._index
+    return map_parts(
+        [
+            (Known(mark[0]) if type(mark) is tuple and len(mark) == 1 else key, value)
+            for mark, (key, value) in zip(marks, term.pairs, strict=True)
+        ]
+    )
+
+
 _STRUCT = Atom("__struct__")
 LEAVES[Bitstring] = lambda term: bits_token(term.data, term.bits)
 PARTS.update(
     {
         FrozenList: list_parts,
         FrozenMap: lambda term: map_parts(term.items()),
-        TermMap: lambda term: map_parts(term.pairs),
+        TermMap: _exact_map_parts,
         ImproperList: _improper_parts,
         Struct: _struct_parts,
         NativeRecord: _record_parts,

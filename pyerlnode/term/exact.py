@@ -178,6 +178,15 @@ LEAVES: dict[type, Callable[[Any], bytes]] = {
 }
 """The token of a term that has no parts, by its type. Modules of types add theirs."""
 
+
+class Known(bytes):
+    """The token of a part that is known from its `key`, in place of the part."""
+
+    __slots__ = ()
+
+
+LEAVES[Known] = bytes
+
 Parts = tuple[bytes, Iterable[Any]]
 PARTS: dict[type, Callable[[Any], Parts]] = {}
 """What a term with parts begins with, and the parts; those of a `MAP` come as a key and its value, in any order."""

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import mmap
 import time
@@ -12,6 +13,9 @@ from pyerlnode.errors import DecodeError, LimitExceeded
 from pyerlnode.limits import DEFAULT_LIMITS
 from pyerlnode.term import A, Atom, FrozenList, FrozenMap, Fun, ImproperList, Pid, Struct, TermMap
 from pyerlnode.term.containers import KEY_NESTING
+from pyerlnode.term.order import identical
+from pyerlnode.term.phash2 import phash2
+from pyerlnode.term.text import format_term
 
 DEPTH = 100_000
 FUN = (
@@ -77,24 +81,53 @@ def test_a_closure_that_names_cached_atoms_is_whole_without_them(etf: ModuleType
     assert etf.encode_term(value) == FUN
 
 
+KEYS = {
+    "tuples": (b"h\1", b"h\0", b""),
+    "lists": (b"l\0\0\0\1", b"h\0", b"j"),
+    "keys": (b"t\0\0\0\1", b"j", b"a\1"),
+    "second keys": (b"t\0\0\0\2a\1a\2", b"j", b"a\1"),
+    "keys in lists": (b"t\0\0\0\1l\0\0\0\1", b"j", b"ja\1"),
+    "structs": (b"t\0\0\0\2w\x0a__struct__w\1M", b"j", b"a\1"),
+}
+
+
 @pytest.mark.parametrize(
-    ("levels", "taken"), [(KEY_NESTING - 1, True), (KEY_NESTING, False), (DEPTH, False)], ids=["most", "more", "far"]
+    ("levels", "kind"), [(KEY_NESTING - 1, dict), (KEY_NESTING, TermMap), (DEPTH, TermMap)], ids=["most", "more", "far"]
 )
-@pytest.mark.parametrize("head", [b"h\1", b"l\0\0\0\1"], ids=["tuples", "lists"])
-def test_the_levels_of_a_key_are_bounded(etf: ModuleType, head: bytes, levels: int, taken: bool) -> None:
-    key = head * levels + b"h\0" + (b"j" * levels if head[:1] == b"l" else b"")
-    data = b"\x83t\0\0\0\1" + key + b"a\1"
-    if taken:
-        assert etf.encode(etf.decode(data)) == data
-    else:
-        with pytest.raises(LimitExceeded, match="levels"):
-            etf.decode(data)
+@pytest.mark.parametrize("shape", ["tuples", "lists"])
+def test_a_key_of_more_levels_than_python_hashes_is_one_of_a_term_map(
+    etf: ModuleType, shape: str, levels: int, kind: type
+) -> None:
+    head, bottom, tail = KEYS[shape]
+    data = b"\x83t\0\0\0\1" + head * levels + bottom + tail * levels + b"a\1"
+    value = etf.decode(data)
+    assert type(value) is kind
+    assert etf.encode(value) == data
 
 
-def test_keys_within_keys_count_together(etf: ModuleType) -> None:
-    data = b"\x83" + b"t\0\0\0\1" * 1_000 + b"j" + b"a\1" * 1_000
-    with pytest.raises(LimitExceeded, match="levels"):
-        etf.decode(data)
+@pytest.mark.parametrize("shape", KEYS)
+def test_a_key_of_any_nesting_is_told_from_others_in_time_by_its_length(etf: ModuleType, shape: str) -> None:
+    """Both maps have the keys in two orders; one of the keys differs from another at its bottom alone."""
+    head, bottom, tail = KEYS[shape]
+    levels = 2_000
+    pairs = [head * levels + bottom + tail * levels + b"a\1", head * levels + b"w\1x" + tail * levels + b"a\2"]
+    started = time.process_time()
+    one, two = (etf.decode(b"\x83t\0\0\0\2" + b"".join(order)) for order in (pairs, pairs[::-1]))
+    assert one == two
+    assert hash(one) == hash(two)
+    assert [two[key] for key in one] == [1, 2]
+    assert all(key in two for key in one)
+    assert A.other not in one
+    assert one != etf.decode(b"\x83t\0\0\0\2" + pairs[0] + pairs[1][:-1] + b"\3")
+    assert etf.encode(one) == b"\x83t\0\0\0\2" + b"".join(pairs)
+    with pytest.raises(DecodeError, match="once"):
+        etf.decode(b"\x83t\0\0\0\2" + pairs[0] * 2)
+    for style in ("erlang", "elixir"):
+        assert format_term(one, style=style, width=0)  # type: ignore[arg-type]
+    assert identical(one, two)
+    assert phash2(one) == phash2(two)
+    assert copy.copy(one) == one
+    assert time.process_time() - started < 60
 
 
 def test_nesting_beyond_the_limit_is_refused_at_its_offset(etf: ModuleType) -> None:

@@ -104,10 +104,10 @@ def term(rng: random.Random, depth: int = 4, identifiers: bool = False) -> Any:
         return (atom(rng), *items())
     if kind == 3:
         return make_map(
-            [(term(rng, min(depth - 1, 2), identifiers), term(rng, depth - 1, identifiers)) for _ in items()], 0
+            [(term(rng, min(depth - 1, 2), identifiers), term(rng, depth - 1, identifiers)) for _ in items()]
         )
     if kind == 4:
-        return make_map([(atom(rng), value) for value in items()], 0)
+        return make_map([(atom(rng), value) for value in items()])
     if kind == 5:
         return ImproperList((*items(3), atom(rng)), rng.choice(LEAVES)(rng))
     if kind == 6:

@@ -91,12 +91,19 @@ def test_a_frozen_map_does_not_change(change: object) -> None:
         change(FrozenMap({0: 1}))  # type: ignore[operator]
 
 
-def test_a_key_has_bounded_levels() -> None:
+def test_a_key_of_a_dict_has_bounded_levels_and_one_of_a_term_map_has_not() -> None:
     deep: object = ()
     for _ in range(KEY_NESTING):
         deep = (deep,)
     with pytest.raises(UsageError, match=str(KEY_NESTING)):
         freeze(deep)
+    held = TermMap([(deep, 1), ((deep,), 2), (A.a, 3)])
+    assert (held[deep], held[(deep,)], held[A.a]) == (1, 2, 3)
+    with pytest.raises(UsageError, match=str(KEY_NESTING)):
+        freeze(held)
+    assert TermMap([(held, 1)])[TermMap(reversed(held.pairs))] == 1
+    with pytest.raises(UsageError, match="once"):
+        TermMap([(deep, 1), (deep, 2)])
 
 
 def test_a_term_map_tells_keys_apart_as_erlang_does() -> None:

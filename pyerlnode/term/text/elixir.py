@@ -267,7 +267,7 @@ class ElixirReader(Reader):
             return tuple(items[:plain]) + ((keyword,) if keyword else ())
         if opened.module is not None:
             return Struct(opened.module, dict(keyword))
-        return make_map([*zip(items[:plain:2], items[1:plain:2], strict=True), *keyword], opened.start)
+        return make_map([*zip(items[:plain:2], items[1:plain:2], strict=True), *keyword])
 
     def binary(self) -> Any:
         segments: list[Segment] = []

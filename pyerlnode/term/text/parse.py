@@ -20,7 +20,7 @@ from pyerlnode.errors import TermSyntaxError, UsageError
 from pyerlnode.limits import DEFAULT_LIMITS
 from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import ImproperList, TermMap, freeze
+from pyerlnode.term.containers import ImproperList, TermMap, TooDeepKey, freeze
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.text.binary import Segment, build_binary
 from pyerlnode.term.text.chars import RESERVED
@@ -178,17 +178,18 @@ class Open:
         self.items: list[Any] = []
 
 
-def make_map(pairs: list[tuple[Any, Any]], start: int) -> Any:
+def make_map(pairs: list[tuple[Any, Any]]) -> Any:
     """A map of pairs of which a later one replaces an earlier one of the same key, as in Erlang source."""
+    frozen = pairs
     try:
         frozen = [(freeze(key), value) for key, value in pairs]
         plain = dict(frozen)
         if len(plain) == len(frozen):
             return plain
-        last = {exact.key(key): (key, value) for key, value in frozen}
-        return plain if len(last) == len(plain) else TermMap(last.values())
-    except UsageError as error:
-        raise TermSyntaxError(str(error), start) from None
+    except TooDeepKey:  # no key of a dict
+        plain = {}
+    last = {exact.key(key): (key, value) for key, value in frozen}
+    return plain if len(last) == len(plain) else TermMap(last.values())
 
 
 def make_list(items: list[Any], tail: Any) -> Any:
@@ -302,7 +303,7 @@ class Reader:
             return items
         if opened.kind == "tail":
             return make_list(items[:-1], items[-1])
-        return make_map(list(zip(items[::2], items[1::2], strict=True)), opened.start)
+        return make_map(list(zip(items[::2], items[1::2], strict=True)))
 
     # --- parts ----------------------------------------------------------------------------------
     def adjacent(self, text: str) -> str:
