@@ -10,6 +10,7 @@ the caller is killed the work itself runs to its end, and its result is dropped.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,7 +43,15 @@ class OsProcesses:
     def close(self) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
-            in_thread(pool.shutdown)
+            in_thread(_shut_down, pool)
+
+
+def _shut_down(pool: ProcessPoolExecutor) -> None:
+    """Wait for the end of `pool`. That joins a thread, which enters this one, of the hub's own pool, in `threading`."""
+    known = threading.get_ident() in vars(threading)["_active"]
+    pool.shutdown()
+    if not known:
+        vars(threading)["_active"].pop(threading.get_ident(), None)
 
 
 def in_own_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
