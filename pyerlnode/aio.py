@@ -123,9 +123,13 @@ class Cluster:
     async def close(self) -> None:
         """Stop the node and its hub. May be called twice."""
         try:
-            await _in_hub(self._hub, self.node.stop)
+            await asyncio.wait_for(_in_hub(self._hub, self.node.stop), facade.STOP_TIMEOUT)
         except UsageError:
             return  # closed already
+        except (TimeoutError, asyncio.TimeoutError):
+            facade.log.error(facade.NOT_STOPPED, self.name, facade.STOP_TIMEOUT)
+            self._hub.stop(0.0)
+            return
         await asyncio.get_running_loop().run_in_executor(None, self._hub.stop)
 
     async def __aenter__(self) -> Cluster:

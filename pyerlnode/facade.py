@@ -10,6 +10,7 @@ its caller. In a program whose threads gevent has patched there is a hub already
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -32,6 +33,9 @@ from pyerlnode.term.pid import Pid
 
 T = TypeVar("T")
 STOP_TIMEOUT = 10.0
+NOT_STOPPED = "%s was not stopped in order within %g s: something in its hub computes and lets nothing else run"
+
+log = logging.getLogger("pyerlnode.facade")
 
 
 class Job:
@@ -80,15 +84,18 @@ class HubThread:
         self._thread.start()
         self._ready.result()
 
-    def run(self, job: Callable[[], T]) -> T:
-        """Run `job` in a greenlet of the hub and wait for it; an interrupt of the caller ends it."""
+    def run(self, job: Callable[[], T], within: float | None = None) -> T:
+        """Run `job` in a greenlet of the hub and wait for it; an interrupt of the caller ends it.
+
+        Raises `TimeoutError` when it has not come to its end `within` seconds; in a hub that is blocked nothing does.
+        """
         if threading.current_thread() is self._thread:
             return job()
         work = self.submit(job)
         try:
-            result: T = work.future.result()
+            result: T = work.future.result(within)
         except BaseException:
-            self.abandon(work)  # the caller was interrupted while it waited
+            self.abandon(work)  # the caller was interrupted while it waited, or waits no longer
             raise
         return result
 
@@ -113,14 +120,15 @@ class HubThread:
             self._todo.append(action)
             self._watcher.send()
 
-    def stop(self) -> None:
+    def stop(self, within: float = STOP_TIMEOUT) -> None:
+        """End the hub as soon as it runs, and wait for that, at most `within` seconds. It ends with the program."""
         with self._lock:
             if self._stopping:
                 return
             self._stopping = True
             self._watcher.send()
         if threading.current_thread() is not self._thread:
-            self._thread.join(STOP_TIMEOUT)
+            self._thread.join(within)
 
     @edge
     def _run(self) -> None:
@@ -149,11 +157,12 @@ class _SameHub:
     """A program that gevent has patched runs in its own hub."""
 
     @staticmethod
-    def run(job: Callable[[], T]) -> T:
+    def run(job: Callable[[], T], within: float | None = None) -> T:
+        del within
         return job()
 
     @staticmethod
-    def stop() -> None:
+    def stop(within: float = 0.0) -> None:
         pass
 
 
@@ -236,11 +245,18 @@ class Cluster:
         return self._hub.run(lambda: self.node.whereis(name))
 
     def close(self) -> None:
-        """Stop the node and its hub. May be called twice."""
+        """Stop the node and its hub. May be called twice.
+
+        When code of the node computes and lets nothing else run, it returns all the same, after 10 seconds.
+        """
         try:
-            self._hub.run(self.node.stop)
+            self._hub.run(self.node.stop, STOP_TIMEOUT)
         except UsageError:
             return  # closed already
+        except TimeoutError:
+            log.error(NOT_STOPPED, self.name, STOP_TIMEOUT)
+            self._hub.stop(0.0)
+            return
         self._hub.stop()
 
     def __enter__(self) -> Cluster:

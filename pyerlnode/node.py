@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
 from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -262,20 +263,23 @@ class Node(Remote):
             return StopReport(0, 0.0)
         system, kernel, listener, service, registration = self._parts
         self._stopping = True
-        if listener is not None:
-            listener.stop()
-        try:
+        report = StopReport(0, 0.0)
+        with ExitStack() as rest:  # from below; each is done whatever becomes of the others
+            rest.callback(service.stop)
+            if registration is not None:
+                rest.callback(registration.stop)
+            rest.callback(kernel.stop)
+            rest.callback(self._closed, system)
+            if listener is not None:
+                listener.stop()
             report = system.shut_down(timeout, self._kept | self._offers.keeping.pids())
-        finally:
-            self._stopping, self._parts = False, None
-            if self._watch is not None:
-                self._watch.stop()
-            system.stop()
-        kernel.stop()
-        if registration is not None:
-            registration.stop()
-        service.stop()
-        return report
+        return report  # noqa: RET504  # to mypy, the stack might swallow what is raised
+
+    def _closed(self, system: System) -> None:
+        self._stopping, self._parts = False, None
+        if self._watch is not None:
+            self._watch.stop()
+        system.stop()
 
     def __enter__(self) -> Node:
         return self.open()

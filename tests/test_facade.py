@@ -1,13 +1,15 @@
 """A node behind a thread: any thread may call, nothing is patched, and closing leaves nothing."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import gevent
 import pytest
 
 import pyerlnode
-from pyerlnode import A, Cluster, ConnectError, GenServer, Reply, UsageError
+from pyerlnode import A, Cluster, ConnectError, GenServer, Reply, UsageError, facade
 from pyerlnode.facade import HubThread, own_name
 
 
@@ -117,3 +119,31 @@ def test_an_own_name_is_short_for_a_short_peer():
     name = own_name("app@somewhere")
     assert name is not None
     assert "." not in name.partition("@")[2]
+
+
+def test_an_exit_in_any_greenlet_of_the_hub_leaves_the_hub_running(cluster, caplog):
+    def leaves(node):
+        for what in (sys.exit, lambda: raise_(KeyboardInterrupt()), lambda: raise_(SystemError())):
+            gevent.spawn(what)
+        gevent.sleep(0)
+
+    cluster.run(leaves)
+    cluster.start(Echo, name="echo")
+    assert cluster.call("echo", 1) == 1
+
+
+def raise_(error):
+    raise error
+
+
+def test_a_hub_that_is_blocked_does_not_keep_the_program(monkeypatch, caplog):
+    monkeypatch.setattr(facade, "STOP_TIMEOUT", 0.2)
+    go_on = threading.Event()
+    blocked = threading.Event()
+    with pyerlnode.connect(cookie="c", epmd="none", addresses={}) as cluster:
+        cluster.spawn(lambda: (blocked.set(), go_on.wait()))
+        assert blocked.wait(30)
+    assert "was not stopped in order" in caplog.text
+    go_on.set()
+    for thread in hub_threads():
+        thread.join(30)

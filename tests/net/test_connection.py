@@ -271,9 +271,10 @@ def test_an_exit_or_a_down_whose_reason_can_not_be_decoded_still_comes():
     a.close()
 
 
-def test_a_delivery_that_raises_closes_the_connection_and_leaves_the_hub_alone(caplog):
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, KeyboardInterrupt, GeneratorExit, gevent.Timeout])
+def test_a_delivery_that_raises_closes_the_connection_and_leaves_the_hub_alone(caplog, error):
     def deliver(signal):
-        raise RuntimeError("a bug")
+        raise error("a bug")
 
     with sockets(right={"deliver": deliver}) as (left, right):
         left.connection.send(Message(P1, Q, 1))
