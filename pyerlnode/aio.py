@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -122,15 +123,9 @@ class Cluster:
 
     async def close(self) -> None:
         """Stop the node and its hub. May be called twice."""
-        try:
-            await asyncio.wait_for(_in_hub(self._hub, self.node.stop), facade.STOP_TIMEOUT)
-        except UsageError:
-            return  # closed already
-        except (TimeoutError, asyncio.TimeoutError):
-            facade.log.error(facade.NOT_STOPPED, self.name, facade.STOP_TIMEOUT)
-            self._hub.stop(0.0)
-            return
-        await asyncio.get_running_loop().run_in_executor(None, self._hub.stop)
+        with suppress(UsageError):  # closed already
+            if not await asyncio.get_running_loop().run_in_executor(None, self._hub.end, self.node.stop):
+                facade.log.error(facade.NOT_STOPPED, self.name, facade.STOP_TIMEOUT)
 
     async def __aenter__(self) -> Cluster:
         return self

@@ -84,18 +84,15 @@ class HubThread:
         self._thread.start()
         self._ready.result()
 
-    def run(self, job: Callable[[], T], within: float | None = None) -> T:
-        """Run `job` in a greenlet of the hub and wait for it; an interrupt of the caller ends it.
-
-        Raises `TimeoutError` when it has not come to its end `within` seconds; in a hub that is blocked nothing does.
-        """
+    def run(self, job: Callable[[], T]) -> T:
+        """Run `job` in a greenlet of the hub and wait for it; an interrupt of the caller ends it."""
         if threading.current_thread() is self._thread:
             return job()
         work = self.submit(job)
         try:
-            result: T = work.future.result(within)
+            result: T = work.future.result()
         except BaseException:
-            self.abandon(work)  # the caller was interrupted while it waited, or waits no longer
+            self.abandon(work)  # the caller was interrupted while it waited
             raise
         return result
 
@@ -120,8 +117,24 @@ class HubThread:
             self._todo.append(action)
             self._watcher.send()
 
+    def end(self, job: Callable[[], object]) -> bool:
+        """Run `job` as the last one. False when it has not ended in time: then the hub ends when it has."""
+        if threading.current_thread() is self._thread:
+            job()
+            return True
+        work = self.submit(job)
+        try:
+            work.future.result(STOP_TIMEOUT)
+        except BaseException as error:
+            work.future.add_done_callback(lambda _: self.stop(0.0))
+            if work.future.done() or not isinstance(error, TimeoutError):
+                raise
+            return False
+        self.stop()
+        return True
+
     def stop(self, within: float = STOP_TIMEOUT) -> None:
-        """End the hub as soon as it runs, and wait for that, at most `within` seconds. It ends with the program."""
+        """End the hub as soon as it runs, and wait for that, at most `within` seconds."""
         with self._lock:
             if self._stopping:
                 return
@@ -157,12 +170,16 @@ class _SameHub:
     """A program that gevent has patched runs in its own hub."""
 
     @staticmethod
-    def run(job: Callable[[], T], within: float | None = None) -> T:
-        del within
+    def run(job: Callable[[], T]) -> T:
         return job()
 
     @staticmethod
-    def stop(within: float = 0.0) -> None:
+    def end(job: Callable[[], object]) -> bool:
+        job()
+        return True
+
+    @staticmethod
+    def stop() -> None:
         pass
 
 
@@ -249,15 +266,9 @@ class Cluster:
 
         When code of the node computes and lets nothing else run, it returns all the same, after 10 seconds.
         """
-        try:
-            self._hub.run(self.node.stop, STOP_TIMEOUT)
-        except UsageError:
-            return  # closed already
-        except TimeoutError:
-            log.error(NOT_STOPPED, self.name, STOP_TIMEOUT)
-            self._hub.stop(0.0)
-            return
-        self._hub.stop()
+        with suppress(UsageError):  # closed already
+            if not self._hub.end(self.node.stop):
+                log.error(NOT_STOPPED, self.name, STOP_TIMEOUT)
 
     def __enter__(self) -> Cluster:
         return self

@@ -18,6 +18,7 @@ import gevent
 from gevent.hub import Hub
 
 from pyerlnode.net.native_thread import NativeThread
+from pyerlnode.runtime.edges import edge
 
 _IDLE = Hub.run.__code__
 
@@ -43,7 +44,7 @@ class Watchdog:
 
     def in_hub(self, function: Callable[..., object], *args: Any) -> None:
         """Have `function` called in the hub, when that gets on again. From the native thread."""
-        self._hub.loop.run_callback_threadsafe(function, *args)
+        self._hub.loop.run_callback_threadsafe(edge(function), *args)
 
     def _sample(self) -> None:
         turns = self._hub.loop.iteration

@@ -13,7 +13,16 @@ import pytest
 from tests.architecture.test_floors import TREE, room
 
 WATCHERS = {"io", "timer", "async_", "child", "idle", "signal", "stat", "prepare", "check", "fork"}
-FIRST = {"run_callback", "spawn", "spawn_raw", "Greenlet", "_start_new_thread", "start_new_thread", "rawlink"}
+FIRST = {
+    "run_callback",
+    "run_callback_threadsafe",
+    "spawn",
+    "spawn_raw",
+    "Greenlet",
+    "_start_new_thread",
+    "start_new_thread",
+    "rawlink",
+}
 SECOND = {"spawn_later", "signal_handler"}
 HARMLESS = {
     "hub.handle_system_error": "raises in the main greenlet what is the end of the program",
