@@ -38,6 +38,8 @@ class Behaviour(OtpHandler):
     """Base class of the behaviours. `gen.start` gives it its `process` before `init` runs."""
 
     __slots__ = ("__weakref__",)
+    unmatched: ClassVar[str] = "warn"
+    """What becomes of a message that no `case` of a callback takes: ``warn``, ``crash`` or ``ignore`` (`unmatched`)."""
     otp_module: ClassVar[Atom] = A.gen_server
     """The behaviour's module, as OTP's `sys:get_status/1` names it."""
 
@@ -78,6 +80,7 @@ class Behaviour(OtpHandler):
             newer = getattr(newer, part, None)
         if isinstance(newer, type) and newer is not type(self) and issubclass(newer, Behaviour):
             self.__class__ = newer
+        self.process.asks = True
         self.code_change(old_vsn, extra)
 
     def code_change(self, old_vsn: Any, extra: Any) -> None:

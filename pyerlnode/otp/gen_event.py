@@ -35,7 +35,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pyerlnode.errors import ConnectError, EncodeError, UsageError
-from pyerlnode.otp import gen, sys
+from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import UNSET, Reply, Stop
 from pyerlnode.runtime.edges import caught, report
@@ -75,6 +75,8 @@ class SwapHandler:
 class EventHandler:
     """Base class of handlers."""
 
+    unmatched: ClassVar[str] = "warn"
+    """What becomes of a message that no `case` of a callback takes: ``warn``, ``ignore``, ``crash`` (it is removed)."""
     manager: GenEvent
 
     def init(self, args: Any) -> Any:
@@ -182,7 +184,10 @@ class GenEvent(Behaviour):
     def _run(self, entry: _Entry, callback: str, message: Any) -> Any:
         """Call one callback; gives the answer of a call."""
         try:
-            result = getattr(entry.handler, callback)(message)
+            function = getattr(entry.handler, callback)
+            result = function(message)
+            if result is None:
+                self._gave_none(entry, function, message)
         except BaseException as error:
             return self._failed(entry, callback, error)
         if isinstance(result, Reply):
@@ -195,6 +200,14 @@ class GenEvent(Behaviour):
             self._remove(entry, (A.error, result), result)
             return A.error, result
         return A.ok if result is None or result.reply is UNSET else result.reply
+
+    def _gave_none(self, entry: _Entry, function: Any, message: Any) -> None:
+        """The handler is done, or has no case for it; then a caller would wait for nothing."""
+        cls = type(entry.handler)
+        if function.__name__ == "handle_call" and unmatched.is_missed(function, (message,)):
+            raise unmatched.function_clause(cls, function.__func__)
+        who = self.process.name or self.process.pid
+        unmatched.gave_none(log, cls, who, function, (message,), unmatched.shape(message))
 
     def _call(self, name: Any, query: Any) -> Any:
         entry = self._find(name)

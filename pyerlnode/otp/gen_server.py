@@ -23,6 +23,9 @@ The instance is the state, and it is the handler body of its process: idle, it i
     format_status(status)          sys:get_status, crash reports    the status, changed
     code_change(old_vsn, extra)    sys:change_code                  is ignored
 
+None from `handle_cast`, `handle_info` or `handle_continue` says that it is done, but for a message that no `case` of
+its `match` takes: that is logged, or ends the process as on the BEAM where the class has ``unmatched = "crash"``.
+
 A handler whose first argument is annotated with a type gets the request decoded as that type (`typed`).
 
 It ends by `Stop`, by an exception of a callback (the exit reason then holds Python's stack), by an exit signal, or,
@@ -36,7 +39,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyerlnode.errors import Exit, UsageError
-from pyerlnode.otp import gen, sys
+from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import IN, Behaviour
 from pyerlnode.otp.results import UNSET, Continue, NoReply, Reply, Stop, Timeout
 from pyerlnode.otp.typed import check_handlers
@@ -65,6 +68,7 @@ class GenServer(Behaviour):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_handlers(cls, ("handle_call", "handle_cast", "handle_info"))
+        unmatched.check_choice(cls)
 
     # --- callbacks -----------------------------------------------------------------------------
     def init(self, *args: Any, **kwargs: Any) -> Any:
@@ -122,6 +126,8 @@ class GenServer(Behaviour):
                         if result.then is not None:
                             self._then(result.then)
                     else:
+                        if result is None:
+                            self._gave_no_answer(message)
                         self._call_result(result, from_)
                     return
                 if tag is _CAST and len(message) == 2:
@@ -140,6 +146,8 @@ class GenServer(Behaviour):
                 result = self.handle_info(message)
             if result is not None:
                 self._result(result)
+            elif process.asks:
+                self._gave_none(message)
         except BaseException as error:
             self._crashed(error, message)
 
@@ -160,9 +168,32 @@ class GenServer(Behaviour):
             value = result.value if isinstance(result, Reply) else result.reply if isinstance(result, Stop) else UNSET
             if value is not UNSET:
                 note((A.out, value, from_, self.system_get_state()))
+            if result is None:
+                self._gave_no_answer(message)
             self._call_result(result, from_)
         except BaseException as error:
             self._crashed(error, message)
+
+    def _gave_none(self, message: Any) -> None:
+        """`handle_cast` or `handle_info` gave None: is it done? Where it always is then, nobody asks again."""
+        cls = type(self)
+        if unmatched.is_always_done(cls, cls.handle_cast, cls.handle_info):
+            self.__process__.asks = False
+        elif type(message) is tuple and len(message) == 2 and message[0] is _CAST:
+            self._missed(self.handle_cast, message[1])
+        else:
+            self._missed(self.handle_info, message)
+
+    def _missed(self, callback: Callable[..., Any], *args: Any) -> None:
+        """The callback gave None for `args`: the message, and what else it is told."""
+        process = self.__process__
+        unmatched.gave_none(log, type(self), process.name or process.pid, callback, args, unmatched.shape(args[0]))
+
+    def _gave_no_answer(self, message: Any) -> None:
+        """`handle_call` gave None: raises what a BEAM raises that has no clause for it; else it is a bad return."""
+        callback: Any = self.handle_call
+        if unmatched.is_missed(callback, (message[2], message[1])):
+            raise unmatched.function_clause(type(self), callback.__func__)
 
     def _call_result(self, result: Any, from_: tuple[Any, Any]) -> None:
         if isinstance(result, Reply):
@@ -188,7 +219,7 @@ class GenServer(Behaviour):
 
     def _then(self, then: Timeout | Continue) -> None:
         if isinstance(then, Continue):
-            self._result(self.handle_continue(then.value))
+            self.continue_(then)
         elif then.seconds > 0:
             self.process.timer = self.process.system.timers.start(then.seconds, self._timed_out, then)
         elif not self.process.queue:  # OTP: at once, unless a message waits already
@@ -222,7 +253,10 @@ class GenServer(Behaviour):
             raise _bad_return("init", "None, Continue, Timeout, Ignore or Stop", result)
 
     def continue_(self, then: Continue) -> None:
-        self._result(self.handle_continue(then.value))
+        result = self.handle_continue(then.value)
+        if result is None:
+            self._missed(self.handle_continue, then.value)
+        self._result(result)
 
     # --- asked by sys --------------------------------------------------------------------------
     def system_terminate(self, reason: Any) -> None:

@@ -38,7 +38,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pyerlnode.errors import Exit, UsageError
-from pyerlnode.otp import gen, sys
+from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.gen_server import end_report, is_quiet, shape
 from pyerlnode.otp.gen_statem_core import (
@@ -179,12 +179,26 @@ class GenStatem(Behaviour):
             self._crashed(error, message)
 
     def _call(self, invoke: Invoke) -> Any:
+        args: tuple[Any, ...] = (invoke.kind, invoke.content)
         if self.callback_mode is not A.state_functions:
-            return self.handle_event(invoke.kind, invoke.content, invoke.state)
-        function = getattr(self, invoke.state.name, None) if type(invoke.state) is Atom else None
+            function: Any = self.handle_event
+            args = (*args, invoke.state)
+        else:
+            function = getattr(self, invoke.state.name, None) if type(invoke.state) is Atom else None
         if function is None:
             raise Exit((A.undef, invoke.state), f"{type(self).__name__} has no method for the state {invoke.state!r}")
-        return function(invoke.kind, invoke.content)
+        result = function(*args)
+        if result is None:
+            self._gave_none(function, args)
+        return result
+
+    def _gave_none(self, function: Any, args: tuple[Any, ...]) -> None:
+        """The callback keeps the state, or has no case for the event; then a caller would wait for nothing."""
+        cls, process, kind = type(self), self.__process__, args[0]
+        if type(kind) is tuple and kind[0] is A.call and unmatched.is_missed(function, args):
+            raise unmatched.function_clause(cls, function.__func__)
+        what = f"{kind if type(kind) is Atom else unmatched.shape(kind)}: {unmatched.shape(args[1])}"
+        unmatched.gave_none(log, cls, process.name or process.pid, function, args, what)
 
     def _perform(self, effects: list[Any]) -> bool:
         """Carry out; False when the machine has ended."""

@@ -10,7 +10,7 @@ of; and a process that is killed is started again (`kernel.keeping`).
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer, shape
@@ -24,6 +24,7 @@ class Service(GenServer):
     """Base class of servers whose messages come from everywhere."""
 
     __slots__ = ()
+    unmatched: ClassVar[str] = "ignore"
 
     def _crashed(self, error: BaseException, message: Any = None) -> None:
         reason = caught(error)

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyerlnode.errors import PyerlnodeError
-from pyerlnode.otp.results import Reply
+from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.term.atom import A
 
 log = logging.getLogger("pyerlnode.gen_server")
@@ -67,7 +67,8 @@ def _typed(handler: Callable[..., Any], argument: str, *, calls: bool) -> Callab
             log.warning(
                 text, type(self).__name__, self.process.pid, handler.__name__, handler.__annotations__[argument]
             )
-            return None
+            return NoReply()
         return handler(self, value, *rest)
 
+    decoded.__decoder__ = lambda request: _decode_as(request, wanted())  # type: ignore[attr-defined]
     return decoded

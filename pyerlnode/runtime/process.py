@@ -60,6 +60,7 @@ class Process:
         "adopted",
         "aliases",
         "ancestors",
+        "asks",
         "children_ancestors",
         "context",
         "dictionary",
@@ -93,6 +94,8 @@ class Process:
         self.places: list[Place] | None = None
         """How far patterns were looked for (`mailbox_core`); None until a function body receives selectively."""
         self.handler: Any = None
+        self.asks = True
+        """A behaviour: whether its callbacks' None may say that no case took the message (`otp.unmatched`)."""
         self.greenlet: Any = None
         self.adopted = False
         self.parked = False
