@@ -416,13 +416,22 @@ class Connection:
             self.hub.loop.run_callback(self._drain)
 
     @edge
-    def _drain(self) -> None:
-        for _ in range(DRAIN_READS):
-            before = self.channel.bytes_in
-            self._readable()
-            if self.closed or self.channel.bytes_in == before:
-                break
-        self.close(A.connection_closed)
+    def _drain(self, reads: int = DRAIN_READS) -> None:
+        """One read of the rest, and so on in later turns of the loop: what each of them brings has its time, too."""
+        before = self.channel.bytes_in
+        self._readable()
+        if self.closed:
+            return
+        if reads == 1 or self.channel.bytes_in == before:
+            self.close(A.connection_closed)
+            return
+        later = self.hub.loop.timer(0.0)
+        later.start(self._drain_on, later, reads - 1)
+
+    @edge
+    def _drain_on(self, timer: Any, reads: int) -> None:
+        timer.close()
+        self._drain(reads)
 
     # --- ticks -------------------------------------------------------------------------------------
     def next_deadline(self) -> float:

@@ -8,8 +8,11 @@ from time import monotonic
 from typing import Any
 
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.scheduler import TURN
 from pyerlnode.runtime.timer_core import Timer, TimerWheel
 
+AT_ONCE = 100
+"""Timers that fire before the clock is looked at."""
 YOUNG = 0.25
 """Seconds for which a wait with a longer time-out has no timer of its own."""
 
@@ -64,8 +67,12 @@ class Timers:
         self._watcher = None
         self._armed = inf
         try:
-            for timer in self.wheel.expire(self.now()):
-                self._call(timer)
+            began = self.now()
+            while due := self.wheel.expire(began, AT_ONCE):
+                for timer in due:
+                    self._call(timer)
+                if self.now() - began > TURN:
+                    break  # the rest has its turn when sockets were looked at
         finally:
             deadline = self.wheel.next_deadline()
             if deadline is not None and deadline < self._armed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from itertools import islice
 from math import ceil
 from typing import Any
 
@@ -75,12 +76,18 @@ class TimerWheel:
             del buckets[heappop(ticks)]
         return None
 
-    def expire(self, now: float) -> list[Timer]:
-        """Every timer that is due, in order of its tick; they are no longer active."""
+    def expire(self, now: float, most: int | None = None) -> list[Timer]:
+        """The timers that are due, `most` of them at most, in order of their ticks; they are no longer active."""
         due: list[Timer] = []
         limit = now / FINE
         while self._ticks and self._ticks[0] <= limit:
-            bucket = self._buckets.pop(heappop(self._ticks))
+            bucket = self._buckets[self._ticks[0]]
+            if most is not None and len(due) + len(bucket) > most:
+                taken = list(islice(bucket, most - len(due)))
+                for timer in taken:
+                    timer.cancel()
+                return [*due, *taken]
+            del self._buckets[heappop(self._ticks)]
             for timer in bucket:
                 timer.bucket = None
             due.extend(bucket)

@@ -1,6 +1,8 @@
 """Waits that get a timer late: most are over before."""
 
-from pyerlnode.runtime.timer import YOUNG
+import gevent
+
+from pyerlnode.runtime.timer import AT_ONCE, YOUNG, Timers
 from pyerlnode.testing.virtual import VirtualClock, VirtualTimers
 
 
@@ -43,3 +45,26 @@ def test_closed_timers_forget_who_waits():
     assert wait.given == []
     timers.start_late(5.0, wait)
     assert len(timers.wheel) == 1
+
+
+def test_timers_that_fire_at_once_let_sockets_be_looked_at_between_turns():
+    """Each takes a millisecond of the clock; by the count of the loop's rounds."""
+    fired, rounds, clock = [], [], VirtualClock(1000.0)
+
+    def one(number):
+        clock.set(clock.now() + 0.001)
+        fired.append(number)
+
+    loop = gevent.get_hub().loop
+    timers = Timers(loop, clock.now)
+    check = loop.check()
+    check.start(lambda: rounds.append(len(fired)))
+    for number in range(1000):
+        timers.start(0.0, one, number)
+    while len(fired) < 1000:
+        gevent.sleep(0)
+    check.stop()
+    check.close()
+    timers.close()
+    assert fired == list(range(1000))
+    assert max(after - before for before, after in zip([0, *rounds], [*rounds, 1000], strict=True)) == AT_ONCE

@@ -57,3 +57,19 @@ def test_a_hundred_thousand_calls_a_second_leave_no_dead_timers():
     for n in range(1000):
         wheel.start(n * 1e-5, 5.0, print, n).cancel()
     assert len(wheel) == 0
+
+
+def test_many_timers_that_are_due_at_once_fire_in_portions_and_the_rest_may_still_be_cancelled():
+    wheel = TimerWheel()
+    timers = [wheel.start(0.0, delay, print, (delay, n)) for delay in (0.1, 0.2) for n in range(250)]
+    order = []
+    while due := wheel.expire(1.0, 100):
+        assert len(due) <= 100
+        assert not any(timer.active or timer.cancel() for timer in due)
+        order += [timer.args[0] for timer in due]
+        if len(order) == 300:
+            assert timers[299].cancel() is False
+            assert timers[300].cancel() is True
+            assert wheel.next_deadline() == 0.2
+    assert order == [timer.args[0] for at, timer in enumerate(timers) if at != 300]
+    assert len(wheel) == 0
