@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from interop_tests.servers import Desk
+from interop_tests.test_groups_and_names import ALIKE
 from pyerlnode import A, ExternalFun
 from pyerlnode.kernel.global_.locker import del_lock, set_lock
 from pyerlnode.runtime.names import Global
@@ -74,6 +75,23 @@ def test_a_name_may_be_any_term_and_a_text_is_a_binary(peer: Beam, python: Facto
         assert peer.eval(f"global:whereis_name({erlang})") == ours
     theirs = peer.eval('P = desk:start(), yes = global:register_name(<<"theirs">>, P), P', 10.0)
     assert node.whereis(Global("theirs")) == theirs
+
+
+def test_names_are_told_apart_as_on_the_beam(peer: Beam, python: Factory) -> None:
+    names, erlang = list(ALIKE.values()), f"[{', '.join(ALIKE)}]"
+    node = python(hidden=False)
+    before = [node.start(Desk, name=Global((A.before, name))) for name in names]
+    node.connect(peer.name)
+    synced(node, peer)
+    ours = [node.start(Desk, name=Global((A.ours, name))) for name in names]
+    assert peer.eval(f"[global:whereis_name({{before, Name}}) || Name <- {erlang}]", 10.0) == before
+    assert peer.eval(f"[global:whereis_name({{ours, Name}}) || Name <- {erlang}]", 10.0) == ours
+    register = "fun(Name) -> P = desk:start(), yes = global:register_name({theirs, Name}, P), P end"
+    theirs = peer.eval(f"lists:map({register}, {erlang})", 30.0)
+    wait_for(lambda: [node.whereis(Global((A.theirs, name))) for name in names] == theirs)
+    peer.eval(f"[global:unregister_name({{theirs, Name}}) || Name <- {erlang}, Name == 1]", 10.0)
+    gone = [pid if name not in (1, True) or name is True else None for name, pid in zip(names, theirs, strict=True)]
+    wait_for(lambda: [node.whereis(Global((A.theirs, name))) for name in names] == gone)
 
 
 def test_a_node_that_is_lost_takes_its_names_along_and_may_come_back(peer: Beam, python: Factory) -> None:

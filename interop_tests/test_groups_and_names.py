@@ -6,14 +6,28 @@ from typing import Any
 import pytest
 
 from interop_tests.servers import Desk
-from pyerlnode import A
+from pyerlnode import A, ExternalFun
 from pyerlnode.errors import AlreadyStarted, UsageError
 from pyerlnode.runtime.names import Global
+from pyerlnode.term import Bitstring, ImproperList, TermMap
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
+from tests.helpers.hostile import deep
 
 SCOPE = "pyerlnode_groups"
 STARTED = f"""case whereis({SCOPE}) of undefined -> {{ok, S}} = pg:start({SCOPE}), S; S -> S end"""
+
+
+ALIKE: dict[str, Any] = {
+    "0": 0, "1": 1, "1.0": 1.0, "true": True, "nil": None, "[1]": [1], "{1}": (1,), "[]": [], "#{}": {},
+    "#{1 => 1}": {1: 1}, "#{1.0 => 1}": {1.0: 1}, "#{1 => true}": {1: True}, '<<"a">>': b"a", '"a"': [97], "a": A.a,
+    "[a | b]": ImproperList((A.a,), A.b), "1 bsl 61 - 1": 2**61 - 1, "(1 bsl 61 - 1) * 2": 2 * (2**61 - 1),
+    "#{[1] => #{true => []}}": TermMap([([1], {True: []})]), "<<1:3>>": Bitstring(b"\x20", 3), "fun lists:map/2":
+    ExternalFun(A.lists, A.map, 2), "[[[[1.0]]]]": [[[[1.0]]]], "[[[[1]]]]": [[[[1]]]],
+    "lists:foldl(fun(_, T) -> {T} end, 1, lists:seq(1, 500))": deep("tuple", 500, 1),
+    "lists:foldl(fun(_, T) -> {T} end, 1.0, lists:seq(1, 500))": deep("tuple", 500, 1.0),
+}  # fmt: skip
+"""Terms that Python takes for one, or for no key at all."""
 
 
 @pytest.fixture
@@ -62,6 +76,33 @@ def test_who_joins_twice_is_a_member_twice_and_leaves_twice(beam: Beam, node: An
     wait_for(lambda: members(beam, (A.tuple, 1.0)) == [ours] * 3)
     node.exit(ours, A.kill)
     wait_for(lambda: members(beam, (A.tuple, 1.0)) == [])
+
+
+def test_groups_are_told_apart_as_on_the_beam(beam: Beam, node: Any, scope: Any) -> None:
+    names, erlang = list(ALIKE.values()), f"[{', '.join(ALIKE)}]"
+    node.connect(beam.name)
+    ours = [sleeper(node) for _ in names]
+    for name, pid in zip(names, ours, strict=True):
+        node.pg.join(name, pid, scope=SCOPE)
+    start = f"fun(Id) -> P = spawn(fun() -> timer:sleep(infinity) end), ok = pg:join({SCOPE}, Id, P), P end"
+    theirs = beam.eval(f"lists:map({start}, {erlang})")
+    both = [{one, other} for one, other in zip(ours, theirs, strict=True)]
+
+    def here() -> list[set[Any]]:
+        return [set(node.pg.get_members(name, scope=SCOPE)) for name in names]
+
+    def there() -> list[set[Any]]:
+        return [set(found) for found in beam.eval(f"[pg:get_members({SCOPE}, Id) || Id <- {erlang}]")]
+
+    wait_for(lambda: here() == both)
+    wait_for(lambda: there() == both)
+    assert beam.eval(f"length(pg:which_groups({SCOPE}))") == len(node.pg.which_groups(scope=SCOPE)) == len(names)
+    for name, pid in list(zip(names, ours, strict=True))[::2]:
+        assert node.pg.leave(name, pid, scope=SCOPE) is True
+    left = [found - set(ours[::2]) for found in both]
+    wait_for(lambda: there() == left)
+    beam.eval("[exit(P, kill) || P <- Ps]", Ps=theirs)
+    wait_for(lambda: here() == [found - set(theirs) for found in left])
 
 
 def test_leaving_what_was_never_joined_is_not_told_to_anybody(beam: Beam, node: Any, scope: Any) -> None:

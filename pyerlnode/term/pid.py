@@ -7,9 +7,12 @@ them; a local pid and a foreign one look alike, as the node's table of atoms is 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from pyerlnode.term.atom import Atom
+
+Words: TypeAlias = tuple[int, ...]
+"""The numbers of a reference: what one of this node goes by in a table."""
 
 
 class Pid:

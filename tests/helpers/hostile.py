@@ -56,9 +56,9 @@ _PID = Pid(OTHER, 7, 0, 3)
 _FUN = Fun(A.nobody, 1, bytes(16), 0, 0, 0, _PID, (1, [2]))
 
 
-def deep(kind: str, levels: int = PAST_THE_STACK) -> Any:
+def deep(kind: str, levels: int = PAST_THE_STACK, bottom: Any = A.bottom) -> Any:
     """One term of `levels` levels: `list`, `tuple`, `improper`, `tail`, `map` (in its values), `fun` or `struct`."""
-    term: Any = A.bottom
+    term = bottom
     for _ in range(levels):
         term = _WRAPPERS[kind](term)
     return term

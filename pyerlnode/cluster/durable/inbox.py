@@ -117,7 +117,7 @@ class Inbox(Keeper):
                     self.core.finished(run.uid, run.number, outcome, self.now())
                     self.changed()
                 return True
-            case (A.EXIT, pid, reason) if pid in self._handlers:
+            case (A.EXIT, Pid() as pid, reason) if pid in self._handlers:
                 run = self._handlers.pop(pid)
                 self.core.finished(run.uid, run.number, _encoded((A.error, (A.exit, reason))), self.now())
                 self.changed()

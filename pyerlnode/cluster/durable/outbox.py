@@ -64,25 +64,25 @@ class Outbox(Keeper):
     def _asked(self, request: Any, from_: Any) -> None:
         core = self.core
         match request:
-            case (A.submit, id, name, node, content, key, deadline):
+            case (A.submit, bytes() as id, name, node, content, key, deadline):
                 now = self.now()
                 until = None if deadline is None else now + deadline
                 core.submit(id, (name, node), content, now, os.urandom(16), key, until)
                 self.changed()
                 self.answer(from_, (A.ok, id))
-            case (A.result, id):
+            case (A.result, bytes() as id):
                 self.answer(from_, (A.ok, core.entries[id].outcome))
-            case (A.await_result, id, timeout):
+            case (A.await_result, bytes() as id, timeout):
                 outcome = core.entries[id].outcome
                 if outcome is None:
                     self._wait(id, timeout, from_)
                 else:
                     self.answer(from_, (A.ok, outcome))
-            case (A.take, id):
+            case (A.take, bytes() as id):
                 outcome = core.take(id)
                 self.changed()
                 self.answer(from_, (A.ok, outcome))
-            case (A.cancel, id):
+            case (A.cancel, bytes() as id):
                 cancelled = core.cancel(id, self.now())
                 self.changed()
                 self.answer(from_, (A.ok, cancelled))
@@ -107,7 +107,7 @@ class Outbox(Keeper):
                 self.core.node_up(node, self.now())
                 self.changed()
                 return True
-            case (A.DOWN, _, A.process, pid, _):
+            case (A.DOWN, _, A.process, Pid() as pid, _):
                 self._subscribers.pop(pid, None)
                 return True
         return super().heard(message)

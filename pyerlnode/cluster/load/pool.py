@@ -52,7 +52,7 @@ from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.phash2 import phash2
-from pyerlnode.term.pid import Pid, Reference
+from pyerlnode.term.pid import Pid, Reference, Words
 
 log = logging.getLogger("pyerlnode.pool")
 
@@ -120,9 +120,9 @@ class Pool(GenServer):
         self.pool = core.Pool(rules, size)
         self.key = key
         self.emit = telemetry
-        self.pings: dict[Any, Job] = {}
-        self.loans: dict[Any, Job] = {}
-        self.monitors: dict[Any, Pid] = {}
+        self.pings: dict[Words, Job] = {}
+        self.loans: dict[Words, Job] = {}
+        self.monitors: dict[Words, Pid] = {}
         self.timer: Timer | None = None
         self.stopping = False
         self.child: ChildSpec = child_of(

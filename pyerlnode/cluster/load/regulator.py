@@ -24,7 +24,7 @@ Telemetry: ``regulator.refused`` (`retry_after`; `queue`, `reason`), ``regulator
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -200,7 +200,7 @@ class RegulatorServer(GenServer):
     def init(self, queues: Mapping[Any, Rules | Mapping[Any, Any]], telemetry: Emit | None = None) -> None:
         self.queues = {as_name(name): Queue(rules_of(rules)) for name, rules in queues.items()}
         self.emit = telemetry
-        self.asked: dict[Any, _Asked] = {}
+        self.asked: dict[Hashable, _Asked] = {}
         self.timers: dict[Atom, Timer] = {}
 
     def system_get_state(self) -> Any:
@@ -275,12 +275,12 @@ class RegulatorServer(GenServer):
                 if asked is not None:
                     now = self.process.system.timers.now()
                     self.carry_out(asked.name, self.queues[asked.name].gone(ref.words, now))
-            case (tag, name) if tag is TICK and name in self.queues:
+            case (tag, Atom() as name) if tag is TICK and name in self.queues:
                 timer = self.timers.pop(name, None)
                 if timer is not None:
                     timer.cancel()  # it has fired, unless a peer has made this message up
                 self.carry_out(name, self.queues[name].expire(self.process.system.timers.now()))
-            case (tag, name, outcomes) if tag is OUTCOMES and type(outcomes) is _Outcomes:
+            case (tag, Atom() as name, outcomes) if tag is OUTCOMES and type(outcomes) is _Outcomes:
                 self.carry_out(name, outcomes.outcomes)
             case _:
                 super().handle_info(message)

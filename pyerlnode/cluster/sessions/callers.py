@@ -17,6 +17,7 @@ from pyerlnode.otp.gen import CALL, LocalCall, alias_of
 from pyerlnode.runtime.mailbox import PENDING, Waiter
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.router import RemoteWatcher
+from pyerlnode.term.exact import Key
 from pyerlnode.term.pid import Pid, Reference
 
 Caller = Waiter | RemoteWatcher
@@ -104,12 +105,12 @@ class Outgoing:
     __slots__ = ("_look_at", "_number", "count", "sent")
 
     def __init__(self) -> None:
-        self.sent: dict[Any, list[Sent]] = {}
+        self.sent: dict[Key, list[Sent]] = {}
         self.count = 0
         self._number = 0
         self._look_at = FIRST_LOOK
 
-    def add(self, key: Any, caller: Caller | None, to: Pid) -> int:
+    def add(self, key: Key, caller: Caller | None, to: Pid) -> int:
         """Remember a caller, if there is one; gives the request's number."""
         self._number += 1
         if caller is not None:
@@ -124,12 +125,12 @@ class Outgoing:
         """How many still wait."""
         return sum(waits(one.caller) for sent in self.sent.values() for one in sent)
 
-    def failed(self, key: Any, first: int, last: int, reason: Any) -> None:
+    def failed(self, key: Key, first: int, last: int, reason: Any) -> None:
         """What became of the requests `first`..`last` for a key."""
         for one in self._take(key, first, last):
             fail(one.caller, reason)
 
-    def moved(self, key: Any, first: int, last: int, to: Pid) -> None:
+    def moved(self, key: Key, first: int, last: int, to: Pid) -> None:
         """They are with another node now."""
         taken = [one._replace(to=to) for one in self._take(key, first, last)]
         if taken:
@@ -149,7 +150,7 @@ class Outgoing:
                 fail(one.caller, reason)
         self.sent, self.count = {}, 0
 
-    def _take(self, key: Any, first: int, last: int) -> list[Sent]:
+    def _take(self, key: Key, first: int, last: int) -> list[Sent]:
         sent = self.sent.get(key, [])
         taken = [one for one in sent if first <= one.number <= last]
         if taken:

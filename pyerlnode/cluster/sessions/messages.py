@@ -72,8 +72,8 @@ def known_as(key: Any) -> Key:
 
 def read_forward(message: tuple[Any, ...]) -> Req | None:
     match message:
-        case (_, Pid() as origin, int(number), int(hops), kind, from_, key, request) if kind in KINDS and hops >= 0:
-            if kind is CAST or is_caller(from_):
+        case (_, Pid() as origin, int(number), int(hops), Atom() as kind, from_, key, request) if hops >= 0:
+            if kind in KINDS and (kind is CAST or is_caller(from_)):
                 return Req(kind, key, request, from_, origin, number, hops)
     return None
 

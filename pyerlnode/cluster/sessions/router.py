@@ -30,7 +30,9 @@ from pyerlnode.otp.results import UNSET, NoReply, Reply
 from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.process import Process
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import Key
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.pid import Pid
 
@@ -91,7 +93,7 @@ class Entry:
 
     __slots__ = ("callers", "key", "known", "open", "origins", "partition", "process", "ticket", "used", "waiting")
 
-    def __init__(self, key: Any, known: Any, partition: int, process: Process) -> None:
+    def __init__(self, key: Any, known: Key, partition: int, process: Process) -> None:
         self.key = key
         self.known = known
         self.partition = partition
@@ -117,9 +119,9 @@ class RequestRouter(GenServer):
         self.host = host
         self.options = options
         self.own = Ownership(host.name, options.partitions, options.handoff_timeout)
-        self.sessions: dict[Any, Entry] = {}
+        self.sessions: dict[Key, Entry] = {}
         self.by_pid: dict[Pid, Entry] = {}
-        self.by_partition: dict[int, dict[Any, Entry]] = {}
+        self.by_partition: dict[int, dict[Key, Entry]] = {}
         self.queues: dict[int, list[Any]] = {}
         """What waits until a partition is held; under -1 what waits for the first view."""
         self.dialling: dict[Atom, list[Req]] = {}
@@ -323,7 +325,7 @@ class RequestRouter(GenServer):
             system.send(to, message)
 
     # --- sessions ------------------------------------------------------------------------------
-    def begin(self, key: Any, known: Any, partition: int, state: Any) -> Entry:
+    def begin(self, key: Any, known: Key, partition: int, state: Any) -> Entry:
         """Start a session; its `init` runs as its own, so a slow one holds up nobody else."""
         server = self.options.cls()
         order = Begin((key, state))
@@ -348,9 +350,9 @@ class RequestRouter(GenServer):
             if not held:
                 del self.by_partition[entry.partition]
         self.counts.ended += 1
-        if reason == (A.shutdown, A.idle):
+        if exact.same(reason, (A.shutdown, A.idle)):
             self.counts.passivated += 1
-        elif reason not in (A.normal, A.shutdown, (A.shutdown, A.handoff)):
+        elif reason not in (A.normal, A.shutdown) and not exact.same(reason, (A.shutdown, A.handoff)):
             self.counts.crashed += 1
         for caller in entry.callers or ():
             callers.fail(caller, reason)

@@ -407,10 +407,10 @@ def incumbent(elector: Pid, born: int, mine: Activation, options: Options) -> No
     system.send(elector, _Started(born, child))
     while True:
         match me.receive(None, None):
-            case (A.EXIT, pid, reason) if pid == child:
+            case (A.EXIT, Pid() as pid, reason) if pid == child:
                 system.send(elector, _Ended(born, reason))
                 return
-            case (A.EXIT, pid, _) if pid == elector:
+            case (A.EXIT, Pid() as pid, _) if pid == elector:
                 stop_processes(me, [(child, options.spec.shutdown)])
                 return
             case _Stop(handoff):

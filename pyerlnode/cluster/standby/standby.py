@@ -182,7 +182,7 @@ class Standby(GenServer):
                 self._answered(gen.alias_of(tag), value)
             case (A.DOWN, _, A.process, Pid() as pid, _):
                 self._subscribers.pop(pid, None)
-            case (A.EXIT, pid, reason) if pid == self.elector:
+            case (A.EXIT, Pid() as pid, reason) if pid == self.elector:
                 return Stop(reason)
             case A.sweep:
                 self._sweep = None
@@ -256,7 +256,7 @@ class Standby(GenServer):
             self._unaware = {node for node in self._unaware if self.process.system.peer(node).route is not None}
             message = self.process.receive(None, None if end is None else self.config.beat / 4)
             match message:
-                case (A.EXIT, ended, _) if ended == pid:
+                case (A.EXIT, Pid() as ended, _) if ended == pid:
                     return
                 case (tag, from_, request) if tag is gen.CALL:
                     self._take(_Call(from_, request, self._now()))
@@ -343,7 +343,7 @@ class Standby(GenServer):
             if alias.words in self._flushing:
                 self._lose(*self._flushing.pop(alias.words))
             return
-        if type(value) is tuple and value[:1] == (TAG,):
+        if type(value) is tuple and value and value[0] is TAG:
             self._keep(call)
         else:
             self._answer(call, value)

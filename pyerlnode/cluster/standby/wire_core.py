@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
@@ -130,7 +131,9 @@ def to_wire(sender: Pid, message: Message) -> tuple[Any, ...]:
 def from_wire(term: Any) -> tuple[Pid, Message] | None:
     """(sender, message), or None for what is none."""
     match term:
-        case (tag, 1, Pid() as sender, Atom() as kind, *values) if tag is TAG and kind in KINDS:
+        case (tag, version, Pid() as sender, Atom() as kind, *values) if tag is TAG and kind in KINDS:
+            if not exact.same(version, VERSION):
+                return None
             cls = KINDS[kind]
             wanted = fields(cls)
             if len(values) != len(wanted):

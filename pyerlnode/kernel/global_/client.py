@@ -11,6 +11,7 @@ import itertools
 from typing import Any, Protocol
 
 from pyerlnode.errors import NoProc
+from pyerlnode.etf import encode
 from pyerlnode.kernel.global_.core import GLOBAL
 from pyerlnode.kernel.global_.locker import SERVER, backoff, boss, del_lock, set_lock
 from pyerlnode.kernel.keeping import Kept
@@ -88,7 +89,11 @@ class ClusterNames:
         return self._registrar.pid
 
     def register_name(self, name: Any, pid: Pid, method: Any = RANDOM_EXIT_NAME) -> bool:
-        """True when `pid` has the name now at every node; False when another process has it."""
+        """True when `pid` has the name now at every node; False when another process has it.
+
+        Raises `EncodeError` for a name that is no term.
+        """
+        encode(name)  # here, and not in the process that tells the other nodes
 
         def register(nodes: list[Atom]) -> bool:
             if self.server.where(name) is not None:

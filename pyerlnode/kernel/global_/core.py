@@ -27,7 +27,6 @@ import itertools
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pyerlnode.etf import decode, encode
 from pyerlnode.kernel.global_.effects_core import (
     Cast,
     Clash,
@@ -52,16 +51,13 @@ from pyerlnode.term.exact import Key
 from pyerlnode.term.pid import Pid
 
 GLOBAL: Final = A["global"]
+CLUSTER: Final = exact.key(GLOBAL)
+"""The lock under which names come and go."""
 VERSION: Final = 8
 LOST_KEPT: Final = 1000
 """Losses of connections that are remembered, so that each is passed on once."""
 NO_ANSWER: Final = object()
 """To a request that is not known: none, as in OTP."""
-
-
-def key_of(name: Any) -> Key:
-    """What stands for a name in a table: its form on the wire, where "x" is a binary, and 1 is not 1.0."""
-    return exact.key(decode(encode(name)))
 
 
 class Sync:
@@ -98,13 +94,13 @@ def _versions(entries: Iterable[Any]) -> list[tuple[Atom, int]]:
     return found
 
 
-def _externals(entries: Any) -> dict[Any, tuple[Any, Pid, Atom]]:
+def _externals(entries: Any) -> dict[Key, tuple[Any, Pid, Atom]]:
     """``{Name, Pid, Node}`` of processes outside of the mesh, by the keys of their names."""
     found = {}
     for entry in entries if type(entries) is list else ():
         match entry:
             case (name, Pid(), Atom()):
-                found[key_of(name)] = entry
+                found[exact.key(name)] = entry
     return found
 
 
@@ -132,9 +128,9 @@ class GlobalCore:
         self.locker = locker
         self.connect_all = connect_all
         self.parts = connect_all and prevent_overlapping_partitions
-        self.names: dict[Any, Named] = {}
-        self.names_ext: dict[Any, tuple[Any, Pid, Atom]] = {}
-        self.locks: dict[Any, tuple[Any, set[Pid]]] = {}
+        self.names: dict[Key, Named] = {}
+        self.names_ext: dict[Key, tuple[Any, Pid, Atom]] = {}
+        self.locks: dict[Key, tuple[Any, set[Pid]]] = {}
         self.known: dict[Atom, int] = {}
         self.doubted: dict[Atom, int] = {}
         """Known nodes that do not know us, until it turns out."""
@@ -169,8 +165,8 @@ class GlobalCore:
 
     # --- questions -----------------------------------------------------------------------------
     def may_lock(self, lock: tuple[Any, Any]) -> bool:
-        held = self.locks.get(key_of(lock[0]))
-        return held is None or held[0] == lock[1]
+        held = self.locks.get(exact.key(lock[0]))
+        return held is None or exact.same(held[0], lock[1])
 
     def compared(self, node: Atom, names: Iterable[Any]) -> tuple[list[Any], list[Clash]]:
         """Names of `node` beside ours: what is new to us, and the clashes that are ours to judge.
@@ -182,7 +178,7 @@ class GlobalCore:
         for entry in names:
             match entry:
                 case (name, Pid() as pid, method):
-                    mine = self.names.get(key_of(name))
+                    mine = self.names.get(exact.key(name))
                     if mine is None:
                         ops.append((A.insert, (name, pid, method)))
                     elif mine.pid != pid and self.own.name < node.name:
@@ -206,7 +202,7 @@ class GlobalCore:
                 return A.yes
             case (A.register_ext, name, Pid() as pid, method, node):
                 self._insert(name, pid, method, holder=caller)
-                self.names_ext[key_of(name)] = (name, pid, node)
+                self.names_ext[exact.key(name)] = (name, pid, node)
                 return A.yes
             case (A.unregister, name):
                 self._delete(name)
@@ -245,7 +241,7 @@ class GlobalCore:
             case (A.in_sync, Atom() as node, _):
                 self._in_sync(node)
             case (A.lock_set, Pid() as locker, bool(), _, tag):
-                if self._sync(locker.node).my_tag == tag:
+                if exact.same(self._sync(locker.node).my_tag, tag):
                     self._effects.append(TellLocker(request))
             case (A.lock_set, Pid(), bool(), _):
                 self._effects.append(TellLocker(request))
@@ -262,7 +258,7 @@ class GlobalCore:
             case (A.init_connect_ack, Atom() as node, my_tag, his_tag):
                 self._acknowledged(node, my_tag, his_tag)
             case (A.cancel_connect, Atom() as node, my_tag):
-                if self._sync(node).my_tag == my_tag is not None:
+                if my_tag is not None and exact.same(self._sync(node).my_tag, my_tag):
                     self._restart(node, my_tag)
             case (A.lock_is_set, Atom() as node, my_tag, lock):
                 if sync := self._current(node, my_tag):
@@ -345,15 +341,15 @@ class GlobalCore:
         `in_sync`, and is known again.
         """
         early = self._sync(node).early
-        if node in self.up and node in self.known and early is not None and early[1] == tag:
+        if node in self.up and node in self.known and early is not None and exact.same(early[1], tag):
             self.doubted[node] = self.known.pop(node)
             self._nodeup(node)
 
     def _acknowledged(self, node: Atom, my_tag: Any, his_tag: Any) -> None:
         sync = self._sync(node)
-        if sync.my_tag != my_tag:
+        if not exact.same(sync.my_tag, my_tag):
             return  # late: the attempt is over
-        if sync.his_tag == his_tag:
+        if exact.same(sync.his_tag, his_tag):
             sync.acknowledged = True
         else:
             self._effects.append(Send(node, (A.cancel_connect, self.own, his_tag)))
@@ -370,7 +366,7 @@ class GlobalCore:
         if tag is not None:
             self._effects.append(EndAttempt(node, tag, then))
         sync = self._sync(node)
-        if node in self.pending and sync.my_tag == tag:
+        if node in self.pending and exact.same(sync.my_tag, tag):
             self._effects.append(Send(node, (A.cancel_connect, self.own, sync.his_tag)))
 
     def _reset(self, node: Atom) -> None:
@@ -380,7 +376,7 @@ class GlobalCore:
     def _current(self, node: Atom, tag: Any) -> Sync | None:
         """The attempt that `tag` belongs to; None for one that is over, which is ended."""
         sync = self._sync(node)
-        if tag is not None and sync.my_tag == tag:
+        if tag is not None and exact.same(sync.my_tag, tag):
             return sync
         self._cancel(node, tag)
         return None
@@ -468,7 +464,7 @@ class GlobalCore:
     def _lost_connection(self, message: Any, pair: tuple[Atom, Atom], life: Any, number: int) -> None:
         """`pair` lost each other; whom of the two we hold, we ask to go."""
         seen = self._lost.get(pair)
-        if seen is not None and seen[0] == life and number <= seen[1]:
+        if seen is not None and exact.same(seen[0], life) and number <= seen[1]:
             return
         if len(self._lost) >= LOST_KEPT:
             del self._lost[next(iter(self._lost))]
@@ -501,28 +497,28 @@ class GlobalCore:
             match op:
                 case (A.insert, (name, Pid() as pid, method)):
                     self._insert(name, pid, method, lock=lock)
-                    entry = external.get(key_of(name))
+                    entry = external.get(exact.key(name))
                     if entry is not None and entry[1] == pid:
-                        self.names_ext[key_of(name)] = entry
+                        self.names_ext[exact.key(name)] = entry
                 case (A.delete, name):
                     self._delete(name)
 
     def _insert(self, name: Any, pid: Pid, method: Any, *, holder: Pid | None = None, lock: Any = None) -> None:
         self._delete(name)
         if self._still_locked(holder, lock):
-            key = key_of(name)
+            key = exact.key(name)
             self.names[key] = Named(name, pid, method)
             self._effects.append(Watch((A.name, key), pid))
 
     def _still_locked(self, holder: Pid | None, lock: Any) -> bool:
         """Whether the lock under which a name was to come is there; one whose holder was lost is not."""
-        held = self.locks.get(GLOBAL)
+        held = self.locks.get(CLUSTER)
         if held is None:
             return not self._lock_went_down
-        return holder in held[1] if holder is not None else lock == (GLOBAL, held[0])
+        return holder in held[1] if holder is not None else exact.same(lock, (GLOBAL, held[0]))
 
     def _delete(self, name: Any) -> None:
-        key = key_of(name)
+        key = exact.key(name)
         self.names_ext.pop(key, None)
         if self.names.pop(key, None) is not None:
             self._effects.append(Unwatch((A.name, key)))
@@ -530,7 +526,7 @@ class GlobalCore:
     def _set_lock(self, lock: tuple[Any, Any], pid: Pid) -> bool:
         if not self.may_lock(lock):
             return False
-        resource = key_of(lock[0])
+        resource = exact.key(lock[0])
         _, holders = self.locks.setdefault(resource, (lock[1], set()))
         if pid not in holders:
             holders.add(pid)
@@ -538,18 +534,18 @@ class GlobalCore:
         return True
 
     def _del_lock(self, lock: tuple[Any, Any], pid: Pid) -> None:
-        resource = key_of(lock[0])
+        resource = exact.key(lock[0])
         held = self.locks.get(resource)
-        if held is not None and held[0] == lock[1]:
+        if held is not None and exact.same(held[0], lock[1]):
             if pid in held[1]:
                 held[1].discard(pid)
                 self._effects.append(Unwatch((A.lock, resource, pid)))
             self._lock_ended(resource, went_down=False)
 
-    def _lock_ended(self, resource: Any, *, went_down: bool) -> None:
+    def _lock_ended(self, resource: Key, *, went_down: bool) -> None:
         if not self.locks[resource][1]:
             del self.locks[resource]
-            if resource is GLOBAL:
+            if resource == CLUSTER:
                 self._lock_went_down = went_down
 
     def known_list(self) -> list[tuple[Atom, int]]:

@@ -131,8 +131,8 @@ class Clash:
 def verdict(clash: Clash, winner: Any) -> tuple[Any, Any | None]:
     """What we do about a clash and what he does: (operation for us or None, operation for him or None)."""
     his, mine = clash.his, clash.mine
-    if winner == his.pid:
+    if type(winner) is Pid and winner == his.pid:
         return (A.insert, (his.name, his.pid, his.method)), None
-    if winner == mine.pid:
+    if type(winner) is Pid and winner == mine.pid:
         return None, (A.insert, (his.name, mine.pid, mine.method))
     return (A.delete, his.name), (A.delete, his.name)

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from pyerlnode.otp import gen, requests
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.system import System
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.order import sort_key
 from pyerlnode.term.pid import Pid
@@ -129,7 +130,7 @@ class Locker:
 
     def _forget(self, node: Atom, tag: Any) -> None:
         him = self.waiting.get(node)
-        if him is not None and him.my_tag == tag:
+        if him is not None and exact.same(him.my_tag, tag):
             del self.waiting[node]
 
     # --- proposing -----------------------------------------------------------------------------
@@ -160,9 +161,9 @@ class Locker:
             case (A.lock_set, Pid(node=node), _, _):
                 return node is him.node
             case (A.lock_set, Pid(node=node), _, _, tag):
-                return node is him.node and tag == him.my_tag
+                return node is him.node and exact.same(tag, him.my_tag)
             case Cancel(node, tag):
-                return node is him.node and tag == him.my_tag
+                return node is him.node and exact.same(tag, him.my_tag)
         return False
 
     # --- answering -----------------------------------------------------------------------------

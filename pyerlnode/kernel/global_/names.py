@@ -19,14 +19,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyerlnode.errors import RpcError, UsageError
-from pyerlnode.kernel.global_.core import GLOBAL, key_of
+from pyerlnode.etf import encode
+from pyerlnode.kernel.global_.core import GLOBAL
 from pyerlnode.kernel.keeping import Keeping, Kept
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.remote import erpc
 from pyerlnode.otp.results import NoReply
 from pyerlnode.otp.service import Service
 from pyerlnode.runtime.system import System
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import Key
 from pyerlnode.term.pid import Pid
 
 log = logging.getLogger("pyerlnode.global")
@@ -49,14 +52,18 @@ class GlobalNames:
     def __init__(self, system: System, kernel: NetKernel, keeping: Keeping) -> None:
         self.system = system
         self.kernel = kernel
-        self.entries: dict[Any, Entry] = {}
+        self.entries: dict[Key, Entry] = {}
         self._keeping = keeping
         self._keeper: Kept | None = None
 
     # --- the name service ----------------------------------------------------------------------
     def register_name(self, name: Any, pid: Pid) -> bool:
-        """True when `pid`, a process of this node, has the name now; False when another one has it."""
-        key = key_of(name)
+        """True when `pid`, a process of this node, has the name now; False when another one has it.
+
+        Raises `EncodeError` for a name that is no term.
+        """
+        encode(name)  # a peer shall keep it
+        key = exact.key(name)
         if self.whereis_name(name) is not None:
             return False
         process = self.system.process(pid)
@@ -75,7 +82,7 @@ class GlobalNames:
 
     def unregister_name(self, name: Any) -> bool:
         """True when the name was registered here; names of other nodes are not ours to take away."""
-        entry = self.entries.pop(key_of(name), None)
+        entry = self.entries.pop(exact.key(name), None)
         if entry is None:
             return False
         process = self.system.process(entry.pid)
@@ -87,7 +94,7 @@ class GlobalNames:
 
     def whereis_name(self, name: Any) -> Pid | None:
         """The pid of any node that has the name, as the visible peers know it."""
-        entry = self.entries.get(key_of(name))
+        entry = self.entries.get(exact.key(name))
         if entry is not None:
             return entry.pid
         peers = self.kernel.nodes("visible")
@@ -99,11 +106,11 @@ class GlobalNames:
 
     def registered_names(self) -> list[Any]:
         """All names of the cluster that is connected, and those that are known here only."""
-        names = {key_of(entry.name): entry.name for entry in self.entries.values()}
+        names = {exact.key(entry.name): entry.name for entry in self.entries.values()}
         for node in self.kernel.nodes("visible"):
             found = self._ask(node, "registered_names", [])
             if isinstance(found, list):
-                names.update((key_of(name), name) for name in found)
+                names.update((exact.key(name), name) for name in found)
         return list(names.values())
 
     # --- homes ---------------------------------------------------------------------------------
@@ -153,7 +160,7 @@ class _Holder:
     """Watches the process that has a name. Its home monitors it too, and drops the name by itself."""
 
     names: GlobalNames
-    key: Any
+    key: Key
 
     def down(self, reason: Any) -> None:
         del reason

@@ -29,7 +29,7 @@ from typing import Any
 from pyerlnode.errors import ConnectError, Exit, PyerlnodeError, RpcError
 from pyerlnode.kernel.global_ import effects_core as do
 from pyerlnode.kernel.global_.client import ClusterNames, Registrar, resolve_it
-from pyerlnode.kernel.global_.core import GLOBAL, NO_ANSWER, GlobalCore, key_of
+from pyerlnode.kernel.global_.core import CLUSTER, GLOBAL, NO_ANSWER, GlobalCore
 from pyerlnode.kernel.global_.effects_core import Clash, Effect, Watched, verdict
 from pyerlnode.kernel.global_.locker import SERVER, Cancel, Him, Locker
 from pyerlnode.kernel.keeping import Keeping
@@ -40,6 +40,7 @@ from pyerlnode.otp import gen
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.service import Service
 from pyerlnode.runtime.system import System
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
@@ -67,13 +68,13 @@ class Shared:
         return list(self.core.known)
 
     def is_locked(self) -> bool:
-        return GLOBAL in self.core.locks
+        return CLUSTER in self.core.locks
 
     def may_lock(self, lock: tuple[Any, Any]) -> bool:
         return self.core.may_lock(lock)
 
     def where(self, name: Any) -> Pid | None:
-        found = self.core.names.get(key_of(name))
+        found = self.core.names.get(exact.key(name))
         if found is None or (found.pid.node is self.system.node and self.system.process(found.pid) is None):
             return None
         return found.pid

@@ -40,7 +40,7 @@ class _Client:
 
     def handle(self, message: Any) -> None:
         match message:
-            case (A.io_reply, ref, value) if ref == self.ref:
+            case (A.io_reply, Reference() as ref, value) if ref == self.ref:
                 self.waiter.settle(REPLY, value)
 
 

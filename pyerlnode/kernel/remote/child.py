@@ -33,6 +33,7 @@ from pyerlnode.otp import gen
 from pyerlnode.otp.child_spec import ChildSpec, Start, from_mapping
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.process import Process, require_current
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
@@ -150,7 +151,7 @@ def child_of(pid: Pid, timeout: float = 5.0) -> Pid:
     me = require_current()
     ref = me.system.new_ref()
     me.system.send(pid, (A.get_child, me.pid, ref))
-    message = me.receive(lambda m: type(m) is tuple and len(m) == 2 and m[0] == ref, timeout)
+    message = me.receive(lambda m: type(m) is tuple and len(m) == 2 and exact.same(m[0], ref), timeout)
     if message is NOTHING:
         raise CallTimeout(A.timeout, f"{pid} did not say whom it keeps within {timeout} s")
     found: Pid = message[1]
@@ -195,7 +196,7 @@ def _acknowledged(me: Process, pid: Pid, timeout: float) -> Any:
     """Wait for what `pid` says of its start; nothing of it is left in the mailbox when it failed."""
 
     def told(message: Any) -> bool:
-        return type(message) is tuple and len(message) == 3 and message[1] == pid
+        return type(message) is tuple and len(message) == 3 and type(message[1]) is Pid and message[1] == pid
 
     answer = me.receive(told, timeout)
     if answer is NOTHING:

@@ -16,6 +16,7 @@ from pyerlnode.errors import RemoteError, RemoteExit, RemoteThrow, RpcError, Rpc
 from pyerlnode.kernel.remote.spawn_server import RETURN
 from pyerlnode.otp import gen
 from pyerlnode.schema.elixir import ElixirError, is_exception
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Struct
 
@@ -61,15 +62,15 @@ class RemoteElixirError(ElixirError, RemoteError):
 def outcome(tag: Any, reason: Any, what: str, ask: Ask | None = None) -> Any:
     """The value in a result of `erpc` (the reason with which the process of the call ended), or raise."""
     match reason:
-        case (ref, kind, value) if ref == tag and kind is RETURN:
+        case (ref, kind, value) if exact.same(ref, tag) and kind is RETURN:
             return value
-        case (ref, A.throw, value) if ref == tag:
+        case (ref, A.throw, value) if exact.same(ref, tag):
             raise RemoteThrow(value)
-        case (ref, A.exit, value) if ref == tag:
+        case (ref, A.exit, value) if exact.same(ref, tag):
             raise RemoteExit(value)
-        case (ref, A.error, (A.erpc, value)) if ref == tag:
+        case (ref, A.error, (A.erpc, value)) if exact.same(ref, tag):
             raise RpcFailed(value, f"{what} could not be called: {value!r}")
-        case (ref, A.error, value, stack) if ref == tag:
+        case (ref, A.error, value, stack) if exact.same(ref, tag):
             raise remote_error(value, stack, what, ask)
     if reason is A.noconnection:
         raise RpcFailed(reason, f"the connection was lost during {what}")
@@ -93,15 +94,15 @@ def remote_error(reason: Any, stack: Any, what: str, ask: Ask | None = None) -> 
 def as_term(tag: Any, reason: Any) -> tuple[Any, Any]:
     """A result as ``erpc:multicall`` lists it."""
     match reason:
-        case (ref, kind, value) if ref == tag and kind is RETURN:
+        case (ref, kind, value) if exact.same(ref, tag) and kind is RETURN:
             return A.ok, value
-        case (ref, A.throw, value) if ref == tag:
+        case (ref, A.throw, value) if exact.same(ref, tag):
             return A.throw, value
-        case (ref, A.exit, value) if ref == tag:
+        case (ref, A.exit, value) if exact.same(ref, tag):
             return A.exit, (A.exception, value)
-        case (ref, A.error, (A.erpc, _) as value) if ref == tag:
+        case (ref, A.error, (A.erpc, _) as value) if exact.same(ref, tag):
             return A.error, value
-        case (ref, A.error, value, stack) if ref == tag:
+        case (ref, A.error, value, stack) if exact.same(ref, tag):
             return A.error, (A.exception, value, stack)
     if reason is A.noconnection:
         return A.error, (A.erpc, A.noconnection)

@@ -26,6 +26,7 @@ from pyerlnode.runtime.api import ANYTHING, receive_as
 from pyerlnode.runtime.mailbox import DOWN, REPLY, Waiter
 from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.runtime.system import System
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
@@ -174,7 +175,7 @@ def _ask(
                 node = monitors[ref.words]
                 why = A.nodedown if reason is A.noconnection else reason
                 answers.setdefault(node, RpcFailed(why, f"{name} on {node} did not answer: {why}"))
-            case (found, Atom() as node, reply) if found == wrapper and node in nodes:
+            case (found, Atom() as node, reply) if exact.same(found, wrapper) and node in nodes:
                 answers[node] = reply
             case left_over if left_over is NO_ANSWER:
                 break

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyerlnode.kernel.global_.core import GLOBAL, NO_ANSWER, VERSION, GlobalCore, key_of
+from pyerlnode.kernel.global_.core import GLOBAL, NO_ANSWER, VERSION, GlobalCore
 from pyerlnode.kernel.global_.effects_core import (
     Cast,
     Clash,
@@ -25,6 +25,7 @@ from pyerlnode.kernel.global_.effects_core import (
     Watch,
     verdict,
 )
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
@@ -143,7 +144,7 @@ class World:
 
     # --- what is seen ----------------------------------------------------------------------------------
     def where(self, name: Any) -> list[Pid | None]:
-        found = [one.names.get(key_of(name)) for one in self.cores.values()]
+        found = [one.names.get(exact.key(name)) for one in self.cores.values()]
         return [None if named is None else named.pid for named in found]
 
     def mesh(self) -> dict[Atom, set[Atom]]:
