@@ -37,7 +37,7 @@ def sources() -> list[str]:
 def rows(beam: Beam) -> list[dict[str, Any]]:
     """A row for each term, as this BEAM sees it."""
     wanted = sources()
-    made = beam.eval(ASK, 60, Sources=[source.encode() for source in wanted])
+    made = beam.eval(ASK, Sources=[source.encode() for source in wanted])
     found = []
     for source, (plain, utf8, number) in zip(wanted, made, strict=True):
         row = {"term": source, "hex": plain.hex(), "phash2": number}

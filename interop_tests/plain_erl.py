@@ -10,6 +10,8 @@ from types import TracebackType
 import gevent
 from gevent.subprocess import DEVNULL, PIPE, STDOUT, Popen
 
+from pyerlnode.testing.patience import patience
+
 LOOP = (
     'L = fun L() -> case io:get_line("") of eof -> halt(); Line -> '
     "R = (catch begin {ok, T, _} = erl_scan:string(Line), {ok, E} = erl_parse:parse_exprs(T), "
@@ -24,9 +26,9 @@ class Erl:
         self.process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, env=env)
         self.output: list[str] = []
 
-    def answer(self, seconds: float = 20.0) -> str:
+    def answer(self) -> str:
         """The next answer; lines of the log are kept aside."""
-        with gevent.Timeout(seconds):
+        with gevent.Timeout(patience()):
             while line := self.process.stdout.readline().decode():
                 if line.startswith("=> "):
                     return str(line[3:].strip())
@@ -69,6 +71,6 @@ def node(name: str, epmd_port: int, *args: str, cookie: str = "secret") -> Erl:
 def run(command: Sequence[str], epmd_port: int) -> str:
     env = {**os.environ, "ERL_EPMD_PORT": str(epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1"}
     process = Popen(list(command), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=env)
-    with gevent.Timeout(10):
+    with gevent.Timeout(patience()):
         output = process.communicate()[0]
     return str(output.decode())

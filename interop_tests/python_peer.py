@@ -10,6 +10,7 @@ from typing import Any
 
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.testing import waiting
+from pyerlnode.testing.patience import patience
 
 SCRIPT = Path(__file__).parent / "peers" / "desk.py"
 
@@ -58,7 +59,7 @@ class PythonPeer:
         self._reap()
 
     def _reap(self) -> None:
-        waiting.wait_for(lambda: self._process.poll() is not None, 10, f"the end of {self.name}")
+        waiting.wait_for(lambda: self._process.poll() is not None, what=f"the end of {self.name}")
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             pipe.close()
@@ -66,7 +67,7 @@ class PythonPeer:
     def _line(self) -> str:
         """One line of its output; the hub of this process runs meanwhile."""
         assert self._process.stdout is not None
-        number, line, end = self._process.stdout.fileno(), b"", time.monotonic() + 20
+        number, line, end = self._process.stdout.fileno(), b"", time.monotonic() + patience()
         while not line.endswith(b"\n"):
             assert time.monotonic() < end, f"{self.name} says nothing"
             if waiting.wait_io(number, timeout=0.1):

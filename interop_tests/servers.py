@@ -4,6 +4,7 @@ from typing import Any
 
 from pyerlnode import A, GenServer, NoReply, Reply, Stop, receive
 from pyerlnode.errors import Exit
+from pyerlnode.testing.patience import patience
 
 
 class Desk(GenServer):
@@ -69,4 +70,4 @@ def mailbox() -> list[Any]:
 
 def next_message() -> Any:
     """The next message for the calling process; an error when none comes within 5 s."""
-    return receive(timeout=5.0)
+    return receive(timeout=patience())

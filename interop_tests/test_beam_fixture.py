@@ -60,7 +60,7 @@ def test_an_answer_that_does_not_come_is_a_timeout_and_the_next_one_arrives(beam
 def test_the_beams_own_output_does_not_disturb_and_is_in_the_logs(beam: Beam, source: str) -> None:
     position = beam.log_position
     assert beam.eval(f"{source}, 7") == 7
-    wait_for(lambda: "a word" in beam.logs_since(position), 5, "the word in the logs")
+    wait_for(lambda: "a word" in beam.logs_since(position), what="the word in the logs")
 
 
 def test_clean_kills_what_was_spawned_and_only_that(beam: Beam) -> None:
@@ -104,7 +104,7 @@ def test_two_beams_meet_and_block_dist_parts_them(beam: Beam, beam_factory: Call
     other = beam_factory(cookie=beam.cookie)
     assert beam.eval("net_adm:ping(N)", N=other.node) is A.pong
     beam.block_dist(other.name)
-    beam.wait_until("not lists:member(N, nodes(connected))", 5.0, N=other.node)
+    beam.wait_until("not lists:member(N, nodes(connected))", N=other.node)
     assert other.eval("net_adm:ping(N)", N=beam.node) is A.pang
     beam.unblock_dist(other.name)
     assert other.eval("net_adm:ping(N)", N=beam.node) is A.pong

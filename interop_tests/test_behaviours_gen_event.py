@@ -12,6 +12,7 @@ from interop_tests.twins import TwinEvents
 from pyerlnode import A, receive
 from pyerlnode.otp import gen_event
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 
 IDS = '0, 1, 1.0, true, [1], #{}, #{1 => 1}, #{1.0 => 1}, 1 bsl 61, (1 bsl 61) * 2, [a | b], <<"a">>, "a", a, {1}'
 ADD = "ok = gen_event:add_handler(P, H, {a, Me}), "
@@ -89,6 +90,6 @@ def test_python_uses_a_manager_of_the_beam(helper: Callable[[str], Beam], node: 
     assert gen_event.which_handlers(system, manager) == [A.twin_events]
     assert gen_event.swap_handler(system, manager, (A.twin_events, A.why), ((A.twin_events, 2), (A.b, me))) is A.ok
     assert gen_event.delete_handler(system, manager, (A.twin_events, 2), A.end) == (A.bye, A.b)
-    seen = [receive(timeout=5)[0] for _ in range(4)]
+    seen = [receive(timeout=patience())[0] for _ in range(4)]
     assert seen == [A.terminated, A["gen_event_EXIT"], A.swapped_in, A.terminated] or set(seen) >= {A.terminated}
     gen_event.stop(system, manager)

@@ -1,6 +1,5 @@
 """Calls, casts and messages, each way, by pid and by name: from Elixir, from Erlang and from Python."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from pyerlnode import A
 from pyerlnode.errors import CallTimeout, EncodeError, NodeDown, NoProc, ServerExit
 from pyerlnode.term.pid import Pid
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import Heartbeat, deadline, patience
 from pyerlnode.testing.waiting import wait_for
 
 ELIXIR = pytest.mark.beam(elixir=True)
@@ -34,7 +34,7 @@ def test_net_adm_ping_is_answered_with_pong_while_the_node_lives(beam: Beam, pyt
     node = python()
     assert beam.eval("net_adm:ping(N)", N=A[node.name]) is A.pong
     node.stop()
-    beam.wait_until("not lists:member(N, nodes(connected))", 5.0, N=A[node.name])
+    beam.wait_until("not lists:member(N, nodes(connected))", N=A[node.name])
     assert beam.eval("net_adm:ping(N)", N=A[node.name]) is A.pang
 
 
@@ -173,28 +173,27 @@ def test_many_greenlets_call_one_server_at_once(helper: Helper, node: Any) -> No
     beam = helper("desk.erl")
     pid = beam.eval("desk:start()")
     jobs = [gevent.spawn(node.call, pid, (A.echo, i)) for i in range(50)]
-    gevent.joinall(jobs, timeout=10)
+    gevent.joinall(jobs, timeout=patience())
     assert [job.value for job in jobs] == list(range(50))
 
 
 # --- calls that fail -----------------------------------------------------------------------------------
 def test_a_call_to_an_unknown_name_fails_within_50_ms(beam: Beam, node: Any) -> None:
     assert node.ping(beam.name)
-    start = time.monotonic()
-    with pytest.raises(NoProc):
+    with deadline(0.05, "the refusal"), pytest.raises(NoProc):
         node.call(("nobody", beam.name), A.hello)
-    assert time.monotonic() - start < 0.05
     with pytest.raises(NoProc):
         node.call("nobody", A.hello)
 
 
 def test_a_call_from_erlang_to_an_unknown_name_fails_within_50_ms(beam: Beam, node: Any) -> None:
     beam.eval("pong = net_adm:ping(N)", N=A[node.name])
-    microseconds, failure = beam.eval(
-        "timer:tc(fun() -> catch gen_server:call({nobody, N}, hello) end)", N=A[node.name]
-    )  # fmt: skip
+    with Heartbeat() as heart:
+        microseconds, failure = beam.eval(
+            "timer:tc(fun() -> catch gen_server:call({nobody, N}, hello) end)", N=A[node.name]
+        )  # fmt: skip
     assert failure[1][0] is A.noproc
-    assert microseconds < 50_000
+    assert microseconds / 1e6 < 0.05 + 2 * heart.late
 
 
 def test_a_call_to_a_dead_pid_is_noproc(helper: Helper, node: Any) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 import gevent
@@ -20,6 +21,7 @@ from pyerlnode.net.ticker import Ticker
 from pyerlnode.signal import ExitSignal, Link, Message, Monitor, MonitorExit, Unlink, UnlinkAck
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
+from pyerlnode.testing.patience import patience, promise
 
 F = DistFlags
 FLAG_SETS = {
@@ -60,7 +62,7 @@ class Session:
         self.changed.set()
 
     def wait(self, condition: Callable[[], Any]) -> None:
-        with gevent.Timeout(20):
+        with gevent.Timeout(patience()):
             while not condition():
                 assert self.down is None
                 self.changed.wait()
@@ -118,7 +120,7 @@ def test_many_small_messages_pass_between_the_fragments_of_a_large_one(beam: Any
         for number in range(500):
             here.connection.send(Message(other, name, (other, number)))
         here.wait(lambda: len(here.got) == 501)
-        large.join(5)
+        large.join(patience())
         numbers = [signal.message[1] for signal in here.got if type(signal.message[1]) is int]
         assert numbers == list(range(500))
 
@@ -139,9 +141,10 @@ def test_signals_are_answered_as_the_protocol_says(beam: Any) -> None:
 
 
 def test_the_node_keeps_a_connection_whose_hub_is_blocked_longer_than_the_ticktime(beam_factory: Any) -> None:
-    beam = beam_factory(args=("-kernel", "net_ticktime", "2"))
-    with echo(beam) as name, session(beam, ticks=TickSettings(2, 4)) as here:
-        end = time.monotonic() + 4
+    ticktime = ceil(promise(2))
+    beam = beam_factory(args=("-kernel", "net_ticktime", str(ticktime)))
+    with echo(beam) as name, session(beam, ticks=TickSettings(ticktime, 4)) as here:
+        end = time.monotonic() + 2 * ticktime
         while time.monotonic() < end:  # a program that computes: no greenlet runs
             sum(range(10_000))
         here.send(name, (ME, A.still_here))

@@ -83,7 +83,7 @@ def test_a_tree_of_three_levels_is_whole_again_whatever_is_killed(helper: Callab
     name, dice = python_name(), random.Random(SEED)
     program = ROOT / "interop_tests" / "peers" / "chaos.py"
     grown = beam.elixir(
-        GROW, 30.0, n=A[name], python=sys.executable.encode(), program=str(program).encode(), path=str(ROOT).encode()
+        GROW, n=A[name], python=sys.executable.encode(), program=str(program).encode(), path=str(ROOT).encode()
     )
     assert grown is A.ok
     tree = whole(beam, {}, "nothing yet")
@@ -103,7 +103,7 @@ def test_a_tree_of_three_levels_is_whole_again_whatever_is_killed(helper: Callab
         assert restarts(beam) == expected, f"restarts after kill {number} of seed {SEED}: {what}"
     beam.elixir("GenServer.stop(ChaosCounts)")
     assert beam.elixir("send(:chaos, {:stop, self()}); receive do :stopped -> true after 9000 -> false end") is True
-    wait_for(lambda: not any(Path(f"/proc/{os_pid}").exists() for os_pid in os_pids), 10, "the end of OS processes")
+    wait_for(lambda: not any(Path(f"/proc/{os_pid}").exists() for os_pid in os_pids), what="the end of OS processes")
     stocks = "[P || P <- processes(), {dictionary, D} <- [process_info(P, dictionary)],"
     beam.wait_until(stocks + " proplists:get_value('$initial_call', D) =:= {'Elixir.Stock', init, 1}] =:= []")
 
@@ -122,5 +122,5 @@ def whole(beam: Beam, old: dict[Any, Any], after: str) -> dict[Any, Any]:
         found[0] = beam.elixir(WHOLE)
         return found[0] is not None and all(found[0].get(key) != value for key, value in old.items() if value)
 
-    wait_for(is_whole, 20, f"the tree after {after}")
+    wait_for(is_whole, what=f"the tree after {after}")
     return dict(found[0])

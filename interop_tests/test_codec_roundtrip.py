@@ -39,11 +39,11 @@ def test_generated_terms_and_closures_over_them_come_back_the_same(
 ) -> None:
     beam = helper("terms.erl")
     forms = [etf.encode(term) for term in terms(11, COUNT, identifiers=True)]
-    made = beam.eval(MADE, 60.0, Forms=forms)
+    made = beam.eval(MADE, Forms=forms)
     sent = [data for pair in made for data in pair]
     back = [etf.encode(etf.decode(data)) for data in sent]
-    assert all(beam.eval(SAME, 60.0, Pairs=list(zip(sent, back, strict=True))))
-    assert all(beam.eval(CALLED, 60.0, Backs=back[1::2]))
+    assert all(beam.eval(SAME, Pairs=list(zip(sent, back, strict=True))))
+    assert all(beam.eval(CALLED, Backs=back[1::2]))
 
 
 def test_compressed_forms_of_the_beam_are_read_and_ours_by_it(helper: Callable[[str], Beam], etf: ModuleType) -> None:
@@ -51,10 +51,10 @@ def test_compressed_forms_of_the_beam_are_read_and_ours_by_it(helper: Callable[[
     rng = random.Random(12)
     made = [term for term in terms(12, 300, identifiers=True) if rng.random() < 0.5]
     forms = [etf.encode(made), etf.encode([made] * 20)]
-    theirs = beam.eval("[term_to_binary(binary_to_term(F), [compressed]) || F <- Forms]", 60.0, Forms=forms)
+    theirs = beam.eval("[term_to_binary(binary_to_term(F), [compressed]) || F <- Forms]", Forms=forms)
     back = [etf.encode(etf.decode(data), compressed=9) for data in theirs]
     assert max(map(len, back)) < max(map(len, forms))
-    assert all(beam.eval(SAME, 60.0, Pairs=list(zip(forms, back, strict=True))))
+    assert all(beam.eval(SAME, Pairs=list(zip(forms, back, strict=True))))
 
 
 def test_what_no_beam_takes_is_refused_before_it_is_sent(etf: ModuleType) -> None:

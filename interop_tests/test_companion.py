@@ -46,7 +46,7 @@ def test_the_companions_exunit_tests_pass(beam: Beam, tmp_path: Path) -> None:
     output = tmp_path / "output"
     with output.open("wb") as file:
         ran = subprocess.Popen([*mix, "test"], cwd=copy, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-        wait_for(lambda: ran.poll() is not None, 120, "the end of mix test")
+        wait_for(lambda: ran.poll() is not None, what="the end of mix test")
     assert ran.returncode == 0, output.read_text()
 
 
@@ -90,7 +90,7 @@ def ask(beside: Beam) -> Ask:
         Child = fun(Sup, Id) -> element(2, lists:keyfind(Id, 1, supervisor:which_children(Sup))) end,
     """
     beam.load(ROOT / "interop_tests" / "beam_src" / "pyerlnode_tree.erl")
-    return lambda source: beam.eval(common + source, 30, Port=options)
+    return lambda source: beam.eval(common + source, Port=options)
 
 
 def text(value: str) -> list[int]:

@@ -6,6 +6,7 @@ every BEAM of the other tests is one without Docker.
 
 import os
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pyerlnode import A, CallTimeout, Exit, NodeDown
 from pyerlnode.testing import docker
 from pyerlnode.testing.containers import BeamNetwork
 from pyerlnode.testing.errors import BeamUnavailable
+from pyerlnode.testing.patience import patience, promise
 from pyerlnode.testing.waiting import wait_for
 
 IMAGE = os.environ.get("PYERLNODE_BEAM_IMAGE", "pyerlnode-beam:trixie")
@@ -41,7 +43,11 @@ def test_a_container_without_a_network_is_down_within_the_tick_time_and_comes_ba
 ) -> None:
     one, two = beam_network.beam(), beam_network.beam()
     node = python(
-        beam_network.python_name(), cookie=one.cookie, epmd="embedded", epmd_port=beam_network.epmd_port, ticktime=2
+        beam_network.python_name(),
+        cookie=one.cookie,
+        epmd="embedded",
+        epmd_port=beam_network.epmd_port,
+        ticktime=ceil(promise(2)),
     )
     assert node.ping(one.name)
     assert node.ping(two.name)
@@ -51,12 +57,12 @@ def test_a_container_without_a_network_is_down_within_the_tick_time_and_comes_ba
     reference = node.monitor(held)
 
     one.disconnect_network()
-    assert node.receive((A.DOWN, reference, A.process, held, A.noconnection), timeout=10)
+    assert node.receive((A.DOWN, reference, A.process, held, A.noconnection), timeout=patience())
     assert node.nodes() == [two.name]
     assert one.eval("1 + 1") == 2  # it is well, and obeys without a network
 
     one.connect_network()
-    wait_for(lambda: node.ping(one.name), 15, "the way back")
+    wait_for(lambda: node.ping(one.name), what="the way back")
     assert node.rpc(one.name, "erlang", "whereis", [A.kernel_sup]) == held
 
 

@@ -112,15 +112,15 @@ def test_requests_of_python_to_a_beam_happen_once_while_both_are_killed(erlang: 
     name, dest = python_name(), f"orders {erlang.beam.name}"
     peer = durable_peer(name, dest)
     for count, victim in thresholds(1):
-        wait_for(lambda count=count: erlang.ask("map_size(pyerlnode_durable:state(orders))") >= count, 20)
+        wait_for(lambda count=count: erlang.ask("map_size(pyerlnode_durable:state(orders))") >= count)
         if victim == "python":
             peer.kill9()
             peer = durable_peer(name, dest)
         else:
             erlang.revive()
-    wait_for(lambda: erlang.ask("map_size(pyerlnode_durable:state(orders))") == COUNT, 20)
+    wait_for(lambda: erlang.ask("map_size(pyerlnode_durable:state(orders))") == COUNT)
     assert set(erlang.ask("maps:values(pyerlnode_durable:state(orders))")) == {1}
-    wait_for(lambda: erlang.ask("rpc:call(N, durable, pending, [])", N=A[name]) == [], 20)
+    wait_for(lambda: erlang.ask("rpc:call(N, durable, pending, [])", N=A[name]) == [])
     answers = erlang.ask("[rpc:call(N, durable, result, [integer_to_binary(I)]) || I <- lists:seq(0, 299)]", N=A[name])
     assert answers == [(A.ok, number * 2) for number in range(COUNT)]
 
@@ -140,14 +140,14 @@ def test_requests_of_a_beam_to_python_happen_once_while_both_are_killed(erlang: 
         "case pyerlnode_durable:result(outbox, integer_to_binary(I)) of {ok, _} -> true; _ -> false end])"
     )
     for count, victim in thresholds(3):
-        wait_for(lambda count=count: erlang.ask(done) >= count, 20)
+        wait_for(lambda count=count: erlang.ask(done) >= count)
         if victim == "python":
             peer.kill9()
             peer = durable_peer(name)
         else:
             erlang.revive()
             erlang.ask(spawn, N=A[name])
-    wait_for(lambda: erlang.ask(done) == COUNT, 20)
+    wait_for(lambda: erlang.ask(done) == COUNT)
     counts = erlang.ask(
         "I = pyerlnode_durable:submit(outbox, {orders, N}, counts), pyerlnode_durable:await_result(outbox, I, 15000)",
         N=A[name],
@@ -190,7 +190,7 @@ def test_a_beam_that_died_while_it_ran_a_request_does_as_it_was_told(
     )
     erlang.start("inbox", "orders", f"#{{on_interrupted => {policy}, handler => {handler}}}")
     id = requests.submit(("orders", erlang.beam.name), 1)
-    wait_for(lambda: Path(mark).exists(), 10)
+    wait_for(lambda: Path(mark).exists())
     assert requests.result(id) is None
     erlang.revive()
     assert requests.await_result(id, 15.0) == outcome

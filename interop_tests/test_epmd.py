@@ -16,6 +16,7 @@ from pyerlnode.errors import EpmdError, NameTaken
 from pyerlnode.net import tcp
 from pyerlnode.net.epmd_client import Epmd, EpmdService, Registration, RegistrationState, find_or_start_epmd
 from pyerlnode.net.epmd_server import EpmdServer
+from pyerlnode.testing.patience import patience
 
 
 @pytest.fixture
@@ -51,8 +52,8 @@ def real() -> Iterator[RealEpmd]:
     daemon.stop()
 
 
-def until(condition, seconds: float = 10.0) -> None:
-    with gevent.Timeout(seconds):
+def until(condition) -> None:
+    with gevent.Timeout(patience()):
         while not condition():
             gevent.sleep(0.01)
 
@@ -107,7 +108,7 @@ def test_epmd_kill_ends_our_server_when_no_name_is_registered(ours: EpmdServer) 
         assert "living nodes" in run(["epmd", "-kill"], ours.port)
     until(lambda: not Epmd(ours.port).names())
     assert "Killed" in run(["epmd", "-kill"], ours.port)
-    assert ours.stopped.wait(5)
+    assert ours.stopped.wait(patience())
     assert not Epmd(ours.port).is_running()
 
 
@@ -139,10 +140,10 @@ def test_we_register_again_with_our_creation_when_the_real_epmd_was_restarted(re
     registration = Registration(real.epmd, NodeEntry("py", 4711), on_change=states.put, retry=0.02)
     creation = registration.start()
     real.stop()
-    assert states.get(timeout=5) is RegistrationState.LOST
+    assert states.get(timeout=patience()) is RegistrationState.LOST
     again = RealEpmd(real.port)
     try:
-        assert states.get(timeout=5) is RegistrationState.REGISTERED
+        assert states.get(timeout=patience()) is RegistrationState.REGISTERED
         assert again.epmd.names() == [("py", 4711)]
         assert registration.creation == creation
     finally:
@@ -196,7 +197,7 @@ def test_when_the_embedded_epmd_ends_the_next_node_takes_its_place() -> None:
     )
     registration.start()
     first.stop()
-    assert back.wait(5)
+    assert back.wait(patience())
     assert second.how == "embedded"
     assert second.epmd.names() == [("two", 2)]
     registration.stop()

@@ -11,6 +11,7 @@ from interop_tests.servers import Desk
 from pyerlnode import A, Node
 from pyerlnode.errors import EpmdError, NameTaken, UsageError
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 Factory = Callable[..., Any]
@@ -50,7 +51,7 @@ def test_a_visible_node_is_in_nodes(beam: Beam, python: Factory) -> None:
 @pytest.mark.parametrize(("hidden", "kind"), [(True, 72), (False, 77)], ids=["hidden", "visible"])
 def test_epmd_has_the_kind_of_node_that_it_is(beam: Beam, python: Factory, hidden: bool, kind: int) -> None:
     alive = short(python(hidden=hidden).name).encode()
-    with socket.create_connection(("127.0.0.1", beam.epmd_port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", beam.epmd_port), timeout=patience()) as sock:
         sock.sendall((1 + len(alive)).to_bytes(2, "big") + b"z" + alive)  # PORT_PLEASE2_REQ
         answer = sock.recv(1024)
     assert (answer[0], answer[1], answer[4]) == (ord("w"), 0, kind)
@@ -88,7 +89,7 @@ def test_epmd_that_comes_back_has_the_node_again(beam_factory: Factory, python: 
     beam.stop_epmd()
     assert beam.eval("gen_server:call({desk, N}, {echo, 1})", N=A[node.name]) == 1
     beam.start_epmd()
-    wait_for(lambda: short(node.name) in beam.epmd.names(), 10, "the node to register again")
+    wait_for(lambda: short(node.name) in beam.epmd.names(), what="the node to register again")
     beam.eval("erlang:disconnect_node(N)", N=A[node.name])
     assert beam.eval("gen_server:call({desk, N}, {echo, 2})", N=A[node.name]) == 2
 

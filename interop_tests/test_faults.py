@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import gevent
@@ -13,9 +14,12 @@ from interop_tests.servers import Desk, mailbox, next_message
 from pyerlnode import A, GenServer, Reply
 from pyerlnode.errors import ConnectError, Exit, NodeDown
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience, promise
 from pyerlnode.testing.waiting import deadline, wait_for
 
 Factory = Callable[..., Any]
+TICKTIME = ceil(promise(1))
+"""Seconds."""
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def test_kill_9_of_a_python_process_is_noconnection_to_the_beam_exactly_once(
         "probe:run(P, fun() -> link(D), R = monitor(process, D), pong = net_adm:ping(node(D)), R end)", P=probe, D=pid
     )
     peer.kill9()
-    beam.wait_until("probe:count(P) >= 2 andalso not lists:member(N, nodes(connected))", 5.0, P=probe, N=peer.node)
+    beam.wait_until("probe:count(P) >= 2 andalso not lists:member(N, nodes(connected))", P=probe, N=peer.node)
     again = python_peer(peer.name)
     assert beam.eval("net_adm:ping(N)", N=again.node) is A.pong
     messages = beam.eval("probe:messages(P)", P=probe)
@@ -69,21 +73,21 @@ def test_kill_9_of_a_python_process_is_noconnection_to_the_beam_exactly_once(
 def test_a_call_in_flight_ends_when_the_beam_is_killed(victim: Beam, node: Any) -> None:
     pid = victim.eval("desk:start()")
     assert node.call(pid, (A.echo, 1)) == 1
-    job = gevent.spawn(node.call, pid, A.never, timeout=30.0)
+    job = gevent.spawn(node.call, pid, A.never, timeout=patience())
     wait_for(lambda: victim.eval("length(gen_server:call(P, kept))", P=pid) == 1)
     victim.kill9()
     with deadline(2.0, "the end of the call"), pytest.raises(Exit) as caught:
-        job.get(timeout=5)
+        job.get(timeout=patience())
     assert isinstance(caught.value, NodeDown)
 
 
 def test_a_call_of_the_beam_in_flight_ends_when_python_is_killed(beam: Beam, python_peer: Factory) -> None:
     peer = python_peer()
     job = gevent.spawn(beam.eval, "catch gen_server:call({desk, N}, never, 30000)", 20.0, N=peer.node)
-    beam.wait_until("lists:member(N, nodes(connected))", 5.0, N=peer.node)
+    beam.wait_until("lists:member(N, nodes(connected))", N=peer.node)
     beam.eval("gen_server:call({desk, N}, kept)", N=peer.node)
     peer.kill9()
-    reason = job.get(timeout=5)
+    reason = job.get(timeout=patience())
     assert reason[1][0] == (A.nodedown, peer.node)
 
 
@@ -99,20 +103,20 @@ def test_beam_killed_and_restarted_the_next_send_arrives(victim: Beam, node: Any
 
 # --- those who hang ---------------------------------------------------------------------------------------
 def test_a_beam_that_hangs_is_down_after_the_tick_time(victim: Beam, python: Factory) -> None:
-    node = python(ticktime=1.0)
+    node = python(ticktime=TICKTIME)
     pid = victim.eval("desk:start()")
     ref = node.monitor(pid)
     assert node.call(pid, (A.echo, 1)) == 1
-    with victim.suspended_for_block(), deadline(3.0, "noticing a peer that hangs"):
+    with victim.suspended_for_block(), deadline(3 * TICKTIME, "noticing a peer that hangs"):
         assert next_message() == (A.DOWN, ref, A.process, pid, A.noconnection)
 
 
 def test_a_beam_that_is_idle_is_kept_by_ticks(beam_factory: Factory, beam: Beam, python: Factory) -> None:
-    quiet = beam_factory(cookie=beam.cookie, args=["-kernel", "net_ticktime", "1"])
-    node = python(ticktime=1.0)
+    quiet = beam_factory(cookie=beam.cookie, args=["-kernel", "net_ticktime", str(TICKTIME)])
+    node = python(ticktime=TICKTIME)
     node.connect(quiet.name)
     node.monitor_nodes()
-    assert node.receive(timeout=2.5, default=None) is None
+    assert node.receive(timeout=2.5 * TICKTIME, default=None) is None
     assert quiet.nodes() == [node.name]
 
 
@@ -121,15 +125,15 @@ def test_a_handler_that_blocks_longer_than_the_tick_time_does_not_lose_the_node(
 ) -> None:
     class Hog(GenServer):
         def handle_call(self, request: Any, from_: Any) -> Any:
-            end = time.monotonic() + 2.5
+            end = time.monotonic() + 2.5 * TICKTIME
             while time.monotonic() < end:
                 sum(range(10_000))  # Python's own work: the hub does not run
             return Reply(A.done)
 
-    watcher = beam_factory(cookie=beam.cookie, args=["-kernel", "net_ticktime", "1"])
-    node = python(ticktime=1.0)
+    watcher = beam_factory(cookie=beam.cookie, args=["-kernel", "net_ticktime", str(TICKTIME)])
+    node = python(ticktime=TICKTIME)
     node.start(Hog, name="hog")
-    assert watcher.eval("gen_server:call({hog, N}, go, 10000)", N=A[node.name]) is A.done
+    assert watcher.eval("gen_server:call({hog, N}, go, infinity)", N=A[node.name]) is A.done
     assert node.nodes() == [watcher.name]  # what came in meanwhile counts, too
     assert watcher.nodes() == [node.name]
 
@@ -223,7 +227,7 @@ def test_two_hundred_first_sends_open_one_connection(helper: Factory, node: Any)
     accepted = 'length([P || P <- erlang:ports(), {name, "tcp_inet"} =:= erlang:port_info(P, name)])'
     before = beam.eval(accepted)
     jobs = [gevent.spawn(node.send, ("desk", beam.name), i) for i in range(200)]
-    gevent.joinall(jobs, timeout=10, raise_error=True)
+    gevent.joinall(jobs, timeout=patience(), raise_error=True)
     assert sorted(i for _, i in node.call(("desk", beam.name), A.kept)) == list(range(200))
     assert beam.eval(accepted) == before + 1
     assert beam.nodes() == [node.name]
@@ -237,7 +241,7 @@ def test_both_sides_connect_at_once_and_end_with_one_connection(helper: Factory,
         node.start(Desk, name="desk")
         job = gevent.spawn(beam.eval, "gen_server:call({desk, N}, {echo, 1})", N=A[node.name])
         assert node.call(("desk", beam.name), (A.echo, 2)) == 2
-        assert job.get(timeout=10) == 1
+        assert job.get(timeout=patience()) == 1
         assert beam.nodes() == [node.name]
         node.stop()
         beam.wait_until("nodes(connected) =:= []")
@@ -264,7 +268,7 @@ def test_garbage_closes_its_connection_and_disturbs_nobody(
     caplog.clear()
     from gevent import socket as green
 
-    with green.create_connection(("127.0.0.1", node.port), timeout=5) as stranger:
+    with green.create_connection(("127.0.0.1", node.port), timeout=patience()) as stranger:
         stranger.sendall(data)
         stranger.shutdown(socket.SHUT_WR)
         try:

@@ -25,6 +25,7 @@ from pyerlnode.bridges.gen_stage.streams import from_iterable, stream
 from pyerlnode.errors import Exit
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 REAL = os.environ.get("GEN_STAGE_BEAMS", "")
@@ -134,7 +135,7 @@ def test_the_end_of_a_producer_ends_a_python_consumer_as_its_mode_says(
     watch = node.monitor(consumer)
     peer.beam.elixir("GenServer.stop(pid, reason)", pid=producer, reason=A[reason])
     if ends:
-        assert node.receive(timeout=5.0)[1:] == (watch, A.process, consumer, A[reason])
+        assert node.receive(timeout=patience())[1:] == (watch, A.process, consumer, A[reason])
     else:
         until(node, consumer, A.ended, (A.down, A[reason]))
 

@@ -11,6 +11,7 @@ from pyerlnode import A, ExternalFun
 from pyerlnode.kernel.global_.locker import del_lock, set_lock
 from pyerlnode.runtime.names import Global
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 Factory = Callable[..., Any]
@@ -23,10 +24,10 @@ def peer(beam: Beam, beam_factory: Factory) -> Beam:
 
 def synced(node: Any, *beams: Beam) -> None:
     for beam in beams:
-        beam.wait_until("lists:member(N, gen_server:call(global_name_server, get_known))", 15.0, N=A[node.name])
+        beam.wait_until("lists:member(N, gen_server:call(global_name_server, get_known))", N=A[node.name])
     server = node.system.global_names.server
-    wait_for(lambda: {beam.name for beam in beams} <= {other.name for other in server.nodes}, 15)
-    wait_for(lambda: not server.is_locked(), 15)
+    wait_for(lambda: {beam.name for beam in beams} <= {other.name for other in server.nodes})
+    wait_for(lambda: not server.is_locked())
 
 
 def test_a_visible_node_is_in_the_list_and_synchronises_with_global(peer: Beam, python: Factory) -> None:
@@ -34,7 +35,7 @@ def test_a_visible_node_is_in_the_list_and_synchronises_with_global(peer: Beam, 
     assert node.ping(peer.name)
     assert peer.eval("nodes()") == [A[node.name]]
     synced(node, peer)
-    assert peer.eval("global:sync()", 10.0) is A.ok
+    assert peer.eval("global:sync()") is A.ok
 
 
 def test_names_registered_before_the_meeting_are_known_to_both_after_it(peer: Beam, python: Factory) -> None:
@@ -57,10 +58,10 @@ def test_names_registered_after_the_meeting_are_known_at_once_and_go_with_their_
     synced(node, peer)
     ours = node.start(Desk, name=Global(A.ours))
     assert peer.eval("global:whereis_name(ours)") == ours
-    theirs = peer.eval("P = desk:start(), yes = global:register_name(theirs, P), P", 10.0)
+    theirs = peer.eval("P = desk:start(), yes = global:register_name(theirs, P), P")
     wait_for(lambda: node.whereis(Global(A.theirs)) == theirs)
-    assert peer.eval("global:register_name(ours, self())", 10.0) is A.no
-    assert peer.eval("global:unregister_name(theirs)", 10.0) is not None
+    assert peer.eval("global:register_name(ours, self())") is A.no
+    assert peer.eval("global:unregister_name(theirs)") is not None
     wait_for(lambda: node.whereis(Global(A.theirs)) is None)
     node.exit(ours, A.kill)
     peer.wait_until("global:whereis_name(ours) =:= undefined")
@@ -73,7 +74,7 @@ def test_a_name_may_be_any_term_and_a_text_is_a_binary(peer: Beam, python: Facto
     for name, erlang in (("counter", '<<"counter">>'), ((A.room, [7, {1: 2}]), "{room, [7, #{1 => 2}]}")):
         ours = node.start(Desk, name=Global(name))
         assert peer.eval(f"global:whereis_name({erlang})") == ours
-    theirs = peer.eval('P = desk:start(), yes = global:register_name(<<"theirs">>, P), P', 10.0)
+    theirs = peer.eval('P = desk:start(), yes = global:register_name(<<"theirs">>, P), P')
     assert node.whereis(Global("theirs")) == theirs
 
 
@@ -99,7 +100,7 @@ def test_a_node_that_is_lost_takes_its_names_along_and_may_come_back(peer: Beam,
     node.connect(peer.name)
     synced(node, peer)
     node.start(Desk, name=Global(A.ours))
-    peer.eval("yes = global:register_name(theirs, desk:start())", 10.0)
+    peer.eval("yes = global:register_name(theirs, desk:start())")
     wait_for(lambda: node.whereis(Global(A.theirs)) is not None)
     node.disconnect(peer.name)
     wait_for(lambda: node.whereis(Global(A.theirs)) is None)
@@ -115,15 +116,15 @@ def test_a_visible_node_joins_the_whole_mesh_and_all_share_names(
 ) -> None:
     second = beam_factory(cookie=beam.cookie, files=["beam_src/desk.erl"])
     assert second.eval("net_adm:ping(N)", N=peer.node) is A.pong
-    assert second.eval("global:sync()", 10.0) is A.ok
+    assert second.eval("global:sync()") is A.ok
     node = python(hidden=False)
     node.connect(peer.name)
     synced(node, peer, second)
-    wait_for(lambda: sorted(node.nodes("visible")) == sorted([peer.name, second.name]), 5, "the whole mesh")
+    wait_for(lambda: sorted(node.nodes("visible")) == sorted([peer.name, second.name]), what="the whole mesh")
     node.start(Desk, name=Global(A.ours))
     for member in (peer, second):
         assert member.eval("gen_server:call({global, ours}, {echo, 3})") == 3
-    second.eval("yes = global:register_name(theirs, desk:start())", 10.0)
+    second.eval("yes = global:register_name(theirs, desk:start())")
     assert node.call(Global(A.theirs), (A.echo, 4)) == 4
     assert peer.eval("gen_server:call({global, theirs}, {echo, 4})") == 4
 
@@ -131,7 +132,7 @@ def test_a_visible_node_joins_the_whole_mesh_and_all_share_names(
 def test_a_name_that_two_have_when_they_meet_is_left_to_one(peer: Beam, python: Factory) -> None:
     node = python(hidden=False)
     ours = node.start(Desk, name=Global(A.same))
-    theirs = peer.eval("P = desk:start(), yes = global:register_name(same, P), P", 10.0)
+    theirs = peer.eval("P = desk:start(), yes = global:register_name(same, P), P")
     node.connect(peer.name)
     synced(node, peer)
     wait_for(lambda: node.whereis(Global(A.same)) is not None)
@@ -140,7 +141,7 @@ def test_a_name_that_two_have_when_they_meet_is_left_to_one(peer: Beam, python: 
     assert node.whereis(Global(A.same)) == winner
     loser = theirs if winner == ours else ours
     if loser == theirs:
-        peer.wait_until("not is_process_alive(P)", 5.0, P=theirs)
+        peer.wait_until("not is_process_alive(P)", P=theirs)
     else:
         wait_for(lambda: node.system.process(ours) is None)
 
@@ -149,7 +150,7 @@ def test_two_visible_python_nodes_share_names(python: Factory) -> None:
     one, other = python(hidden=False), python(hidden=False)
     pid = one.start(Desk, name=Global(A.desk))
     one.connect(other.name)
-    wait_for(lambda: other.whereis(Global(A.desk)) == pid, 15)
+    wait_for(lambda: other.whereis(Global(A.desk)) == pid)
     assert other.call(Global(A.desk), (A.echo, 5)) == 5
 
 
@@ -166,7 +167,7 @@ receive {Holder, true} -> Holder end
 
 def held(peer: Beam, node: Any, resource: Any) -> Any:
     """A process of the BEAM that holds a lock on both nodes until it is told `let_go`."""
-    return peer.eval(HOLD, 10.0, Id=(resource, A.me), Nodes=[peer.node, A[node.name]])
+    return peer.eval(HOLD, Id=(resource, A.me), Nodes=[peer.node, A[node.name]])
 
 
 RACE = """
@@ -188,7 +189,7 @@ def test_of_a_beam_and_python_that_want_the_same_names_at_once_each_name_goes_to
     runner = peer.eval(RACE)
     took = {number for number in range(1, 31) if node.system.global_names.register_name((A.race, number), ours)}
     node.send(runner, (A.tell, node.self_()))
-    tag, theirs = node.receive(timeout=60.0)
+    tag, theirs = node.receive(timeout=patience())
     assert tag is A.took
     assert sorted([*took, *theirs]) == list(range(1, 31))
     for number in range(1, 31):
@@ -207,7 +208,7 @@ def test_a_lock_that_a_beam_holds_keeps_python_from_registering_until_it_is_let_
     assert node.system.process(asked) is not None  # it waits
     assert node.whereis(Global(A.late)) is None
     node.send(holder, A.let_go)
-    wait_for(lambda: node.whereis(Global(A.late)) is not None, 15)
+    wait_for(lambda: node.whereis(Global(A.late)) is not None)
     assert peer.eval("global:whereis_name(late)") == node.whereis(Global(A.late))
 
 
@@ -246,7 +247,7 @@ def test_a_conflict_ends_by_the_method_of_the_lesser_node_as_seen_by_both(
     node = python(f"{alive}_{method}@127.0.0.1", hidden=False)
     ours = node.start(Desk)
     assert node.system.global_names.register_name(A.same, ours, ExternalFun(A["global"], A[method], 3))
-    theirs = peer.eval(CLASH.format(method), 10.0)
+    theirs = peer.eval(CLASH.format(method))
     node.connect(peer.name)
     synced(node, peer)
     seen = peer.eval("global:whereis_name(same)")
@@ -288,18 +289,18 @@ def test_a_line_that_is_cut_parts_the_mesh_without_overlap_and_healed_it_is_one_
     node = python(hidden=False)
     node.connect(peer.name)
     synced(node, peer, second)
-    wait_for(lambda: len(node.nodes("visible")) == 2, 10)
+    wait_for(lambda: len(node.nodes("visible")) == 2)
     ours = node.start(Desk, name=Global(A.ours))
     node.disconnect(peer.name)
-    wait_for(lambda: not overlaps(node, peer, second), 15, "partitions that do not overlap")
-    wait_for(lambda: peer.name not in node.nodes(), 5)
+    wait_for(lambda: not overlaps(node, peer, second), what="partitions that do not overlap")
+    wait_for(lambda: peer.name not in node.nodes())
 
     def healed() -> bool:
         """A late request of the cut may part two that have just met again; `global` leaves the next try to others."""
         met = [node.ping(peer.name), node.ping(second.name), peer.eval("net_adm:ping(N) =:= pong", N=second.node)]
         return all(met) and all(beam.eval("global:whereis_name(ours) =:= P", P=ours) for beam in (peer, second))
 
-    wait_for(healed, 15, "one mesh that knows the name")
+    wait_for(healed, what="one mesh that knows the name")
     synced(node, peer, second)
     assert not overlaps(node, peer, second)
 
@@ -311,12 +312,12 @@ def test_names_of_both_halves_are_there_after_the_heal_and_a_clash_is_left_to_on
     assert second.eval("net_adm:ping(N)", N=peer.node) is A.pong
     node = python(hidden=False)
     ours, same = node.start(Desk, name=Global(A.ours)), node.start(Desk, name=Global(A.same))
-    theirs = second.eval("P = desk:start(), yes = global:register_name(theirs, P), P", 10.0)
-    other = second.eval("P = desk:start(), yes = global:register_name(same, P), P", 10.0)
+    theirs = second.eval("P = desk:start(), yes = global:register_name(theirs, P), P")
+    other = second.eval("P = desk:start(), yes = global:register_name(same, P), P")
     node.connect(peer.name)
     synced(node, peer, second)
     for member in (peer, second):
-        member.wait_until("global:whereis_name(ours) =:= P", 15.0, P=ours)
+        member.wait_until("global:whereis_name(ours) =:= P", P=ours)
     wait_for(lambda: node.whereis(Global(A.theirs)) == theirs)
     winner = node.whereis(Global(A.same))
     assert winner in (same, other)
@@ -333,7 +334,7 @@ def test_without_connect_all_a_visible_node_joins_no_mesh_and_its_names_are_its_
     ours = node.start(Desk, name=Global(A.ours))
     assert node.ping(peer.name)
     assert peer.eval("lists:member(N, nodes())", N=A[node.name]) is True
-    assert peer.eval("global:register_name(theirs, self())", 5.0) is A.yes  # nobody waits for us
+    assert peer.eval("global:register_name(theirs, self())") is A.yes  # nobody waits for us
     assert peer.eval("global:whereis_name(ours)") is A.undefined
     assert node.whereis(Global(A.ours)) == ours
     assert node.whereis(Global(A.theirs)) is None
@@ -363,7 +364,7 @@ def test_without_prevention_a_loss_parts_nobody(beam: Beam, beam_factory: Factor
     node = python(hidden=False, prevent_overlapping_partitions=False)
     node.connect(peer.name)
     synced(node, peer, second)
-    wait_for(lambda: len(node.nodes("visible")) == 2, 10)
+    wait_for(lambda: len(node.nodes("visible")) == 2)
     node.disconnect(peer.name)
     peer.wait_until("not lists:member(N, nodes())", N=A[node.name])
     assert node.start(Desk, name=Global(A.ours)) == node.whereis(Global(A.ours))  # a transaction with who is left

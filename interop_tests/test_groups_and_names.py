@@ -11,6 +11,7 @@ from pyerlnode.errors import AlreadyStarted, UsageError
 from pyerlnode.runtime.names import Global
 from pyerlnode.term import Bitstring, ImproperList, TermMap
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 from tests.helpers.hostile import deep
 
@@ -145,11 +146,11 @@ def test_membership_is_watched(beam: Beam, node: Any, scope: Any) -> None:
     ref, now = node.pg.monitor(A.room, scope=SCOPE)
     assert now == []
     theirs = beam.eval(f"P = spawn(fun() -> timer:sleep(infinity) end), pg:join({SCOPE}, room, P), P")
-    assert node.receive(timeout=5.0) == (ref, A.join, A.room, [theirs])
+    assert node.receive(timeout=patience()) == (ref, A.join, A.room, [theirs])
     every, groups = node.pg.monitor_scope(scope=SCOPE)
     assert list(groups.items()) == [(A.room, [theirs])]
     beam.eval(f"ok = pg:leave({SCOPE}, room, P), exit(P, kill)", P=theirs)
-    got = [node.receive(timeout=5.0) for _ in range(2)]
+    got = [node.receive(timeout=patience()) for _ in range(2)]
     assert sorted(got, key=str) == sorted([(r, A.leave, A.room, [theirs]) for r in (ref, every)], key=str)
     assert node.pg.demonitor(ref, scope=SCOPE) is True
     assert node.pg.demonitor(ref, scope=SCOPE) is False
@@ -175,11 +176,11 @@ def test_version_1_is_spoken_to_a_peer_that_begins_with_it(python: Callable[...,
     one.pg.join(A.room, ours, scope=SCOPE)
     me = other.self_()
     other.send((SCOPE, one.name), (A.discover, me, 1))
-    cast, (what, scope, version, groups) = other.receive(timeout=5.0)
+    cast, (what, scope, version, groups) = other.receive(timeout=patience())
     assert (cast, what, version, list(groups.items())) == (A["$gen_cast"], A.local_data, 1, [(A.room, [ours])])
-    assert other.receive(timeout=5.0) == (A.discover, scope, 1)
+    assert other.receive(timeout=patience()) == (A.discover, scope, 1)
     one.pg.join(A.room, ours, scope=SCOPE)
-    assert other.receive(timeout=5.0) == (A.update, scope, [(A.room, [ours], [])])
+    assert other.receive(timeout=patience()) == (A.update, scope, [(A.room, [ours], [])])
     other.send(scope, (A.update, me, [(A.hall, [me], [])]))
     wait_for(lambda: one.pg.get_members(A.hall, scope=SCOPE) == [me])
 

@@ -19,6 +19,7 @@ from pyerlnode.net.connector import connect
 from pyerlnode.net.epmd_client import Epmd, Registration
 from pyerlnode.net.epmd_server import EpmdServer
 from pyerlnode.net.listener import Listener, Reception
+from pyerlnode.testing.patience import patience
 
 BEAM = "x@127.0.0.1"
 PY = OwnIdentity("py@127.0.0.1", 77, HIDDEN_FLAGS)
@@ -71,7 +72,7 @@ class Door:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    with gevent.Timeout(10):
+    with gevent.Timeout(patience()):
         while not condition():
             gevent.sleep(0.01)
 
@@ -180,7 +181,7 @@ def test_a_node_that_is_not_on_the_list_is_not_allowed(epmd: Epmd) -> None:
 def test_a_beam_connects_to_us(erl: Erl, epmd: Epmd) -> None:
     with Door(epmd) as door:
         assert erl.eval("net_kernel:connect_node('py@127.0.0.1').") == "true"
-        sock, peer, _ = door.came.get(timeout=5)
+        sock, peer, _ = door.came.get(timeout=patience())
         assert (peer.name, peer.hidden, peer.own_name) == (BEAM, False, PY.name)
         shows(erl, "nodes(hidden).", "['py@127.0.0.1']")
         assert door.listener.pending == 0
@@ -191,7 +192,7 @@ def test_a_beam_connects_to_us(erl: Erl, epmd: Epmd) -> None:
 def test_the_first_packets_of_a_beam_are_not_lost(erl: Erl, epmd: Epmd) -> None:
     with Door(epmd) as door:
         erl.say("{nobody, 'py@127.0.0.1'} ! hello.")
-        sock, _, leftover = door.came.get(timeout=5)
+        sock, _, leftover = door.came.get(timeout=patience())
         data = leftover
 
         def arrived() -> bool:
@@ -213,7 +214,7 @@ def test_a_beam_with_another_cookie_gets_no_byte_and_one_warning(
 ) -> None:
     with Door(epmd, cookie_for=lambda _: "other") as door:
         assert erl.eval("net_kernel:connect_node('py@127.0.0.1').") == "false"
-        assert door.failed.get(timeout=5) == "bad_cookie"
+        assert door.failed.get(timeout=patience()) == "bad_cookie"
     (record,) = (r for r in caplog.records if r.name == "pyerlnode.net")
     assert record.levelname == "WARNING"
     assert "x@127.0.0.1 was refused: its cookie differs from ours" in record.message
@@ -237,11 +238,11 @@ def test_when_both_dial_the_attempt_of_the_greater_name_survives(erl: Erl, epmd:
         with Door(epmd, own, decide=decide) as door:
             erl.say(f"net_kernel:connect_node('{own.name}').")
             if status is Status.NOK:  # the BEAM waits for our attempt now
-                assert decided.wait(5)
+                assert decided.wait(patience())
                 until(lambda: not door.listener.pending)
                 sock, _, _ = connect(BEAM, own=own, cookie="secret", epmd=epmd)
             else:
-                sock, _, _ = door.came.get(timeout=5)
+                sock, _, _ = door.came.get(timeout=patience())
             assert erl.answer() == "true"
             sock.close()
         gone(erl, own.name)
@@ -253,14 +254,14 @@ def test_a_beam_gets_the_ack_after_the_old_connection_is_gone(erl: Erl, epmd: Ep
     def replace_(name: str) -> None:
         assert name == BEAM
         asked.set()
-        assert freed.wait(5)
+        assert freed.wait(patience())
 
     with Door(epmd, decide=lambda *_: Status.ALIVE, replace=replace_) as door:
         erl.say("net_kernel:connect_node('py@127.0.0.1').")
-        assert asked.wait(5)
+        assert asked.wait(patience())
         assert door.came.empty()
         freed.set()
-        sock, _, _ = door.came.get(timeout=5)
+        sock, _, _ = door.came.get(timeout=patience())
         assert erl.answer() == "true"
         sock.close()
     gone(erl, "py@127.0.0.1")
@@ -272,7 +273,7 @@ def test_a_beam_without_a_name_is_given_one(epmd: Epmd) -> None:
         node("undefined@127.0.0.1", epmd.port) as guest,
     ):
         guest.say("net_kernel:connect_node('py@127.0.0.1').")
-        sock, peer, _ = door.came.get(timeout=5)
+        sock, peer, _ = door.came.get(timeout=patience())
         assert (peer.name, peer.creation, peer.hidden) == ("guest1@127.0.0.1", 4242, True)
         assert guest.answer() == "true"
         assert guest.eval("node().") == "'guest1@127.0.0.1'"

@@ -38,7 +38,7 @@ class Watch:
 
     def messages(self, count: int) -> list[Any]:
         """Its messages, as soon as there are `count`, and after everything that the node had sent until then."""
-        self.beam.wait_until("probe:count(Probe) >= Count", 5.0, Probe=self.pid, Count=count)
+        self.beam.wait_until("probe:count(Probe) >= Count", Probe=self.pid, Count=count)
         if self.node.name in self.beam.nodes():
             self.arrived()
         seen: list[Any] = self.beam.eval("probe:messages(Probe)", Probe=self.pid)
@@ -200,7 +200,7 @@ def test_the_end_of_a_linked_erlang_process_ends_a_python_process_that_does_not_
 
     pid = node.spawn(linked)
     ref = watch.monitor(pid)
-    watch.beam.wait_until("{links, L} = process_info(P, links), lists:member(W, L)", 5.0, P=other, W=pid)
+    watch.beam.wait_until("{links, L} = process_info(P, links), lists:member(W, L)", P=other, W=pid)
     watch.run("exit(P, gone)", P=other)
     assert watch.messages(1) == [(A.DOWN, ref, A.process, pid, A.gone)]
 
@@ -222,7 +222,7 @@ def test_a_normal_exit_over_a_link_reaches_a_permanent_child_s_supervisor(helper
     ):
         before = started[-1]
         end(before)
-        beam.wait_until("P = keeper:child(K), is_pid(P) andalso P =/= Old", 5.0, K=keeper, Old=before)
+        beam.wait_until("P = keeper:child(K), is_pid(P) andalso P =/= Old", K=keeper, Old=before)
     assert beam.eval("gen_server:call(keeper:child(K), {echo, 1})", K=keeper) == 1
     assert len(started) == 4
 
@@ -303,9 +303,9 @@ def test_a_demonitor_with_flush_leaves_nothing(beam: Beam, node: Any, other: Pid
 def test_unlink_from_python_ends_the_link_on_both_sides(beam: Beam, node: Any, other: Pid) -> None:
     node.process_flag("trap_exit", True)
     node.link(other)
-    beam.wait_until("{links, L} = process_info(P, links), lists:member(W, L)", 5.0, P=other, W=node.self_())
+    beam.wait_until("{links, L} = process_info(P, links), lists:member(W, L)", P=other, W=node.self_())
     node.unlink(other)
-    beam.wait_until("process_info(P, links) =:= {links, []}", 5.0, P=other)
+    beam.wait_until("process_info(P, links) =:= {links, []}", P=other)
     beam.eval("exit(P, kill)", P=other)
     with pytest.raises(NoProc):
         node.call(other, A.kept)
@@ -320,7 +320,7 @@ def test_a_python_process_that_ends_takes_its_monitors_with_it(beam: Beam, node:
 
     for _ in range(20):
         node.spawn(glance)
-    beam.wait_until("process_info(P, monitored_by) =:= {monitored_by, []}", 5.0, P=other)
+    beam.wait_until("process_info(P, monitored_by) =:= {monitored_by, []}", P=other)
 
 
 def test_the_end_of_a_python_process_reaches_a_linked_erlang_process(watch: Watch, node: Any) -> None:
@@ -380,7 +380,7 @@ def test_nodeup_and_nodedown_are_told_to_who_monitors_nodes(beam: Beam, node: An
 def test_the_beam_is_told_nodeup_and_nodedown_of_the_hidden_python_node(watch: Watch, node: Any) -> None:
     watch.run("net_kernel:monitor_nodes(true, [{node_type, hidden}])")
     node.connect(watch.beam.name)
-    watch.beam.wait_until("probe:count(P) =:= 1", 5.0, P=watch.pid)
+    watch.beam.wait_until("probe:count(P) =:= 1", P=watch.pid)
     node.disconnect(watch.beam.name)
     kinds = [(message[0], message[1]) for message in watch.messages(2)]
     assert kinds == [(A.nodeup, A[node.name]), (A.nodedown, A[node.name])]

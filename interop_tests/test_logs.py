@@ -17,7 +17,7 @@ COLLECT = """Me = self(), P = spawn(fun F() -> receive {get, To} -> To ! {events
              ok = logger:add_primary_filter(collect, {F, none}), P"""
 EVENTS = """P ! {get, self()}, receive {events, L} ->
             [{L1, M, maps:with([pid, line, domain, crash_reason, python], T)} ||
-                #{level := L1, msg := M, meta := #{python := _} = T} <- L] after 2000 -> none end"""
+                #{level := L1, msg := M, meta := #{python := _} = T} <- L] after 60000 -> none end"""
 
 
 @pytest.fixture

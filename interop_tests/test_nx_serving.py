@@ -16,6 +16,7 @@ from pyerlnode import A
 from pyerlnode.bridges.nx.serving import Hook, Output, Serving
 from pyerlnode.otp import gen
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 from pyerlnode.workers.worker import Worker
 
@@ -152,7 +153,7 @@ def test_a_killed_serving_is_told_to_each_caller(peer: Beam, node: Any) -> None:
     gate = Gate()
     pid = serve(node, peer, gate, offload=False, batch_size=1)
     outcome = begin(peer)
-    assert gate.entered.wait(5.0)
+    assert gate.entered.wait(patience())
     node.exit(pid, A.kill)
     assert outcome() == (A.exit, A.killed, [(A.retries, 3)], [])
     gate.leave.set()
@@ -162,7 +163,7 @@ def test_a_node_that_is_lost_in_the_middle_of_a_batch_is_told_to_each_caller(pee
     gate = Gate()
     serve(node, peer, gate, offload=False, batch_size=1)
     outcome = begin(peer)
-    assert gate.entered.wait(5.0)
+    assert gate.entered.wait(patience())
     node.disconnect(peer.name)
     assert outcome() == (A.exit, A.noconnection, [(A.retries, 3)], [])
     assert run(peer, stack(tensor(1.0))) == (A.exit, A.noproc, [(A.retries, 3)], [])
@@ -177,7 +178,7 @@ def test_a_serving_that_stops_finishes_its_batch_and_the_next_callers_go_elsewhe
     gate = Gate()
     pid = serve(node, peer, gate, offload=False, batch_size=1, batch_timeout=0.0)
     running = begin(peer)
-    assert gate.entered.wait(5.0)
+    assert gate.entered.wait(patience())
     waiting = begin(peer)
     wait_for(lambda: node.call(pid, A.stats)[A.waiting] == 1)
     assert peer.eval("net_kernel:connect_node(O)", O=A[other.name]) is True
@@ -187,7 +188,7 @@ def test_a_serving_that_stops_finishes_its_batch_and_the_next_callers_go_elsewhe
     assert waiting()[::2] == (A.ok, A[other.name])
     gate.leave.set()
     assert running()[::2] == (A.ok, A[node.name])
-    stopping.get(timeout=5.0)
+    stopping.get(timeout=patience())
     assert [member.node for member in peer.eval("serving_peer:members(N)", N=NAME)] == [A[other.name]]
 
 
@@ -195,14 +196,14 @@ def test_a_node_that_stops_serves_what_runs_and_sends_away_who_waits(peer: Beam,
     node, gate = python(), Gate()
     pid = serve(node, peer, gate, offload=False, batch_size=1, batch_timeout=0.0)
     running = begin(peer)
-    assert gate.entered.wait(5.0)
+    assert gate.entered.wait(patience())
     waiting = begin(peer)
     wait_for(lambda: node.call(pid, A.stats)[A.waiting] == 1)
     stopping = gevent.spawn(node.stop)
     assert waiting()[:2] == (A.exit, A.noproc)
     gate.leave.set()
     assert running()[0] is A.ok
-    stopping.get(timeout=5.0)
+    stopping.get(timeout=patience())
 
 
 def test_the_model_in_an_os_process_gets_arrays_and_its_end_is_told(peer: Beam, node: Any) -> None:
@@ -362,5 +363,5 @@ if LIBRARY:  # else there is no such test: the library is no part of this projec
         assert 0 < node.call(pid, A.stats)[A.rows] < 60
         calling = gevent.spawn(nx.elixir, calls)
         gen.stop(node.system, pid)
-        assert calling.get(timeout=10.0) == expected
+        assert calling.get(timeout=patience()) == expected
         assert nx.elixir(calls) == expected

@@ -49,8 +49,9 @@ def test_spawn_answers_with_the_pid_of_a_process_that_runs_the_function(beam: Be
     talk = """
       P = gen_server:call({net_kernel, N}, {spawn, py, wait, [self()], group_leader()}),
       R = monitor(process, P),
-      receive {up, P} -> P ! hello after 5000 -> none end,
-      {receive {got, X} -> X after 5000 -> none end, receive {'DOWN', R, process, P, Why} -> Why after 5000 -> none end}
+      receive {up, P} -> P ! hello after 60000 -> none end,
+      {receive {got, X} -> X after 60000 -> none end,
+       receive {'DOWN', R, process, P, Why} -> Why after 60000 -> none end}
     """
     assert beam.eval(talk, N=A[py.name]) == (A.hello, A.normal)
 
@@ -59,7 +60,7 @@ def test_spawn_link_links_before_it_answers(beam: Beam, py: Any) -> None:
     talk = """
       process_flag(trap_exit, true),
       Ask = fun(F, A) -> gen_server:call({net_kernel, N}, {spawn_link, py, F, A, group_leader()}) end,
-      Ends = fun(P) -> receive {'EXIT', P, Why} -> Why after 5000 -> none end end,
+      Ends = fun(P) -> receive {'EXIT', P, Why} -> Why after 60000 -> none end end,
       Left = Ends(Ask(leave, [gone])), Nobody = Ends(Ask(no_such, [])),
       Napping = Ask(nap, [30]), true = lists:member(Napping, element(2, process_info(self(), links))),
       exit(Napping, kill),
@@ -75,14 +76,14 @@ def test_a_linked_process_ends_with_the_one_that_asked_for_it(beam: Beam, py: An
     talk = """
       Me = self(), Request = {spawn_link, py, nap, [30], group_leader()},
       spawn(fun() -> Me ! gen_server:call({net_kernel, N}, Request), exit(over) end),
-      receive P -> R = monitor(process, P), receive {'DOWN', R, process, P, Why} -> Why after 5000 -> none end end
+      receive P -> R = monitor(process, P), receive {'DOWN', R, process, P, Why} -> Why after 60000 -> none end end
     """
     assert beam.eval(talk, N=A[py.name]) in (A.over, A.noproc)
 
 
 def test_spawn_opt_takes_the_options_of_a_process_and_refuses_others(beam: Beam, py: Any) -> None:
     ask = "gen_server:call({net_kernel, N}, {spawn_opt, py, tell, [self(), hi], Options, Link, group_leader()})"
-    said = f"process_flag(trap_exit, true), X = {ask}, {{X, receive hi -> hi after 5000 -> none end, "
+    said = f"process_flag(trap_exit, true), X = {ask}, {{X, receive hi -> hi after 60000 -> none end, "
     said += "receive {'EXIT', X, W} -> W after Most -> none end}"
     for options, link, end in (
         ("[]", "no_link", A.none),
@@ -117,10 +118,10 @@ def test_to_a_peer_without_spawn_a_beam_says_notsup_and_its_calls_of_old_are_ans
     talk = """
       process_flag(trap_exit, true),
       L = spawn_link(N, py, nap, [1]),
-      Linked = receive {'EXIT', L, Why} -> Why after 5000 -> none end,
+      Linked = receive {'EXIT', L, Why} -> Why after 60000 -> none end,
       R = spawn_request(N, py, nap, [1]),
-      Asked = receive {spawn_reply, R, E, W} -> {E, W} after 5000 -> none end,
+      Asked = receive {spawn_reply, R, E, W} -> {E, W} after 60000 -> none end,
       gen_server:call({net_kernel, N}, {spawn, py, tell, [self(), hi], group_leader()}),
-      {Linked, Asked, receive hi -> hi after 5000 -> none end}
+      {Linked, Asked, receive hi -> hi after 60000 -> none end}
     """
     assert beam.eval(talk, N=A[old.name]) == (A.notsup, (A.error, A.notsup), A.hi)

@@ -53,7 +53,7 @@ def test_erlang_reads_lines_characters_and_terms(beam: Beam, node: Any) -> None:
 
 def test_a_request_that_a_device_does_not_know_is_an_error_and_never_silence(beam: Beam, node: Any) -> None:
     device = node.open_device(io.StringIO())
-    ask = """D ! {io_request, self(), 7, R}, receive {io_reply, 7, Answer} -> Answer after 2000 -> none end"""
+    ask = """D ! {io_request, self(), 7, R}, receive {io_reply, 7, Answer} -> Answer after 60000 -> none end"""
     assert beam.eval(ask, D=device, R=A.nonsense) == (A.error, A.request)
     assert beam.eval(ask, D=device, R=(A.put_chars, A.unicode, [A.no_text])) == (A.error, A.badarg)
     assert beam.eval(ask, D=device, R=(A.put_chars, A.unicode, A.os, A.cmd, [b"true"]))[0] is A.error

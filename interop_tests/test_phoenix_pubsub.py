@@ -21,6 +21,7 @@ from pyerlnode.bridges.phoenix.pubsub import Broadcast, PubSub
 from pyerlnode.errors import CallTimeout, UsageError
 from pyerlnode.term.containers import Struct
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 EBIN = os.environ.get("PYERLNODE_PHOENIX_PUBSUB")
@@ -50,7 +51,7 @@ class Phoenix:
         """A subscriber there; what it gets comes to the calling process as ``(A.heard, pid, message)``."""
         args = (self.module, NAME, topic, metadata, node.self_())
         pid = self.beam.rpc("pubsub_peer", "listen", *args)
-        assert node.receive((A.listening, pid), timeout=5.0)
+        assert node.receive((A.listening, pid), timeout=patience())
         return pid
 
     def stop(self) -> None:
@@ -102,7 +103,7 @@ def test_what_elixir_publishes_reaches_python_through_every_group(start: Any, no
     pubsub.subscribe("rooms")
     pubsub.subscribe("rooms", heard.append)
     phoenix.beam.rpc("pubsub_peer", "publish_from_many", phoenix.module, NAME, "rooms", 20)
-    got = [node.receive(timeout=5.0) for _ in range(20)]
+    got = [node.receive(timeout=patience()) for _ in range(20)]
     wait_for(lambda: len(heard) == 20)
     assert sorted(number for _, number in got) == sorted(number for _, number in heard) == list(range(1, 21))
     assert {tag for tag, _ in got} == {A.from_elixir}
@@ -112,7 +113,7 @@ def test_a_node_is_awaited_until_its_scope_that_is_busy_has_heard_of_us(phoenix:
     scope = "Elixir.Phoenix.PubSub"
     node.connect(phoenix.beam.name)
     node.pg.start(scope)
-    wait_for(lambda: node.pg.which_groups(scope=scope), 60)  # their members are known, ours are not there yet
+    wait_for(lambda: node.pg.which_groups(scope=scope))  # their members are known, ours are not there yet
     busy = """
         Me = self(),
         Hold = fun(S) -> Me ! busy, receive go -> S after 300 -> S end end,
@@ -123,7 +124,7 @@ def test_a_node_is_awaited_until_its_scope_that_is_busy_has_heard_of_us(phoenix:
     pubsub.subscribe("rooms")
     pubsub.await_node(phoenix.beam.name, timeout=60.0)
     phoenix.beam.rpc("pubsub_peer", "publish_from_many", phoenix.module, NAME, "rooms", 3)
-    assert sorted(node.receive(timeout=60.0)[1] for _ in range(3)) == [1, 2, 3]
+    assert sorted(node.receive(timeout=patience())[1] for _ in range(3)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("pool", [1, 3])
@@ -133,7 +134,7 @@ def test_what_python_publishes_reaches_elixir_through_every_group(start: Any, no
     listener = phoenix.listen(node, "rooms")
     for number in range(20):
         node.spawn(pubsub.broadcast, "rooms", (A.from_python, number, "é"))
-    got = [node.receive(timeout=5.0) for _ in range(20)]
+    got = [node.receive(timeout=patience()) for _ in range(20)]
     assert sorted(message[1] for _, _, message in got) == list(range(20))
     assert got[0][:2] == (A.heard, listener)
     assert got[0][2][2] == "é".encode()
@@ -145,7 +146,7 @@ def test_what_one_process_publishes_arrives_in_its_order(start: Any, node: Any) 
     phoenix.listen(node, "rooms")
     for number in range(200):
         pubsub.broadcast("rooms", number)
-    assert [node.receive(timeout=5.0)[2] for _ in range(200)] == list(range(200))
+    assert [node.receive(timeout=patience())[2] for _ in range(200)] == list(range(200))
 
 
 def test_an_endpoints_broadcast_is_json_for_clients_and_a_struct_for_others(
@@ -154,7 +155,7 @@ def test_an_endpoints_broadcast_is_json_for_clients_and_a_struct_for_others(
     client = phoenix.listen(node, "room:1", A.client)
     view = phoenix.listen(node, "room:1")
     pubsub.endpoint_broadcast("room:1", "new_msg", {"body": 'hé "you"', A.of: [1, 2.5, None, True, A.ok]})
-    got = {pid: message for _, pid, message in (node.receive(timeout=5.0) for _ in range(2))}
+    got = {pid: message for _, pid, message in (node.receive(timeout=patience()) for _ in range(2))}
     text = '[null,null,"room:1","new_msg",{"of":[1,2.5,null,true,"ok"],"body":"hé \\"you\\""}]'
     assert got[client] == (A.socket_push, A.text, text.encode())
     broadcast = Broadcast.of(got[view])
@@ -176,7 +177,7 @@ def test_a_payload_that_would_end_the_beams_worker_is_refused(
     with pytest.raises(UsageError, match="dispatcher"):
         pubsub.broadcast("room:1", 1, dispatcher="Nobody.Has.This")
     pubsub.endpoint_broadcast("room:1", "still", {})
-    assert node.receive(timeout=5.0)[2][2] == b'[null,null,"room:1","still",{}]'
+    assert node.receive(timeout=patience())[2][2] == b'[null,null,"room:1","still",{}]'
 
 
 def test_elixirs_endpoint_broadcast_is_read_in_python(phoenix: Phoenix, pubsub: PubSub, node: Any) -> None:
@@ -187,7 +188,7 @@ def test_elixirs_endpoint_broadcast_is_read_in_python(phoenix: Phoenix, pubsub: 
         M=phoenix.module,
         N=NAME,
     )
-    assert Broadcast.of(node.receive(timeout=5.0)) == Broadcast("room:1", "typing", {A.who: b"ann"})
+    assert Broadcast.of(node.receive(timeout=patience())) == Broadcast("room:1", "typing", {A.who: b"ann"})
 
 
 def test_one_nodes_subscribers_are_reached_directly(phoenix: Phoenix, pubsub: PubSub, node: Any, python: Any) -> None:
@@ -200,9 +201,9 @@ def test_one_nodes_subscribers_are_reached_directly(phoenix: Phoenix, pubsub: Pu
     pubsub.subscribe("rooms")
     phoenix.listen(node, "rooms")
     phoenix.ask("direct_broadcast", A[node.name], NAME, "rooms", A.to_python)
-    assert node.receive(timeout=5.0) is A.to_python
+    assert node.receive(timeout=patience()) is A.to_python
     pubsub.direct_broadcast(phoenix.beam.name, "rooms", A.to_elixir)
-    assert node.receive(timeout=5.0)[2] is A.to_elixir
+    assert node.receive(timeout=patience())[2] is A.to_elixir
     pubsub.direct_broadcast(other.name, "rooms", A.to_the_other)
     wait_for(lambda: heard)
     assert heard == [A.to_the_other]
@@ -212,11 +213,11 @@ def test_a_broadcast_from_a_process_spares_it_on_both_sides(phoenix: Phoenix, pu
     listener = phoenix.listen(node, "rooms")
     pubsub.subscribe("rooms")
     pubsub.broadcast_from("rooms", A.first)
-    assert node.receive(timeout=5.0) == (A.heard, listener, A.first)
+    assert node.receive(timeout=patience()) == (A.heard, listener, A.first)
     phoenix.ask("broadcast_from", NAME, listener, "rooms", A.second)
-    assert node.receive(timeout=5.0) is A.second
+    assert node.receive(timeout=patience()) is A.second
     pubsub.broadcast("rooms", A.third)
-    assert {node.receive(timeout=5.0) for _ in range(2)} == {A.third, (A.heard, listener, A.third)}
+    assert {node.receive(timeout=patience()) for _ in range(2)} == {A.third, (A.heard, listener, A.third)}
 
 
 def test_two_python_nodes_publish_to_each_other(phoenix: Phoenix, pubsub: PubSub, node: Any, python: Any) -> None:
@@ -237,14 +238,14 @@ def test_a_node_that_was_lost_is_a_member_again(phoenix: Phoenix, pubsub: PubSub
     node.disconnect(phoenix.beam.name)
     wait_for(lambda: pubsub.nodes() == [])
     pubsub.broadcast("rooms", A.alone)  # dials nobody
-    assert node.receive(timeout=5.0) is A.alone
+    assert node.receive(timeout=patience()) is A.alone
     assert node.nodes() == []
     with pytest.raises(CallTimeout):
         pubsub.await_node(phoenix.beam.name, timeout=0.01)
     node.connect(phoenix.beam.name)
     pubsub.await_node(phoenix.beam.name)
     phoenix.ask("broadcast", NAME, "rooms", A.back)
-    assert node.receive(timeout=5.0) is A.back
+    assert node.receive(timeout=patience()) is A.back
 
 
 def test_garbage_to_the_workers_of_python_is_counted_and_ends_nothing(
@@ -259,7 +260,7 @@ def test_garbage_to_the_workers_of_python_is_counted_and_ends_nothing(
         G=pubsub.groups[0],
         N=A[node.name],
     )
-    assert node.receive(timeout=5.0) is A.last
+    assert node.receive(timeout=patience()) is A.last
     assert pubsub.stats()["garbage"] == 7
     assert node.whereis(pubsub.groups[0]) == before
 
@@ -271,7 +272,7 @@ def test_when_pythons_scope_ends_its_workers_join_the_next(phoenix: Phoenix, pub
     wait_for(lambda: node.whereis(pubsub.groups[0]) not in (None, workers))
     pubsub.await_node(phoenix.beam.name)
     phoenix.ask("broadcast", NAME, "rooms", A.again)
-    assert node.receive(timeout=5.0) is A.again
+    assert node.receive(timeout=patience()) is A.again
 
 
 # --- trackers ----------------------------------------------------------------------------------------
@@ -290,7 +291,7 @@ def tracker(helper: Callable[[str], Beam], phoenix: Phoenix, pubsub: PubSub, nod
 
     def restart() -> None:
         beam.eval(stop, H=holders.pop())
-        beam.wait_until("whereis(T) =:= undefined", 5.0, T=TRACKER)
+        beam.wait_until("whereis(T) =:= undefined", T=TRACKER)
         holders.append(beam.rpc("tracker_peer", "start", module, TRACKER, NAME, node.self_()))
 
     yield restart
@@ -304,7 +305,7 @@ def presence(tracker: Any, node: Any) -> Presence:
 
 def diff(node: Any) -> tuple[list[Any], list[Any]]:
     """The next one: its joins and leaves, each key with its status."""
-    _, topic, joins, leaves = node.receive(lambda message: message[0] is A.diff, timeout=5.0)
+    _, topic, joins, leaves = node.receive(lambda message: message[0] is A.diff, timeout=patience())
     assert topic == b"room:1"
     return tuple([(key, meta.get(A.status)) for key, meta in what] for what in (joins, leaves))  # type: ignore[return-value]  # two
 
@@ -353,7 +354,7 @@ def test_a_tracker_that_is_started_anew_is_asked_again(presence: Presence, track
 
 def test_changes_are_told_as_presence_diffs(presence: Presence, node: Any) -> None:
     def next_diff() -> tuple[Any, Any]:
-        message = node.receive(lambda message: type(message) is Struct, timeout=5.0)
+        message = node.receive(lambda message: type(message) is Struct, timeout=patience())
         broadcast = Broadcast.of(message)
         assert broadcast is not None
         assert (broadcast.topic, broadcast.event) == ("room:1", "presence_diff")

@@ -15,6 +15,7 @@ from pyerlnode import A
 from pyerlnode.testing import waiting
 from pyerlnode.testing.attach import AttachedBeam
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +44,7 @@ class Run:
 
     def __call__(self, source: str, *options: str, python: tuple[str, ...] = ()) -> tuple[int, str]:
         process = self.start(source, *options, python=python)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=patience())
         return process.returncode, output.decode()
 
 
@@ -210,17 +211,17 @@ def test_it(beam, beam_factory, tmp_path):
     open({str(tmp_path / "ready")!r}, "w").close()
     beam.eval("receive never -> ok end", 60)
 """)
-    wait_for((tmp_path / "ready").exists, 20, "the run to be in its test")
+    wait_for((tmp_path / "ready").exists, what="the run to be in its test")
     assert sum("beam" in line for line in programs(tmp_path).values()) >= 2
     assert sum("epmd" in line for line in programs(tmp_path).values()) >= 2
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    wait_for(lambda: not programs(tmp_path), 10, "the end of everything that it had started")
+    wait_for(lambda: not programs(tmp_path), what="the end of everything that it had started")
 
 
 def test_a_run_that_ends_leaves_nothing(run: Run, tmp_path: Path) -> None:
     run("def test_it(beam, beam_factory):\n    beam_factory(own_epmd=True).kill9()\n")
-    wait_for(lambda: not programs(tmp_path), 10, "the end of everything that it had started")
+    wait_for(lambda: not programs(tmp_path), what="the end of everything that it had started")
 
 
 def test_a_beam_that_is_kept_runs_on_and_the_report_says_where(run: Run, tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_a_beam_that_is_kept_runs_on_and_the_report_says_where(run: Run, tmp_pat
     for pid in left:
         with suppress(ProcessLookupError):  # it was a program of one that has just been killed
             os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not programs(tmp_path), 10)
+    wait_for(lambda: not programs(tmp_path))
 
 
 # --- a BEAM of somebody else ---------------------------------------------------------------------------

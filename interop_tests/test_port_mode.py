@@ -118,7 +118,7 @@ def test_the_program_ends_when_its_owner_does(owner: Any) -> None:
     ask = owner()
     os_pid = ask("pyerlnode_port:os_pid(O)")
     ask("gen_server:stop(O)")
-    wait_for(lambda: not alive(os_pid), 10, "the end of the OS process")
+    wait_for(lambda: not alive(os_pid), what="the end of the OS process")
 
 
 def test_the_owner_ends_with_the_exit_status_of_the_program(owner: Any) -> None:

@@ -16,6 +16,7 @@ from pyerlnode.otp import gen_server
 from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.names import Global
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 Factory = Callable[..., Any]
@@ -51,7 +52,7 @@ def test_a_beam_that_does_not_read_suspends_senders_at_a_bound_and_nosuspend_say
         refused = [node.send_nosuspend(pid, MB) for _ in range(4)]
         assert refused[-1] is False
         assert sent < 60
-    sender.get(timeout=20)
+    sender.get(timeout=patience())
     assert node.call(pid, (A.echo, 2)) == 2
     assert node.send_nosuspend(pid, A.again) is True
     names = {event for event, *_ in events}
@@ -67,7 +68,7 @@ def test_a_peer_that_never_reads_again_is_down_after_the_tick_time_and_its_sende
     with victim.suspended_for_block():
         sender = gevent.spawn(lambda: [node.send(pid, MB) for _ in range(20)])
         with pytest.raises(ConnectError):
-            sender.get(timeout=8)
+            sender.get(timeout=patience())
         assert node.nodes() == []
 
 
@@ -84,8 +85,8 @@ def test_a_flood_to_a_full_mailbox_stops_reading_and_every_message_arrives(victi
     pid = gen_server.start(node.system, Slow, name="slow", mailbox=MailboxLimit(20))
     victim.eval("P ! N", P=pid, N=0)
     victim.eval("[P ! {N, binary:copy(<<1>>, 1000)} || N <- lists:seq(1, 3000)], ok", P=pid)
-    wait_for(lambda: "connection.resumed" in events, 10)
-    wait_for(lambda: len(node.call(pid, A.kept, timeout=20)) == 3001, 20)
+    wait_for(lambda: "connection.resumed" in events)
+    wait_for(lambda: len(node.call(pid, A.kept, timeout=patience())) == 3001)
     numbers = [m[1] if type(m[1]) is int else m[1][0] for m in node.call(pid, A.kept)]
     assert numbers == list(range(3001))
     assert "connection.paused" in events
@@ -96,13 +97,13 @@ def test_a_full_process_that_calls_the_peer_it_is_flooded_by_gets_its_answer(vic
     class Asker(Desk):
         def handle_info(self, message: Any) -> Any:
             if len(self.kept) < 3:
-                self.kept.append(node.rpc(victim.name, "erlang", "abs", [-7], timeout=5.0))
+                self.kept.append(node.rpc(victim.name, "erlang", "abs", [-7], timeout=patience()))
             return super().handle_info(message)
 
     node = python()
     pid = gen_server.start(node.system, Asker, name="asker", mailbox=MailboxLimit(5))
     victim.eval("[P ! N || N <- lists:seq(1, 2000)], ok", P=pid)
-    wait_for(lambda: len(node.call(pid, A.kept, timeout=20)) >= 2000, 20)
+    wait_for(lambda: len(node.call(pid, A.kept, timeout=patience())) >= 2000)
     assert node.call(pid, A.kept)[0] == 7
 
 
@@ -151,7 +152,7 @@ def test_a_kept_connection_comes_back_after_each_loss(victim: Beam, python: Fact
     victim.kill9()
     wait_for(lambda: node.nodes() == [])
     victim.restart()
-    wait_for(lambda: node.nodes() == [victim.name], 10)
+    wait_for(lambda: node.nodes() == [victim.name])
     node.keep_connected(victim.name, False)
     node.disconnect(victim.name)
     end = time.monotonic() + 0.8

@@ -10,6 +10,7 @@ import pytest
 
 from pyerlnode import A, receive
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 
 RECEIVER = """
 Me = self(),
@@ -64,7 +65,7 @@ def told_by_kind(seen: list[Any]) -> list[Any]:
 def test_priority_messages_come_in_the_order_that_a_process_of_the_beam_sees(beam: Beam, node: Any) -> None:
     node.connect(beam.name)
     listener(node, node.self_())
-    tag, ours, prio, plain = node.receive(timeout=5.0)
+    tag, ours, prio, plain = node.receive(timeout=patience())
     assert tag is A.made
     if beam.otp < 28:
         with pytest.raises(Exception, match="badarg"):
@@ -72,13 +73,13 @@ def test_priority_messages_come_in_the_order_that_a_process_of_the_beam_sees(bea
         beam.eval(
             "P ! {1}, Prio ! {2}, Plain ! {3}, P ! go, P ! {tell, To}", P=ours, Prio=prio, Plain=plain, To=node.self_()
         )
-        assert node.receive(timeout=5.0) == (A.saw, [(1,), (2,), (3,)])
+        assert node.receive(timeout=patience()) == (A.saw, [(1,), (2,), (3,)])
         return
     theirs, its_prio, its_plain = beam.eval(RECEIVER)
     expected = []
     for to, alias, other in ((theirs, its_prio, its_plain), (ours, prio, plain)):
         beam.eval(SENDER, P=to, Prio=alias, Plain=other, To=node.self_())
-        tag, seen = node.receive(timeout=5.0)
+        tag, seen = node.receive(timeout=patience())
         assert tag is A.saw
         expected.append(told_by_kind(seen))
     assert (A.p1,) in expected[0]
@@ -105,12 +106,12 @@ def test_python_sends_with_priority_to_a_process_of_the_beam(beam: Beam, node: A
     ordinary = [(1,), (2,), (3,)]
     first = [(A.p1,), (A.p2,)]
     seen = first + ordinary if beam.otp >= 28 else [(1,), (A.p1,), (2,), (A.p2,), (3,)]
-    assert node.receive(timeout=5.0) == (A.saw, seen)
+    assert node.receive(timeout=patience()) == (A.saw, seen)
 
 
 def test_priority_within_python_is_the_same(node: Any) -> None:
     listener(node, node.self_())
-    _, ours, prio, plain = node.receive(timeout=5.0)
+    _, ours, prio, plain = node.receive(timeout=patience())
     node.send(ours, (1,))
     node.send_with(prio, (A.p1,), priority=True)
     node.send_with(plain, (2,), priority=True)
@@ -119,4 +120,4 @@ def test_priority_within_python_is_the_same(node: Any) -> None:
     node.send_with(prio, (A.p2,), priority=True)
     node.send(ours, A.go)
     node.send(ours, (A.tell, node.self_()))
-    assert node.receive(timeout=5.0) == (A.saw, [(A.p1,), (A.p2,), (1,), (2,), (3,), (4,)])
+    assert node.receive(timeout=patience()) == (A.saw, [(A.p1,), (A.p2,), (1,), (2,), (3,), (4,)])

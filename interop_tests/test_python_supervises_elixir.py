@@ -11,6 +11,7 @@ from pyerlnode.errors import NoProc, StartFailed
 from pyerlnode.kernel.remote.child import child_of, remote_child, remote_server
 from pyerlnode.term.pid import Pid
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 pytestmark = pytest.mark.beam(elixir=True)
@@ -61,13 +62,13 @@ def test_shutdown_reaches_terminate_over_the_wire_and_its_time_is_kept(
 
     tree = grown(spec((A.tell, me)))
     node.stop_process(tree, A.shutdown)
-    assert node.receive(timeout=5.0) == (A.ends, A.shutdown)
+    assert node.receive(timeout=patience()) == (A.ends, A.shutdown)
     tree = grown(spec((A.slow, me), shutdown=0.1))
     pid = child(node, tree, "stock")
     ref = node.monitor(pid)
     node.stop_process(tree, A.shutdown)
-    assert node.receive((A.ends, A.shutdown), timeout=5.0)
-    assert node.receive(timeout=5.0) == (A.DOWN, ref, A.process, pid, A.killed)
+    assert node.receive((A.ends, A.shutdown), timeout=patience())
+    assert node.receive(timeout=patience()) == (A.DOWN, ref, A.process, pid, A.killed)
 
 
 def test_a_start_function_of_the_beam_is_a_child_through_the_process_that_called_it(
@@ -135,7 +136,7 @@ def test_a_child_is_started_on_another_peer_when_one_is_gone(app: Beam, beam_fac
     tree = node.start(Tree, remote_server([other.name, app.name], "Elixir.Stock", 1, id="stock"))
     assert child(node, tree, "stock").node is other.node
     other.kill9()
-    wait_for(lambda: getattr(child(node, tree, "stock"), "node", None) is app.node, 10)
+    wait_for(lambda: getattr(child(node, tree, "stock"), "node", None) is app.node)
     assert node.call(child(node, tree, "stock"), A.get) == 1
     node.stop_process(tree, A.shutdown)
 

@@ -111,4 +111,4 @@ def test_the_other_one_takes_over_the_names_when_the_one_with_the_embedded_epmd_
             third = python_peer(**options)
             return bool(third.ping(node.name))
 
-        wait_for(found, 10, "a newcomer to find the node that stayed")
+        wait_for(found, what="a newcomer to find the node that stayed")

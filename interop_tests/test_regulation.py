@@ -13,6 +13,7 @@ from pyerlnode.cluster.load.regulated import Regulated, Regulation
 from pyerlnode.cluster.load.regulator import NotAdmitted, Regulator, Rules
 from pyerlnode.errors import CallTimeout, NodeDown, NoProc
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 pytestmark = pytest.mark.beam(elixir=True)
@@ -65,7 +66,7 @@ def test_a_holder_on_the_beam_that_is_killed_gives_its_permit_to_the_next(
     waiting = gevent.spawn(regulator.run, "db", lambda: "ran")
     wait_for(lambda: regulator.info("db")["waiting"] == 1)
     beam.elixir("Process.exit(p, :kill)", p=pid)
-    assert waiting.get(timeout=5.0) == "ran"
+    assert waiting.get(timeout=patience()) == "ran"
 
 
 def test_a_node_that_is_lost_gives_its_permits_back(beam: Beam, node: Any, regulator: Regulator) -> None:

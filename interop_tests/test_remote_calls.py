@@ -16,6 +16,7 @@ from pyerlnode.otp.requests import RequestIds
 from pyerlnode.schema.elixir import ElixirError
 from pyerlnode.term.containers import Struct
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 NOBODY = "nobody_here@127.0.0.1"
@@ -117,10 +118,10 @@ def test_the_rest_of_rpc_reaches_python(beam: Beam, calc: Any) -> None:
 
 
 def test_a_c_nodes_request_to_rex_is_answered(beam: Beam, calc: Any) -> None:
-    ask = "{rex, N} ! {self(), {call, calc, add, [1, 2], self()}}, receive {rex, V} -> V after 2000 -> none end"
+    ask = "{rex, N} ! {self(), {call, calc, add, [1, 2], self()}}, receive {rex, V} -> V after 60000 -> none end"
     assert beam.eval(ask, N=A[calc.name]) == 3
     ask = """{rex, N} ! {self(), {call, os, cmd, [x], self()}},
-             receive {rex, {badrpc, {_, {W, _}}}} -> W after 2000 -> none end"""
+             receive {rex, {badrpc, {_, {W, _}}}} -> W after 60000 -> none end"""
     assert beam.eval(ask, N=A[calc.name]) is A.undef
 
 
@@ -152,7 +153,7 @@ def test_nothing_unexported_is_reachable_by_any_road(beam: Beam, calc: Any, call
     for road in (f"rpc:block_call(N, {call})", f"gen_server:call({{rex, N}}, {{call, {call}, self()}})"):
         assert beam.eval(f"{{badrpc, {{'EXIT', {{W, _}}}}}} = {road}, W", N=node) is A.undef
     down = (
-        f"{{P, R}} = spawn_monitor(N, {call}), receive {{'DOWN', R, process, P, {{W, _}}}} -> W after 2000 -> none end"
+        f"{{P, R}} = spawn_monitor(N, {call}), receive {{'DOWN', R, process, P, {{W, _}}}} -> W after 60000 -> none end"
     )
     assert beam.eval(down, N=node) is A.undef
 
@@ -202,7 +203,7 @@ def test_a_request_is_sent_now_and_its_value_fetched_later(beam: Beam, node: Any
         node.erpc.receive_response(late, 0.01)
     assert out.value.reason is A.timeout
     answered = node.erpc.send_request(beam.name, "erlang", "throw", [A.ball])
-    message = node.receive(timeout=5.0)
+    message = node.receive(timeout=patience())
     assert node.erpc.check_response((A.other, 1), answered) is node.erpc.NO_REPLY
     with pytest.raises(RemoteThrow):
         node.erpc.check_response(message, answered)
@@ -226,7 +227,7 @@ def test_casts_from_python_run_and_say_nothing(beam: Beam, node: Any) -> None:
     node.erpc.cast(beam.name, "erlang", "send", [me, 1])
     node.erpc.multicast([beam.name, NOBODY], "erlang", "send", [me, 2])
     node.rpc.eval_everywhere([beam.name], "erlang", "send", [me, 3])
-    assert sorted(node.receive(timeout=5.0) for _ in range(3)) == [1, 2, 3]
+    assert sorted(node.receive(timeout=patience()) for _ in range(3)) == [1, 2, 3]
 
 
 def test_the_rest_of_rpc_from_python(beam: Beam, node: Any) -> None:

@@ -38,7 +38,7 @@ class Terminal:
         return self._seen.decode(errors="replace")
 
     def shows(self, words: str) -> None:
-        wait_for(lambda: words in self.text, 20, f"{words!r} at the terminal")
+        wait_for(lambda: words in self.text, what=f"{words!r} at the terminal")
 
     def close(self) -> None:
         self.program.kill()
@@ -67,7 +67,7 @@ def test_an_erlang_shell_is_told_at_its_terminal_what_it_has_reached(beam: Beam,
 @pytest.mark.beam(elixir=True)
 def test_iex_ends_at_once_and_says_that_there_is_no_iex(beam: Beam, node: Any) -> None:
     with terminal(beam, "iex", "--name", "iex_1@127.0.0.1", "--cookie", beam.cookie, "--remsh", node.name) as shell:
-        wait_for(lambda: not shell.program.running(), 20, "the end of iex")
+        wait_for(lambda: not shell.program.running(), what="the end of iex")
         assert "IEx" in shell.text or "iex (nofile)" in shell.text
 
 

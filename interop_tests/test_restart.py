@@ -29,7 +29,7 @@ def test_after_a_python_restart_the_old_pid_gives_noproc(helper: Factory, python
     probe = beam.eval("probe:start()")
     assert beam.eval("catch gen_server:call(P, {echo, 3}, 2000)", P=old)[1][0] is A.noproc
     beam.eval("probe:run(Q, fun() -> P ! stray, exit(P, kill), link(P), monitor(process, P) end)", Q=probe, P=old)
-    beam.wait_until("probe:count(Q) =:= 2", 5.0, Q=probe)
+    beam.wait_until("probe:count(Q) =:= 2", Q=probe)
     assert [message[-1] for message in beam.eval("probe:messages(Q)", Q=probe)] == [A.noproc, A.noproc]
     assert beam.eval("gen_server:call(P, kept)", P=new) == []
 
@@ -61,7 +61,7 @@ def test_a_python_node_that_comes_back_is_found_by_name(beam: Beam, python: Fact
         node.start(Desk, name="desk")
         assert beam.eval("gen_server:call({desk, N}, {echo, L})", N=A[name], L=life) == life
         node.stop()
-        wait_for(lambda: beam.nodes() == [], 5, "the BEAM to see the end of the connection")
+        wait_for(lambda: beam.nodes() == [], what="the BEAM to see the end of the connection")
 
 
 def test_a_beam_that_restarts_finds_the_python_node_by_name(beam: Beam, beam_factory: Factory, node: Any) -> None:

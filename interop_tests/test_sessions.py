@@ -84,7 +84,7 @@ def test_a_crash_is_an_exit_with_its_reason_also_through_another_node(beam: Beam
         " catch exit:{W, _} -> W end} end) || N <- Ns],"
         " (fun F() -> gen_server:call({carts, hd(Ns)}, {session, K, owed}) =:= 2 orelse F() end)(),"
         " catch gen_server:call({carts, hd(Ns)}, {session, K, {crash, boom}}),"
-        " [receive {told, W} -> W after 5000 -> hung end || _ <- P]"
+        " [receive {told, W} -> W after 60000 -> hung end || _ <- P]"
     )
     assert beam.eval(waiting, Ns=[A[one.name], A[two.name]], K=key) == [A.boom, A.boom]
 
@@ -146,7 +146,7 @@ def test_a_node_that_is_killed_costs_its_calls_an_exit_and_its_keys_live_on(
     wait_for(lambda: all(len(sessions.call(key, A.get)[1]) > 3 for key in KEYS))
     victim.kill9()
     wait_for(lambda: sessions.stats()["members"] == [node.name])
-    told = beam.eval("waits ! {ask, self()}, receive {told, W} -> W after 5000 -> hung end")
+    told = beam.eval("waits ! {ask, self()}, receive {told, W} -> W after 60000 -> hung end")
     assert told[1][0] == (A.session_node_down, A[victim.name])
     wait_for(lambda: all(len(sessions.call(key, A.get)[1]) > 3 for key in KEYS))
     for key, told in beam.eval("session_load:stop(Cs)", Cs=callers):

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,14 +16,15 @@ from place import ROOT, place
 from interop_tests.python_peer import PythonPeer
 from pyerlnode import A
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import Heartbeat, deadline, promise
 from pyerlnode.testing.plugin import python_name
 from pyerlnode.testing.waiting import wait_for
 
 SCRIPT = Path(__file__).parent / "peers" / "standby.py"
-LEASE = 2.0
+LEASE = promise(2.0)
 PROMISE = 1.5 * LEASE * 1.01 / 0.99
 LATEST = PROMISE + LEASE + 2.0
-"""What is promised has to end, two rounds of an election, and what a crowded machine adds."""
+"""What is promised has to end, and two rounds of an election; what the machine is late comes on top."""
 
 
 class Member(PythonPeer):
@@ -59,7 +59,7 @@ class Group:
         for member in self.members:
             member.ready()
         self.is_active(0)
-        wait_for(lambda: self.states(0)[1:] == [A.standby] * 2, 10, "the others to stand by")
+        wait_for(lambda: self.states(0)[1:] == [A.standby] * 2, what="the others to stand by")
 
     def start(self, name: str) -> Member:
         self.made.append(Member(self.beam, name, self.nodes, self.path))
@@ -73,12 +73,12 @@ class Group:
     def states(self, index: int) -> list[Any]:
         return [member[A.state] for member in self.status(index)[A.members]]
 
-    def is_active(self, index: int, asked: int = 2, timeout: float = 15.0) -> None:
+    def is_active(self, index: int, asked: int = 2) -> None:
         def seen() -> bool:
             status = self.status(asked)
             return isinstance(status, dict) and status[A.active] is A[self.nodes[index]]
 
-        wait_for(seen, timeout, f"{self.nodes[index]} to be active")
+        wait_for(seen, what=f"{self.nodes[index]} to be active")
 
     def epochs(self) -> list[int]:
         return [int(line) for line in self.path.read_text().split()]
@@ -92,10 +92,10 @@ class Group:
         node = A[self.nodes[index]]
 
         def seen() -> bool:
-            each: list[list[Any]] = self.beam.eval("standby_calls:nodes_seen(Callers)", 15, Callers=callers)
+            each: list[list[Any]] = self.beam.eval("standby_calls:nodes_seen(Callers)", Callers=callers)
             return all(nodes[:1] == [node] for nodes in each)
 
-        wait_for(seen, 15, f"every caller to be answered by {self.nodes[index]}")
+        wait_for(seen, what=f"every caller to be answered by {self.nodes[index]}")
 
     def answers(self, callers: Any) -> list[list[Any]]:
         answers: list[list[Any]] = self.beam.eval("standby_calls:stop(Callers)", Callers=callers)
@@ -118,50 +118,50 @@ def longest_gap(answers: list[Any]) -> float:
 
 
 def test_when_the_active_node_is_killed_every_call_is_answered(group: Group) -> None:
-    callers = group.calls(1, 2)
-    group.are_answered(callers, 0)
-    wait_for(lambda: len(group.epochs()) > 20, 10, "the first to run")
-    group.members[0].kill9()
-    group.is_active(1)
-    group.are_answered(callers, 1)
-    first_of_all = len(group.epochs())
-    wait_for(lambda: len(group.epochs()) > first_of_all + 50, 10, "the second to run")
-    for answers in group.answers(callers):
+    with Heartbeat() as heart:
+        callers = group.calls(1, 2)
+        group.are_answered(callers, 0)
+        wait_for(lambda: len(group.epochs()) > 20, what="the first to run")
+        group.members[0].kill9()
+        group.is_active(1)
+        group.are_answered(callers, 1)
+        first_of_all = len(group.epochs())
+        wait_for(lambda: len(group.epochs()) > first_of_all + 50, what="the second to run")
+        told = group.answers(callers)
+    for answers in told:
         lost = [answer for _, answer in answers if answer == (A.error, (A.standby, A.lost))]
         assert len(lost) <= 1  # the one that it had
         assert {answer[1] for _, answer in answers if answer not in lost} == {A[n] for n in group.nodes[:2]}
-        assert PROMISE - LEASE < longest_gap(answers) < LATEST
+        assert PROMISE - LEASE < longest_gap(answers) < LATEST + 2 * heart.late
     epochs = group.epochs()
     assert epochs == sorted(epochs)
 
 
 def test_a_node_that_is_suspended_and_runs_again_does_not_act_any_more(group: Group) -> None:
-    wait_for(lambda: len(group.epochs()) > 20, 10, "the first to run")
+    wait_for(lambda: len(group.epochs()) > 20, what="the first to run")
     group.members[0].suspend()
-    began = time.monotonic()
-    group.is_active(1)
-    took = time.monotonic() - began
-    wait_for(lambda: len(set(group.epochs())) == 2, 10, "the second to run")
-    wait_for(lambda: group.status(2)[A.members][0][A.state] is A.down, 10, "the tick time to be over")
+    with deadline(LATEST, "the next to be active"):
+        group.is_active(1)
+    wait_for(lambda: len(set(group.epochs())) == 2, what="the second to run")
+    wait_for(lambda: group.status(2)[A.members][0][A.state] is A.down, what="the tick time to be over")
     second = group.epochs()[-1]
     group.members[0].resume()
     group.is_active(0)  # it is the better one, so it takes over, with a new epoch
-    wait_for(lambda: group.epochs()[-1] > second, 10, "it to run again")
+    wait_for(lambda: group.epochs()[-1] > second, what="it to run again")
     epochs = group.epochs()
     assert epochs == sorted(epochs)
     assert len(set(epochs)) == 3
-    assert took < LATEST
 
 
 def test_a_stop_and_a_return_in_order_lose_no_call_and_no_state(group: Group) -> None:
     callers = group.calls(2)
-    wait_for(lambda: len(group.epochs()) > 20, 10, "the first to run")
+    wait_for(lambda: len(group.epochs()) > 20, what="the first to run")
     group.members[0].stop()
     group.is_active(1)
     group.start(group.nodes[0]).ready()
     group.is_active(0)
     moved = len(group.epochs())
-    wait_for(lambda: len(group.epochs()) > moved + 20, 10, "it to run again")
+    wait_for(lambda: len(group.epochs()) > moved + 20, what="it to run again")
     [answers] = group.answers(callers)
     wrong = [at for at, (_, answer) in enumerate(answers) if answer[0] != at + 1]
     assert wrong == [], [answer for _, answer in answers[max(0, wrong[0] - 3) : wrong[0] + 3]]

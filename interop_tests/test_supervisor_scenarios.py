@@ -484,8 +484,8 @@ def test_python_supervisor_lets_be_seen_what_otps_does(
     }
     run = "tree:run(Where, Scenario, Steps)"
     steps = atoms(scenario.steps)
-    original, otp_reports, _ = trees.eval(run, 30.0, Where=A.beam, Scenario=table, Steps=steps)
+    original, otp_reports, _ = trees.eval(run, Where=A.beam, Scenario=table, Steps=steps)
     assert reports.seen == []
-    ours, _, names = trees.eval(run, 30.0, Where=(A.trees, A[node.name]), Scenario=table, Steps=steps)
+    ours, _, names = trees.eval(run, Where=(A.trees, A[node.name]), Scenario=table, Steps=steps)
     assert ours == original
     assert named(reports.seen, names) == otp_reports

@@ -40,7 +40,7 @@ def small_maps(term: Any) -> bool:
 @pytest.mark.beam(elixir=True)
 def test_every_term_is_inspected_as_elixir_does(beam: Beam) -> None:
     made = list(islice(filter(small_maps, terms(11, 20_000)), 3_000))
-    shown = beam.elixir(SHOW, 60, forms=[encode(term) for term in made])
+    shown = beam.elixir(SHOW, forms=[encode(term) for term in made])
     old, newer = beam.elixir_version < "1.15", beam.elixir_version >= "1.19"
     for term, texts in zip(made, shown, strict=True):
         for style, text in zip(STYLES, texts, strict=True):
@@ -57,7 +57,7 @@ def test_every_inspected_term_is_read_alike_by_elixir_and_by_python(beam: Beam) 
     made = list(terms(12, 3_000))
     texts = [format_term(term, style="elixir", width=random.Random(1).choice([0, 80])) for term in made]
     source = "for text <- texts, do: text |> Code.eval_string() |> elem(0) |> :erlang.term_to_binary(minor_version: 2)"
-    forms = beam.elixir(source, 120, texts=[text.encode() for text in texts])
+    forms = beam.elixir(source, texts=[text.encode() for text in texts])
     for term, text, form in zip(made, texts, forms, strict=True):
         assert identical(parse_term(text, style="elixir"), term), text
         assert identical(decode(form), term), text

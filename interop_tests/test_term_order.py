@@ -34,7 +34,7 @@ def test_terms_compare_as_on_the_beam(helper: Callable[[str], Beam]) -> None:
     for _ in range(4):
         made = list(terms(rng.randrange(1 << 32), CHUNK, depth=3, identifiers=True))
         pairs = [(one, related(rng, one) if rng.random() < 0.7 else rng.choice(made)) for one in made]
-        said = beam.eval("terms:compare(Pairs)", 60, Pairs=[(encode(one), encode(other)) for one, other in pairs])
+        said = beam.eval("terms:compare(Pairs)", Pairs=[(encode(one), encode(other)) for one, other in pairs])
         for (one, other), (less, same, exact) in zip(pairs, said, strict=True):
             assert compare(one, other) == (-1 if less else 0 if same else 1), (one, other)
             assert equal(one, other) is same
@@ -47,6 +47,6 @@ def test_hashes_are_the_beams_bit_for_bit(helper: Callable[[str], Beam]) -> None
     for seed in range(5, 9):
         made = list(terms(seed, CHUNK, identifiers=True))
         for one, hashes in zip(
-            made, beam.eval("terms:hashes(Forms)", 60, Forms=[encode(one) for one in made]), strict=True
+            made, beam.eval("terms:hashes(Forms)", Forms=[encode(one) for one in made]), strict=True
         ):
             assert (phash2(one), phash2(one, 1 << 32), phash(one, 1 << 32)) == hashes, one

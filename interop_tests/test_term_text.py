@@ -66,7 +66,7 @@ def test_every_term_prints_as_on_the_beam(beam_factory: Callable[..., Beam], cha
     for chunk in chunks(1, COUNT // 2):
         if beam.otp >= 29 and charset == "latin1":
             chunk = list(filter(plain, chunk))
-        texts = beam.eval("terms:show(Forms)", 60, Forms=[encode(term) for term in chunk])
+        texts = beam.eval("terms:show(Forms)", Forms=[encode(term) for term in chunk])
         for term, shown in zip(chunk, texts, strict=True):
             for style, text in zip(STYLES, shown, strict=True):
                 assert format_term(term, sort_maps=True, charset=charset, **style) == text.decode(), style
@@ -79,7 +79,7 @@ def test_a_depth_limit_cuts_where_the_beam_cuts(beam_factory: Callable[..., Beam
     made = list(filter(orderly, terms(3, 1_000)))
     if beam.otp >= 29:
         made = list(filter(plain, made))
-    texts = beam.eval("terms:limited(Forms, Depth)", 60, Forms=[encode(term) for term in made], Depth=depth)
+    texts = beam.eval("terms:limited(Forms, Depth)", Forms=[encode(term) for term in made], Depth=depth)
     for term, text in zip(made, texts, strict=True):
         assert format_term(term, sort_maps=True, limit=depth) == text.decode()
 
@@ -88,7 +88,7 @@ def test_every_printed_term_is_read_alike_by_the_beam_and_by_python(helper: Call
     beam = helper("terms.erl")
     for chunk in chunks(2):
         texts = [format_term(term, width=0) for term in chunk]
-        forms = beam.eval("terms:read(Texts)", 60, Texts=[text.encode() for text in texts])
+        forms = beam.eval("terms:read(Texts)", Texts=[text.encode() for text in texts])
         for term, text, form in zip(chunk, texts, forms, strict=True):
             assert identical(parse_term(text), term), text
             assert identical(decode(form), term), text

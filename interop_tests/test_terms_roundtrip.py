@@ -9,6 +9,7 @@ from interop_tests.servers import Desk
 from pyerlnode import A
 from pyerlnode.term.containers import Bitstring, Charlist, ImproperList
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 
 THERE_AND_BACK = {
     # falsy terms: each was once lost for being false in Python
@@ -78,7 +79,7 @@ Y = gen_server:call({{desk, N}}, {{echo, X}}, 30000),
 def test_a_term_of_the_beam_comes_back_unchanged(helper: Callable[[str], Beam], node: Any, source: str) -> None:
     beam = helper("probe.erl")
     desk = node.start(Desk, name="desk")
-    assert beam.eval(SAME.format(source=source), 30.0, N=A[node.name], Desk=desk) == (True, True)
+    assert beam.eval(SAME.format(source=source), N=A[node.name], Desk=desk) == (True, True)
 
 
 @pytest.mark.beam(elixir=True)
@@ -133,7 +134,7 @@ def test_a_value_of_python_arrives_as_the_term_that_the_table_says(
     beam = helper("probe.erl")
     probe = beam.eval("probe:start()")
     node.send(probe, value)
-    beam.wait_until("probe:count(P) =:= 1", 5.0, P=probe)
+    beam.wait_until("probe:count(P) =:= 1", P=probe)
     assert beam.text("hd(probe:messages(P))", P=probe) == text
 
 
@@ -141,7 +142,7 @@ def test_a_value_of_python_arrives_as_the_term_that_the_table_says(
 def test_a_big_binary_of_python_arrives_whole(helper: Callable[[str], Beam], node: Any, size: int) -> None:
     pid = helper("desk.erl").eval("desk:start()")
     data = bytes(range(256)) * (size // 256)
-    assert node.call(pid, (A.echo, data), timeout=30.0) == data
+    assert node.call(pid, (A.echo, data), timeout=patience()) == data
 
 
 def test_small_messages_pass_a_big_one_in_both_directions(helper: Callable[[str], Beam], node: Any) -> None:
@@ -149,5 +150,5 @@ def test_small_messages_pass_a_big_one_in_both_directions(helper: Callable[[str]
     data = b"x" * (8 << 20)
     node.send(pid, data)
     node.send(pid, A.after)
-    kept = node.call(pid, A.kept, timeout=30.0)
+    kept = node.call(pid, A.kept, timeout=patience())
     assert [item[1] if item[1] is A.after else len(item[1]) for item in kept] == [len(data), A.after]

@@ -93,7 +93,7 @@ def drive(beam: Beam, relay: Any, script: list[Any]) -> Any:
             return server
         return tuple(map(named, value)) if isinstance(value, tuple) else value
 
-    return beam.eval("trace_relay:drive(Relay, Steps)", 20, Relay=relay, Steps=[named(step) for step in script])
+    return beam.eval("trace_relay:drive(Relay, Steps)", Relay=relay, Steps=[named(step) for step in script])
 
 
 def in_erlang(beam: Beam, other: Beam) -> Any:
@@ -131,7 +131,7 @@ def test_a_call_of_a_beam_carries_its_token_to_the_server_and_back(node: Any, be
         seq_trace:set_token([]),
         Me ! {token, Token}
     end),
-    receive {token, {_, Label, Serial, _, Previous}} -> {Label, Serial, Previous} after 5000 -> late end
+    receive {token, {_, Label, Serial, _, Previous}} -> {Label, Serial, Previous} after 60000 -> late end
     """
     assert beam.eval(script, N=A[node.name]) == (17, 2, 1)
 

@@ -20,7 +20,7 @@ def test_every_term_of_the_vectors_is_the_same_to_the_beam_after_a_round_trip(be
     made = rows(beam)
     back = [encode(decode(bytes.fromhex(row["hex"]))) for row in made]
     same = beam.eval(
-        "[binary_to_term(A) =:= binary_to_term(B) || {A, B} <- Pairs]", 60,
+        "[binary_to_term(A) =:= binary_to_term(B) || {A, B} <- Pairs]",
         Pairs=[(bytes.fromhex(row["hex"]), ours) for row, ours in zip(made, back, strict=True)],
     )  # fmt: skip
     assert [source for source, equal in zip(sources(), same, strict=True) if equal is not True] == []

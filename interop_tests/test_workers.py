@@ -13,6 +13,7 @@ from interop_tests.worker_targets import Account, ask, double, misbehave, raisin
 from pyerlnode import A, Supervise, Supervisor, child_spec
 from pyerlnode.errors import CallTimeout, ServerExit, UsageError
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 from pyerlnode.workers.pool import WorkerPool
 from pyerlnode.workers.spares import Spares, shelf_of
@@ -115,7 +116,7 @@ def test_a_signal_from_outside_is_a_reason(node: Any) -> None:
     node.self_()
     ref = node.monitor(pid)
     os.kill(node.call(pid, A.pid), signal.SIGKILL)
-    assert node.receive(timeout=5.0) == (A.DOWN, ref, A.process, pid, (A.os_signal, A.sigkill))
+    assert node.receive(timeout=patience()) == (A.DOWN, ref, A.process, pid, (A.os_signal, A.sigkill))
 
 
 def test_shutdown_runs_terminate_inside(node: Any) -> None:
@@ -126,7 +127,7 @@ def test_shutdown_runs_terminate_inside(node: Any) -> None:
     tree = node.start(Tree)
     node.call("account", (A.tell, node.self_()))
     node.stop_process(tree, A.shutdown)
-    assert node.receive(timeout=5.0) == (A.ended, A.shutdown)
+    assert node.receive(timeout=patience()) == (A.ended, A.shutdown)
 
 
 def test_elixir_supervises_a_worker_and_a_spare_takes_its_place(beam: Beam, node: Any) -> None:
@@ -211,7 +212,7 @@ def test_elixir_supervises_a_pool_and_its_callers_exit_alone(beam: Beam, node: A
 
 def test_callers_on_the_beam_are_told_when_the_queue_is_full(beam: Beam, node: Any) -> None:
     pool = node.start(Jobs)
-    wait_for(lambda: WorkerPool.stats(pool, on=node)[A.workers] == 2, 20)
+    wait_for(lambda: WorkerPool.stats(pool, on=node)[A.workers] == 2)
     outcomes = beam.elixir(
         """
         quiet = for _ <- 1..3, do: spawn(fn -> GenServer.call(p, :sleep, :infinity) end)

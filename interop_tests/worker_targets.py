@@ -14,6 +14,7 @@ import gevent
 import numpy as np
 
 from pyerlnode import ANY, A, Atom, Exit, GenServer, Reply, Stop, monitor, receive, send
+from pyerlnode.testing.patience import patience
 from pyerlnode.workers.inside import call, cast, node
 
 
@@ -131,7 +132,7 @@ RAISED: dict[str, Any] = {
     "keyboard_interrupt": KeyboardInterrupt,
     "generator_exit": GeneratorExit,
     "greenlet_exit": gevent.GreenletExit,
-    "gevent_timeout": lambda: gevent.Timeout(5),
+    "gevent_timeout": lambda: gevent.Timeout(patience()),
     "cancelled": asyncio.CancelledError,
     "stop_iteration": StopIteration,
     "memory_error": MemoryError,

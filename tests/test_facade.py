@@ -11,6 +11,7 @@ import pytest
 import pyerlnode
 from pyerlnode import A, Cluster, ConnectError, GenServer, Reply, UsageError, facade
 from pyerlnode.facade import HubThread, own_name
+from pyerlnode.testing.patience import patience
 
 
 class Echo(GenServer):
@@ -43,7 +44,7 @@ def test_every_thread_may_call(cluster):
 def test_the_node_runs_while_the_program_waits(cluster):
     done = threading.Event()
     cluster.spawn(done.set)
-    assert done.wait(10)
+    assert done.wait(patience())
 
 
 def test_an_error_of_a_call_is_raised_in_the_caller(cluster):
@@ -60,7 +61,7 @@ def test_sending_without_waiting_says_whether_it_was_sent(cluster):
     got = threading.Event()
     pid = cluster.spawn(lambda: (pyerlnode.receive(), got.set()))
     assert cluster.send_nosuspend(pid, A.hello) is True
-    assert got.wait(10)
+    assert got.wait(patience())
     away = pyerlnode.Pid(A["app@127.0.0.1"], 5, 0, 1)
     assert cluster.send_nosuspend(away, A.hello, noconnect=True) is False
     with pytest.raises(ConnectError):
@@ -97,13 +98,13 @@ def test_an_interrupted_caller_ends_its_job(monkeypatch):
                 ended.set()
 
         def interrupted(self, timeout=None):
-            began.wait(10)
+            began.wait(patience())
             raise KeyboardInterrupt
 
         monkeypatch.setattr("pyerlnode.facade.Future.result", interrupted)
         with pytest.raises(KeyboardInterrupt):
             hub.run(job)
-        assert ended.wait(10)
+        assert ended.wait(patience())
     finally:
         hub.stop()
 

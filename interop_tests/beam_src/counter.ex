@@ -33,7 +33,7 @@ defmodule Interop.Python do
 
   def send_request(dest, request) do
     request_id = :gen_server.send_request(dest, request)
-    :gen_server.receive_response(request_id, 5000)
+    :gen_server.receive_response(request_id, 60_000)
   end
 
   def monitor_and(dest, fun) do

@@ -29,7 +29,7 @@ drive(Relay, Steps) ->
         unlink(Relay),
         Asker ! {driven, lists:append(Found)}
     end),
-    receive {driven, Found} -> Found after 10000 -> late end.
+    receive {driven, Found} -> Found after 60000 -> late end.
 
 step(Relay, {untraced, Message, Count}) ->
     seq_trace:set_token([]),
@@ -49,7 +49,7 @@ answers(Relay, Count) ->
     receive
         {'EXIT', Relay, Reason} -> [{{exit, Reason}, token(Relay)} | answers(Relay, Count - 1)];
         Message -> [{Message, token(Relay)} | answers(Relay, Count - 1)]
-    after 5000 -> [none]
+    after 60000 -> [none]
     end.
 
 token(Relay) ->

@@ -66,12 +66,12 @@ do({exit, Id, Reason}, Recorder, _, _) ->
     Pid = pid(Recorder, Id),
     Monitor = monitor(process, Pid),
     exit(Pid, Reason),
-    receive {'DOWN', Monitor, _, _, Why} -> {down, Why} after 5000 -> lives end;
+    receive {'DOWN', Monitor, _, _, Why} -> {down, Why} after 60000 -> lives end;
 do({stop, Id, Reason}, Recorder, _, _) ->
     Pid = pid(Recorder, Id),
     Monitor = monitor(process, Pid),
     ok = gen_server:call(Pid, {stop, Reason}),
-    receive {'DOWN', Monitor, _, _, Why} -> {down, Why} after 5000 -> lives end;
+    receive {'DOWN', Monitor, _, _, Why} -> {down, Why} after 60000 -> lives end;
 do({plan, Id, Plan}, Recorder, _, _) ->
     gen_server:call(Recorder, {plan, Id, Plan});
 do({sleep, Milliseconds}, _, _, _) ->
@@ -92,7 +92,7 @@ do({parent, Reason}, _, Parent, _) ->
     exit(Parent, Reason),
     receive
         {'DOWN', Monitor, _, Sup, Why} -> self() ! {'DOWN', Monitor, process, Sup, Why}, ok
-    after 5000 -> lives
+    after 60000 -> lives
     end.
 
 sorted(which_children, List) when is_list(List) ->

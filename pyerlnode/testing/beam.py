@@ -30,11 +30,12 @@ from pyerlnode.testing.channel import Channel
 from pyerlnode.testing.epmd import ADDRESS, Epmd
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
 from pyerlnode.testing.launch import Launcher, Program
+from pyerlnode.testing.patience import QUIET_S, patience
 from pyerlnode.testing.tls import Tls
 
-BOOT_S = 30.0
+BOOT_S = QUIET_S
 """What a boot may take on a crowded machine; it takes 0.2 s."""
-ANSWER_S = 15.0
+ANSWER_S = QUIET_S
 
 AGENT = Path(__file__).with_name("agent.erl")
 # Elixir's directories are found beside the real file of `elixir`, so one boot serves both languages.
@@ -141,9 +142,9 @@ class Beam:
         waiting.close(above[1])
         self._channel = Channel(above[0], below[1])
         try:
-            version = self._channel.hello(BOOT_S)
-            self._channel.send(_agents.get(version) or AGENT.read_bytes(), BOOT_S)
-            facts = self._channel.request(A.facts, BOOT_S)
+            version = self._channel.hello(patience(BOOT_S))
+            self._channel.send(_agents.get(version) or AGENT.read_bytes(), patience(BOOT_S))
+            facts = self._channel.request(A.facts, patience(BOOT_S))
         except (BeamDown, BeamTimeout) as error:
             raise self._down(f"{self.name} did not boot: {error}") from None
         _agents[version] = facts[A.code]
@@ -187,7 +188,7 @@ class Beam:
         self._suspended = False
         short = self.name.partition("@")[0]
         if self.epmd.running():
-            waiting.wait_for(lambda: short not in self.epmd.names(), 5, "EPMD to drop the name")
+            waiting.wait_for(lambda: short not in self.epmd.names(), what="EPMD to drop the name")
 
     def restart(self) -> Beam:
         """Kill it when it runs and boot it again: the same name and cookie, another creation."""
@@ -278,17 +279,18 @@ class Beam:
         """``apply(Module, Function, Args)``; an Elixir module is written `Elixir.String`."""
         return self._request((A.apply, Atom(module), Atom(function), list(args)), timeout)
 
-    def wait_until(self, source: str, timeout: float = 5.0, /, **bindings: Any) -> None:
+    def wait_until(self, source: str, timeout: float = QUIET_S, /, **bindings: Any) -> None:
         """Wait until the expressions are `true`, looked at every few milliseconds on the BEAM.
 
         Raises:
-            AssertionError: they are not after `timeout` seconds; says what they were last.
+            AssertionError: they are not after `timeout` seconds (of a quiet machine); says what they were last.
         """
+        limit = patience(timeout)
         try:
-            self._request((A.wait_until, source, _bound(bindings), int(timeout * 1000)), timeout + ANSWER_S)
+            self._request((A.wait_until, source, _bound(bindings), int(limit * 1000)), timeout + ANSWER_S)
         except BeamError as error:
             if isinstance(error.reason, tuple) and error.reason[0] is A.not_until_timeout:
-                raise AssertionError(f"waited {timeout} s for {source!r}; last seen: {error.reason[1]!r}") from None
+                raise AssertionError(f"waited {limit:g} s for {source!r}; last seen: {error.reason[1]!r}") from None
             raise
 
     def load(self, path: str | os.PathLike[str]) -> list[Atom]:
@@ -339,11 +341,11 @@ class Beam:
         if self._channel is None:
             raise BeamDown(f"{self.name} is not started")
         try:
-            return self._channel.request(request, timeout)
+            return self._channel.request(request, patience(timeout))
         except BeamDown:
             raise self._down(f"{self.name} is gone") from None
         except BeamTimeout:
-            raise BeamTimeout(f"{self.name} did not answer within {timeout:g} s") from None
+            raise BeamTimeout(f"{self.name} did not answer within {patience(timeout):g} s") from None
 
     def _down(self, what: str) -> BeamDown:
         if self._program is not None:

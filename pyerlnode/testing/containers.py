@@ -29,6 +29,7 @@ from pyerlnode.testing.beam import SCRIPT, Beam
 from pyerlnode.testing.docker import Container, DockerLauncher, docker
 from pyerlnode.testing.epmd import Epmd, is_listening
 from pyerlnode.testing.errors import BeamDown, BeamUnavailable
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.reaper import REAPER
 
 ATTEMPTS = 5
@@ -46,13 +47,13 @@ class ContainerEpmd(Epmd):
         """Start it again and wait until it answers; the first time the container does."""
         if self.container is not None and not self.running():
             _do("exec", self.container.name, "epmd", "-relaxed_command_check", "-daemon")
-            waiting.wait_for(self.running, 10, "epmd in the container")
+            waiting.wait_for(self.running, what="epmd in the container")
         return self
 
     def stop(self) -> None:
         if self.container is not None and self.running():
             _do("exec", self.container.name, "epmd", "-kill")
-            waiting.wait_for(lambda: not self.running(), 10, "epmd in the container to end")
+            waiting.wait_for(lambda: not self.running(), what="epmd in the container to end")
 
     def keep(self) -> None:
         """Nothing: it lives as long as its container."""
@@ -169,6 +170,6 @@ def _do(*words: str) -> None:
 def _ask(*words: str) -> str:
     done = subprocess.run(  # noqa: S603 - docker, with words of this module
         ["docker", *words],  # noqa: S607 - the one on PATH
-        capture_output=True, text=True, check=True, timeout=engine.ASK_S, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=True, timeout=patience(engine.ASK_S), stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return done.stdout

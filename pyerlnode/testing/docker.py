@@ -17,6 +17,7 @@ from typing import Any
 
 from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.launch import Launcher, Program
+from pyerlnode.testing.patience import QUIET_S, patience
 from pyerlnode.testing.reaper import REAPER
 
 PULL_S = 900.0
@@ -35,7 +36,7 @@ class Container(Program):
         if self.running():
             self._killed = True
             docker("kill", self.name)
-        if not self.wait(10):
+        if not self.wait(QUIET_S):
             super().kill()
 
     def status(self) -> str:
@@ -115,10 +116,10 @@ def docker(*words: str, timeout: float = ASK_S) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - docker, with words of this module
             ["docker", *words],  # noqa: S607 - the one on PATH
-            capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=patience(timeout), stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return f"`docker {words[0]}` did not end within {timeout:g} s"
+        return f"`docker {words[0]}` did not end within {patience(timeout):g} s"
     if done.returncode == 0:
         return ""
     lines = done.stderr.strip().splitlines()

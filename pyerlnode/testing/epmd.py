@@ -13,6 +13,7 @@ import subprocess
 from pyerlnode.testing import waiting
 from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.launch import Launcher, Program
+from pyerlnode.testing.patience import patience
 
 ADDRESS = "127.0.0.1"
 ATTEMPTS = 5
@@ -68,7 +69,7 @@ class Epmd:
         def ready() -> bool:
             return not program.running() or is_listening(port, self.address)
 
-        waiting.wait_for(ready, 10, "epmd")
+        waiting.wait_for(ready, what="epmd")
         # Somebody else's answer: ours finds the port taken and ends.
         return program.running()
 
@@ -91,7 +92,7 @@ def is_listening(port: int, address: str) -> bool:
 
 
 def _ask_names(port: int, address: str) -> dict[str, int]:
-    with socket.create_connection((address, port), timeout=5) as sock:
+    with socket.create_connection((address, port), timeout=patience()) as sock:
         sock.sendall(b"\0\x01n")
         data = b""
         while chunk := sock.recv(4096):

@@ -29,6 +29,7 @@ from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.epmd import ADDRESS, Epmd
 from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.launch import Launcher
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.proxy import BOTH, UP, Proxy
 from pyerlnode.testing.reaper import REAPER
 
@@ -279,7 +280,7 @@ def _announce(epmd_port: int, alive: str, port: int) -> socket.socket:
     name = alive.encode()
     body = b"x" + port.to_bytes(2, "big") + bytes([HIDDEN_NODE, 0, 0, 6, 0, 5])
     body += len(name).to_bytes(2, "big") + name + b"\0\0"
-    sock = socket.create_connection((ADDRESS, epmd_port), timeout=5)
+    sock = socket.create_connection((ADDRESS, epmd_port), timeout=patience())
     sock.sendall(len(body).to_bytes(2, "big") + body)
     answer = sock.recv(16)
     if answer[1:2] != b"\0":

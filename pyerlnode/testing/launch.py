@@ -19,6 +19,7 @@ from typing import Any
 
 from pyerlnode.testing import waiting
 from pyerlnode.testing.errors import BeamUnavailable
+from pyerlnode.testing.patience import QUIET_S, patience
 from pyerlnode.testing.reaper import REAPER
 
 FOREIGN_SETTINGS = ("ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS", "ERL_CRASH_DUMP")
@@ -55,7 +56,7 @@ class Program:
         if self.running():
             self._killed = True
             self._process.kill()
-        self.wait(10)
+        self.wait(QUIET_S)
 
     def keep(self) -> None:
         """Do not kill it at the end of the test run."""
@@ -65,7 +66,7 @@ class Program:
     def suspend(self) -> None:
         """SIGSTOP, and wait until every thread of it has stopped."""
         self._process.send_signal(signal.SIGSTOP)
-        waiting.wait_for(lambda: _thread_states(self.pid) <= {"T"}, 5, "the program to stop")
+        waiting.wait_for(lambda: _thread_states(self.pid) <= {"T"}, what="the program to stop")
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -132,7 +133,7 @@ class Launcher:
         )
         done = subprocess.run(  # noqa: S603 - a fixed script
             [*self.prefix, "sh", "-c", script],
-            env=self.environment({}), capture_output=True, text=True, check=False, timeout=30,
+            env=self.environment({}), capture_output=True, text=True, check=False, timeout=patience(),
         )  # fmt: skip
         found = re.findall(r"^\d+$", done.stdout, re.MULTILINE)
         return max(map(int, found), default=None)

@@ -22,6 +22,7 @@ ever patched.
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyerlnode.testing import settings
+from pyerlnode.testing import patience, settings
 from pyerlnode.testing.errors import BeamUnavailable
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "beam(otp, elixir, tls): needs a BEAM: otp is a release or a comparison ('>=27'), elixir and tls are True",
     )
     try:
-        settings.read(config)
+        wanted = settings.read(config).patience
+        if wanted != "auto":
+            patience.read(wanted)
+            os.environ[patience.VARIABLE] = wanted  # for the workers of `pytest -n` too
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -26,6 +26,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pyerlnode.testing.patience import patience
+
 if TYPE_CHECKING:
     from pyerlnode.testing.corpus import Recording
 
@@ -114,7 +116,7 @@ class Proxy:
         if self._thread is not None:
             self._running = False
             self._poke()
-            self._thread.join(10)
+            self._thread.join(patience())
             self._thread = None
             for sock in (self._listener, self._woken, self._wake):
                 sock.close()

@@ -15,6 +15,11 @@ _TEXTS = (
         "program ('{otp}' in it becomes the release), or name@host of a running node",
     ),
     ("beam-image", "elixir:1.18", "the Docker image with erl (and elixir); '{otp}' in it becomes the release"),
+    (
+        "beam-patience",
+        "auto",
+        "how much longer than on a quiet machine a test waits before it fails: a factor, or auto (measured)",
+    ),
     ("beam-matrix", "", "run every test that uses a BEAM on each of these OTP releases: 25,27,29"),
 )
 _SWITCHES = (
@@ -33,6 +38,7 @@ _TRUE = ("1", "true", "yes", "on")
 class Settings:
     beam: str = "auto"
     image: str = "elixir:1.18"
+    patience: str = "auto"
     matrix: tuple[int, ...] = ()
     required: bool = False
     leaks: bool = False
@@ -69,6 +75,7 @@ def read(config: Any) -> Settings:
     return Settings(
         beam=values["beam"],
         image=values["beam-image"],
+        patience=values["beam-patience"],
         matrix=_releases(values["beam-matrix"]),
         required=switches["beam-required"],
         leaks=switches["beam-leaks"],

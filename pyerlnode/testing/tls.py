@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyerlnode.testing.errors import BeamUnavailable
+from pyerlnode.testing.patience import patience
 
 NAMES = "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:127.0.0.1"
 DAYS = "30"
@@ -78,7 +79,7 @@ def _make(at: Path) -> Tls:
 def _openssl(at: Path, *words: str) -> None:
     done = subprocess.run(  # noqa: S603 - fixed words
         ["openssl", *words],  # noqa: S607 - the one on PATH
-        cwd=at, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL,
+        cwd=at, capture_output=True, text=True, check=False, timeout=patience(), stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if done.returncode:
         raise BeamUnavailable(f"openssl failed: {done.stderr.strip().splitlines()[-1:]}")

@@ -7,12 +7,15 @@ hub runs meanwhile; when it has none, gevent is not even imported and the wait i
 
 from __future__ import annotations
 
-import contextlib
 import select
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from pyerlnode.testing.patience import QUIET_S, deadline, patience
+
+__all__ = ["POLL_S", "close", "deadline", "hub_is_here", "patience", "pause", "settle", "wait_for", "wait_io"]
 
 POLL_S = 0.005
 """Between two looks at a condition: below what a test notices, above what the machine does."""
@@ -68,27 +71,21 @@ def close(fd: int) -> None:
     open(fd, "rb", buffering=0).close()
 
 
-def wait_for(condition: Callable[[], Any], timeout: float = 5.0, what: str = "") -> Any:
+def wait_for(condition: Callable[[], Any], timeout: float = QUIET_S, what: str = "") -> Any:
     """The first true value of `condition()`, looked at every few milliseconds.
 
+    `timeout` is for a quiet machine: `patience` makes it longer on a busy one.
+
     Raises:
-        AssertionError: after `timeout` seconds; says `what` was waited for and what was seen last.
+        AssertionError: it did not come true in time; says `what` was waited for and what was seen last.
     """
-    deadline = time.monotonic() + timeout
+    limit = patience(timeout)
+    end = time.monotonic() + limit
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= end:
             name = what or getattr(condition, "__name__", "the condition")
-            raise AssertionError(f"waited {timeout} s for {name}; last seen: {value!r}")
+            raise AssertionError(f"waited {limit:g} s for {name}; last seen: {value!r}")
         pause(POLL_S)
-
-
-@contextlib.contextmanager
-def deadline(seconds: float, what: str) -> Any:
-    """Fail the block when it takes longer than `seconds`; measured at its end, nothing is interrupted."""
-    start = time.monotonic()
-    yield
-    took = time.monotonic() - start
-    assert took <= seconds, f"{what} took {took:.3f} s, more than {seconds} s"

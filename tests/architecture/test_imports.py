@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from pyerlnode.testing.patience import patience
+
 OF_THE_LIBRARY = {
     "asyncio", "concurrent.futures", "email", "http", "json", "multiprocessing", "pathlib", "shutil", "ssl",
     "subprocess", "tempfile", "unittest", "urllib.parse", "xml",
@@ -42,7 +44,7 @@ with Node("one@127.0.0.1", cookie="secret", epmd="none") as one:
 
 def modules(program: str) -> set[str]:
     """The modules of an interpreter that has run `program`, and all of the packages above them."""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=patience())
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,7 +85,7 @@ class Place:
         """Send a signal to the program's process group and wait for its end."""
         if program.poll() is None:
             os.killpg(program.pid, number)
-        status = program.wait(timeout=10)
+        status = program.wait(timeout=patience())
         for stream in (program.stdin, program.stdout):
             if stream is not None and not stream.closed:
                 stream.close()
@@ -106,7 +107,7 @@ class Place:
         """The Elixir node `app@127.0.0.1` of `script`, started as the documents say, once its `stock` is registered."""
         command = ("elixir", "--name", "app@127.0.0.1", "--cookie", COOKIE, "--no-halt", str(script))
         program = self.start(command, "")
-        wait_for(lambda: "<" in self.pyerlnode("rpc", "app@127.0.0.1", "erlang", "whereis", "[stock]").stdout, 20)
+        wait_for(lambda: "<" in self.pyerlnode("rpc", "app@127.0.0.1", "erlang", "whereis", "[stock]").stdout)
         return program
 
 

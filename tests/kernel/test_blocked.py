@@ -21,6 +21,7 @@ from pyerlnode import A, GenServer, Node, Reply, receive
 from pyerlnode.errors import UsageError
 from pyerlnode.kernel.blocked import EVERY, FRAMES, _Lines
 from pyerlnode.net.watchdog import Watchdog
+from pyerlnode.testing.patience import patience
 
 LIMIT = 0.1
 
@@ -199,7 +200,7 @@ def test_every_look_at_an_idle_hub_finds_it_idle():
 
     watchdog = Watchdog(look, 0.001)
     watchdog.start()
-    assert enough.wait(60)
+    assert enough.wait(patience())
     watchdog.stop()
     assert looks[5:45] == [None] * 40
     assert watchdog.thread.ended
@@ -276,7 +277,7 @@ def test_a_program_that_was_stopped_accuses_nobody():
     os.kill(started.pid, signal.SIGSTOP)
     time.sleep(2.0)
     os.kill(started.pid, signal.SIGCONT)
-    printed, _ = started.communicate(timeout=60)
+    printed, _ = started.communicate(timeout=patience())
     assert "event hub.not_run" in printed
     assert "did not run for" in printed
     assert "has been blocked" not in printed
@@ -295,7 +296,7 @@ def test_a_program_that_gevent_has_patched_is_watched_and_ends():
     print("answered", flush=True)
     """
     started = program(text, "from gevent import monkey; monkey.patch_all()")
-    printed, _ = started.communicate(timeout=60)
+    printed, _ = started.communicate(timeout=patience())
     assert started.returncode == 0
     assert "WARNING pyerlnode.hub the hub of" in printed
     assert "Slow.handle_call [" in printed

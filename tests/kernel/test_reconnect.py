@@ -10,6 +10,7 @@ from pyerlnode.kernel import reconnect
 from pyerlnode.kernel.reconnect import Keeper, next_delay
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A
+from pyerlnode.testing.patience import patience
 
 APP = A["app@127.0.0.1"]
 
@@ -43,7 +44,7 @@ class Peer:
         self.keeper.down(APP)
 
     def wait(self, attempts: int) -> None:
-        with gevent.Timeout(5):
+        with gevent.Timeout(patience()):
             while self.attempts < attempts:
                 gevent.sleep(0.001)
         gevent.idle()

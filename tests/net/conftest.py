@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
+from pyerlnode.testing.patience import patience
+
 
 def alive() -> set[int]:
     return {id(thing) for thing in gc.get_objects() if isinstance(thing, gevent.Greenlet) and not thing.dead}
@@ -21,6 +23,6 @@ def nothing_left() -> Iterator[None]:
     """Fails a test that leaves a greenlet or an open socket behind."""
     greenlets, sockets = alive(), open_sockets()
     yield
-    with gevent.Timeout(5, AssertionError("the test left a greenlet or a socket behind")):
+    with gevent.Timeout(patience(), AssertionError("the test left a greenlet or a socket behind")):
         while alive() - greenlets or open_sockets() > sockets:
             gevent.idle()

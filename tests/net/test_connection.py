@@ -21,6 +21,7 @@ from pyerlnode.net.ticker import Ticker
 from pyerlnode.signal import Exit2, ExitSignal, Link, Message, MonitorExit
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
+from pyerlnode.testing.patience import patience
 
 LEFT, RIGHT = "left@127.0.0.1", "right@127.0.0.1"
 P1, P2 = Pid(Atom(LEFT), 1, 0, 1), Pid(Atom(LEFT), 2, 0, 1)
@@ -58,7 +59,7 @@ class End:
 
     def wait(self, condition):
         """Until `condition` holds; an event of this end wakes it."""
-        with gevent.Timeout(10):
+        with gevent.Timeout(patience()):
             while not condition():
                 self.changed.wait()
                 self.changed.clear()
@@ -196,7 +197,7 @@ def test_a_suspended_sender_is_released_when_the_connection_ends():
         gevent.idle()
         assert not sender.ready()
         left.connection.close()
-        sender.join(5)
+        sender.join(patience())
         assert sender.successful()
 
 
@@ -410,4 +411,4 @@ def test_the_fragments_of_another_sender_do_not_suspend_a_small_message():
         right.connection.resume_reading()
         right.wait(lambda: len(right.got) == 2)
         assert right.messages()[0] is A.small
-        large.join(5)
+        large.join(patience())

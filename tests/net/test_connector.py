@@ -21,6 +21,7 @@ from pyerlnode.net.connector import connect
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.epmd_server import EpmdServer
 from pyerlnode.net.listener import Listener, Reception
+from pyerlnode.testing.patience import patience
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -30,7 +31,7 @@ APP = OwnIdentity("app@127.0.0.1", 9, VISIBLE_FLAGS)
 
 @pytest.fixture(autouse=True)
 def _bounded() -> Iterator[None]:
-    with gevent.Timeout(60):
+    with gevent.Timeout(patience()):
         yield
 
 

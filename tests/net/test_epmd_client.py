@@ -17,6 +17,7 @@ from pyerlnode.net.epmd_client import (
     port_from_environment,
 )
 from pyerlnode.net.epmd_server import EpmdServer
+from pyerlnode.testing.patience import patience
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -25,7 +26,7 @@ APP = NodeEntry("app", 5555)
 
 @pytest.fixture
 def server() -> Iterator[EpmdServer]:
-    with gevent.Timeout(10), EpmdServer(0) as server:
+    with gevent.Timeout(patience()), EpmdServer(0) as server:
         yield server
 
 
@@ -128,9 +129,9 @@ def test_the_name_is_registered_again_with_its_creation_when_epmd_comes_back(ser
     registration = Registration(Epmd(server.port), APP, on_change=states.put, retry=0.01)
     creation = registration.start()
     server.stop()
-    assert states.get(timeout=5) is RegistrationState.LOST
+    assert states.get(timeout=patience()) is RegistrationState.LOST
     with EpmdServer(server.port):
-        assert states.get(timeout=5) is RegistrationState.REGISTERED
+        assert states.get(timeout=patience()) is RegistrationState.REGISTERED
         assert registration.creation == creation
         assert registration.epmd.names() == [("app", 5555)]
         registration.stop()
@@ -142,12 +143,12 @@ def test_a_name_that_was_taken_meanwhile_is_taken_back_when_it_is_free(server: E
     registration = Registration(Epmd(server.port), APP, on_change=states.put, retry=0.01)
     registration.start()
     server.stop()
-    assert states.get(timeout=5) is RegistrationState.LOST
+    assert states.get(timeout=patience()) is RegistrationState.LOST
     with EpmdServer(server.port) as again:
         thief, _ = Epmd(again.port).register(APP)
-        assert states.get(timeout=5) is RegistrationState.TAKEN
+        assert states.get(timeout=patience()) is RegistrationState.TAKEN
         thief.close()
-        assert states.get(timeout=5) is RegistrationState.REGISTERED
+        assert states.get(timeout=patience()) is RegistrationState.REGISTERED
         registration.stop()
 
 
@@ -194,7 +195,10 @@ def test_the_next_process_takes_the_place_of_an_embedded_one_that_ended() -> Non
     registration = Registration(second.epmd, APP, locate=second.ensure, on_change=states.put, retry=0.01)
     registration.start()
     first.stop()
-    assert [states.get(timeout=5), states.get(timeout=5)] == [RegistrationState.LOST, RegistrationState.REGISTERED]
+    assert [states.get(timeout=patience()), states.get(timeout=patience())] == [
+        RegistrationState.LOST,
+        RegistrationState.REGISTERED,
+    ]
     assert second.how == "embedded"
     registration.stop()
     second.stop()

@@ -12,13 +12,14 @@ from pyerlnode.errors import EpmdError
 from pyerlnode.net import tcp
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.epmd_server import EVERYWHERE, LOOPBACK, EpmdServer, addresses_for
+from pyerlnode.testing.patience import patience
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @pytest.fixture
 def server() -> Iterator[EpmdServer]:
-    with gevent.Timeout(10), EpmdServer(0) as server:
+    with gevent.Timeout(patience()), EpmdServer(0) as server:
         yield server
 
 
@@ -49,13 +50,13 @@ def test_a_registration_ends_with_its_socket_and_with_any_byte_on_it(server: Epm
 
 
 def test_a_silent_client_is_closed_after_the_idle_time() -> None:
-    with gevent.Timeout(10), EpmdServer(0, idle_time=0.02) as server, client(server) as sock:
+    with gevent.Timeout(patience()), EpmdServer(0, idle_time=0.02) as server, client(server) as sock:
         assert sock.recv(1) == b""
 
 
 def test_clients_above_the_bound_are_closed_oldest_first() -> None:
     with (
-        gevent.Timeout(10),
+        gevent.Timeout(patience()),
         EpmdServer(0, max_connections=1) as server,
         client(server) as first,
         client(server) as second,
@@ -69,7 +70,7 @@ def test_kill_ends_the_server(server: EpmdServer) -> None:
     with client(server) as sock:
         sock.sendall(kill_request())
         assert sock.recv(2) == b"OK"
-    assert server.stopped.wait(5)
+    assert server.stopped.wait(patience())
     assert not Epmd(server.port).is_running()
 
 

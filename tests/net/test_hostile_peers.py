@@ -19,6 +19,7 @@ from pyerlnode.limits import Limits
 from pyerlnode.net import tcp
 from pyerlnode.net.connector import connect
 from pyerlnode.net.listener import Listener, Reception
+from pyerlnode.testing.patience import patience
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -47,7 +48,7 @@ class Door:
 @pytest.fixture
 def door() -> Iterator[Door]:
     made = Door()
-    with gevent.Timeout(30):
+    with gevent.Timeout(patience()):
         yield made
     made.listener.stop()
 
@@ -106,7 +107,7 @@ def test_a_crowd_that_says_nothing_is_bounded_and_keeps_nobody_out(crowd: int) -
     bound = Limits().pending_handshakes
     strangers: list[Any] = []
     most = 0
-    with gevent.Timeout(100):
+    with gevent.Timeout(patience()):
         for number in range(crowd):
             strangers.append(tcp.dial(*door.at, 30.0))
             most = max(most, door.listener.pending)
@@ -125,7 +126,7 @@ def test_a_crowd_that_says_nothing_is_bounded_and_keeps_nobody_out(crowd: int) -
 
 def test_a_crowd_that_stays_silent_is_gone_at_the_setup_time() -> None:
     door = Door(setup_time=0.3)
-    with gevent.Timeout(20):
+    with gevent.Timeout(patience()):
         strangers = [tcp.dial(*door.at, 5.0) for _ in range(100)]
         assert all(map(closed, strangers))
         while door.listener.pending:
@@ -138,7 +139,7 @@ def test_a_crowd_that_stays_silent_is_gone_at_the_setup_time() -> None:
 
 def test_the_silent_and_the_slow_are_closed_at_the_setup_time() -> None:
     door = Door(setup_time=0.1)
-    with gevent.Timeout(10), tcp.dial(*door.at, 5.0) as silent, tcp.dial(*door.at, 5.0) as slow:
+    with gevent.Timeout(patience()), tcp.dial(*door.at, 5.0) as silent, tcp.dial(*door.at, 5.0) as slow:
         try:
             for byte in hello():  # byte by byte: no time is gained by it
                 slow.sendall(bytes((byte,)))
@@ -162,7 +163,7 @@ def test_a_peer_that_is_dialled_and_talks_garbage_is_a_clear_error() -> None:
                 closed(sock)
 
         job = gevent.spawn(answer)
-        with gevent.Timeout(10), pytest.raises(ConnectError) as caught:
+        with gevent.Timeout(patience()), pytest.raises(ConnectError) as caught:
             connect(APP.name, own=PY, cookie="secret", epmd=listening.getsockname(), setup_time=1.0)
         assert "\n" not in str(caught.value)
         job.join()

@@ -9,6 +9,7 @@ from gevent.event import Event
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.net.native_thread import NativeThread
 from pyerlnode.net.ticker import Ticker
+from pyerlnode.testing.patience import patience
 
 
 class Fake:
@@ -47,7 +48,7 @@ def test_the_timer_calls_only_what_is_due():
     due, later = Fake(50.0), Fake(90.0)
     ticker.add(later)
     ticker.add(due)
-    assert due.called.wait(5)
+    assert due.called.wait(patience())
     assert (due.calls, later.calls) == ([50.0], [])
     ticker.remove(due)
     ticker.remove(later)

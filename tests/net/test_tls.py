@@ -24,6 +24,7 @@ from pyerlnode.net.tls_options import Tls
 from pyerlnode.signal import Message
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
+from pyerlnode.testing.patience import patience
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -34,7 +35,7 @@ P, Q = Pid(Atom(PY.name), 1, 0, 7), Pid(Atom(APP.name), 1, 0, 9)
 
 @pytest.fixture(autouse=True)
 def _bounded() -> Iterator[None]:
-    with gevent.Timeout(20):
+    with gevent.Timeout(patience()):
         yield
 
 

@@ -21,6 +21,7 @@ from pyerlnode.runtime import api
 from pyerlnode.runtime.edges import ProcessKilled
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.patience import patience
 
 
 @pytest.fixture
@@ -247,7 +248,7 @@ def test_a_supervisor_starts_anew_what_any_exception_ended(system, kind):
 
     Supervisor.start_link([Child], on=system)
     gen.cast(system, started[0], A.x)
-    with gevent.Timeout(60):
+    with gevent.Timeout(patience()):
         while len(started) < 2:
             gevent.sleep(0)
     assert started[1] != started[0]
@@ -261,8 +262,8 @@ def test_a_timer_whose_callback_raises_stops_no_other(system, kind):
     system.timers.start(0.01, raised, kind)
     later = Event()
     system.timers.start(0.02, later.set)
-    assert fired.wait(60)
-    assert later.wait(60)
+    assert fired.wait(patience())
+    assert later.wait(patience())
 
 
 def test_a_log_that_raises_delays_and_changes_no_end(system, kind):
@@ -403,5 +404,5 @@ def test_a_killed_process_is_unwound_wherever_it_waits(system):
     with pytest.raises(CallTimeout):
         gen.call(system, pid, A.x, 0)
     system.exit(pid, A.kill)
-    assert unwound.wait(60)
+    assert unwound.wait(patience())
     assert system.process(pid) is None

@@ -18,6 +18,7 @@ from pyerlnode.runtime import api
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A, ImproperList, TermMap
 from pyerlnode.term.exact import key, same
+from pyerlnode.testing.patience import patience
 from tests.helpers import hostile
 
 IDS = [
@@ -129,7 +130,7 @@ def test_timers_of_a_machine_by_any_name(system):
         gen.cast(system, machine, (A.start, id, 60.0))
     for id in IDS:
         gen.cast(system, machine, (A.start, id, 0.001))
-    with gevent.Timeout(30):
+    with gevent.Timeout(patience()):
         while len(fired := gen.call(system, machine, A.fired)) < len(IDS):
             gevent.sleep(0.001)
     assert {key(name) for name in fired} == {key(name) for name in IDS}

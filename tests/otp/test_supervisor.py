@@ -18,6 +18,7 @@ from pyerlnode.otp.where import start_link
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.pid import Pid
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import settle
 
 log: list[Any] = []
@@ -299,7 +300,7 @@ def test_a_supervisor_that_is_killed_while_a_child_starts_leaves_nothing(system)
     gevent.sleep(0)
     victim = max(system.processes)
     system.processes[victim].exit_signal(system.root.pid, A.kill)
-    job.join(1)
+    job.join(patience())
     settle(system)
     assert len(system.processes) <= before
 

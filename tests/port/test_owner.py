@@ -12,6 +12,7 @@ import pytest
 from gevent.event import AsyncResult
 
 from pyerlnode.port.owner import run_until_stdin_closes
+from pyerlnode.testing.patience import patience
 
 
 @pytest.fixture
@@ -34,14 +35,14 @@ def test_it_ends_when_the_input_does(pipe: tuple[int, int]) -> None:
     os.write(pipe[1], b"noise\nmore noise")
     assert not running.ready()
     os.close(pipe[1])
-    running.get(timeout=5)
+    running.get(timeout=patience())
 
 
 def test_it_ends_at_a_line_that_says_stop_in_whatever_pieces(pipe: tuple[int, int]) -> None:
     running = begin(pipe[0], 0.0)
     for piece in (b"stopped\nst", b"op", b"\n"):
         os.write(pipe[1], piece)
-    running.get(timeout=5)
+    running.get(timeout=patience())
 
 
 def test_what_does_not_end_in_time_is_ended(pipe: tuple[int, int]) -> None:
@@ -50,8 +51,8 @@ def test_what_does_not_end_in_time_is_ended(pipe: tuple[int, int]) -> None:
     tell.start(late.set)
     running = begin(pipe[0], 0.0, tell.send)
     os.write(pipe[1], b"stop\n")
-    running.get(timeout=5)
-    late.get(timeout=5)
+    running.get(timeout=patience())
+    late.get(timeout=patience())
     tell.close()
 
 
@@ -86,7 +87,7 @@ def test_a_program_that_knows_nothing_of_its_owner_ends_with_its_input(tmp_path:
         assert ran.stdout.readline() == "up ['one', 'two'] __main__\n"
         ran.stdin.close()
         assert ran.stdout.read() == "leaves\n"
-    assert ran.wait(20) == 0
+    assert ran.wait(patience()) == 0
 
 
 def test_what_can_not_be_run_is_said() -> None:

@@ -16,6 +16,7 @@ from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.pid import Pid
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import settle
 
 who = contextvars.ContextVar("who", default="nobody")
@@ -131,7 +132,7 @@ def test_offload_runs_in_a_thread_with_the_callers_context_and_others_go_on(syst
     gevent.spawn(gate.set)
     who.set("caller")
     try:
-        thread, seen = api.offload(lambda: (gate.wait(5) and threading.get_ident(), who.get()))
+        thread, seen = api.offload(lambda: (gate.wait(patience()) and threading.get_ident(), who.get()))
     finally:
         who.set("nobody")
     assert thread != threading.get_ident()
@@ -194,7 +195,7 @@ def test_who_calls_without_a_time_out_is_told_when_the_system_stops(system, grac
     system.shut_down(graceful)
     system.stop()
     with pytest.raises(Exit) as told:
-        caller.get(timeout=5)
+        caller.get(timeout=patience())
     assert told.value.reason[0] is A.shutdown
 
 
@@ -259,7 +260,7 @@ def test_a_full_mailbox_makes_its_local_senders_wait_and_loses_nothing(system):
             system.send(pid, base + number)
 
     jobs = [gevent.spawn(sender, base) for base in (0, 100)]
-    gevent.joinall(jobs, timeout=5)
+    gevent.joinall(jobs, timeout=patience())
     gevent.sleep(0)
     got = gen.call(system, pid, A.got)
     assert [n for n in got if n < 100] == list(range(10))
@@ -278,7 +279,7 @@ def test_the_end_of_a_full_process_lets_its_senders_go(system):
     gevent.sleep(0)
     assert not job.ready()
     system.exit(process.pid, A.kill)
-    job.get(timeout=1)
+    job.get(timeout=patience())
 
 
 def test_exits_downs_and_system_messages_enter_a_full_mailbox(system):

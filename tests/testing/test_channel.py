@@ -10,6 +10,7 @@ from pyerlnode.term.atom import A
 from pyerlnode.testing import values
 from pyerlnode.testing.channel import Channel
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
+from pyerlnode.testing.patience import patience
 
 
 class FarEnd:
@@ -73,7 +74,7 @@ def test_answers_are_matched_by_number_whatever_their_order(far: FarEnd) -> None
     asked = dict([far.take(), far.take()])
     for number in sorted(asked, reverse=True):
         far.answer(number, (A.ok, asked[number]))
-    gevent.joinall(jobs, timeout=5, raise_error=True)
+    gevent.joinall(jobs, timeout=patience(), raise_error=True)
     assert [job.value for job in jobs] == [A.one, A.two]
 
 
@@ -83,7 +84,7 @@ def test_an_exception_there_is_an_error_here(far: FarEnd) -> None:
     number, _ = far.take()
     far.answer(number, (A.throw, (A.why, 1), "stack", "{why,1}"))
     with pytest.raises(BeamError, match=r"throw on the BEAM: \{why,1\}") as caught:
-        job.get(timeout=5)
+        job.get(timeout=patience())
     assert (caught.value.kind, caught.value.reason, caught.value.stack) == ("throw", (A.why, 1), "stack")
 
 
@@ -96,7 +97,7 @@ def test_a_late_answer_is_nobody_elses(far: FarEnd) -> None:
     gevent.idle()
     again, _ = far.take()
     far.answer(again, (A.ok, A.right))
-    assert job.get(timeout=5) is A.right
+    assert job.get(timeout=patience()) is A.right
 
 
 def test_a_request_larger_than_the_pipe_goes_through_while_it_is_read(far: FarEnd) -> None:
@@ -104,10 +105,10 @@ def test_a_request_larger_than_the_pipe_goes_through_while_it_is_read(far: FarEn
     gevent.idle()
     os.set_blocking(far.read, True)
     reader = gevent.get_hub().threadpool.spawn(far.take)
-    number, request = reader.get(timeout=10)
+    number, request = reader.get(timeout=patience())
     assert request == b"x" * 1_000_000
     far.answer(number, (A.ok, A.done))
-    assert job.get(timeout=5) is A.done
+    assert job.get(timeout=patience()) is A.done
 
 
 def test_a_beam_that_does_not_read_is_a_time_out(far: FarEnd) -> None:
@@ -121,7 +122,7 @@ def test_the_end_of_the_pipe_ends_who_waits() -> None:
     gevent.idle()
     os.close(far.write)
     with pytest.raises(BeamDown):
-        job.get(timeout=5)
+        job.get(timeout=patience())
     with pytest.raises(BeamDown):
         far.channel.request(A.do, 5)
     far.channel.close()

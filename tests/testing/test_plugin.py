@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pyerlnode.testing.patience import patience
+
 ROOT = Path(__file__).parents[2]
 INSTALLED = any(entry.name == "pyerlnode" for entry in metadata.entry_points(group="pytest11"))
 ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # without what else is installed pytest starts twice as fast
@@ -27,7 +29,7 @@ class Run:
         plugins = [*self.load, "-p", "no:cacheprovider", "-p", "no:randomly"]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *plugins, "-ra", *options], cwd=self.directory,
-            env={**self.env, **self.alone, **env}, capture_output=True, text=True, check=False, timeout=60,
+            env={**self.env, **self.alone, **env}, capture_output=True, text=True, check=False, timeout=patience(),
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
 
@@ -99,6 +101,16 @@ def test_the_command_line_goes_before_the_environment_and_that_before_ini(run: R
     assert header.format("ini") in run(USES_NONE, ini="beam = /from/ini")[1]
     assert header.format("env") in run(USES_NONE, ini="beam = /from/ini", PYERLNODE_BEAM="/from/env")[1]
     assert header.format("line") in run(USES_NONE, "--beam", "/from/line", PYERLNODE_BEAM="/from/env")[1]
+
+
+def test_patience_is_told_to_the_test_and_what_it_starts(run: Run) -> None:
+    source = (
+        "import os\nfrom pyerlnode.testing.patience import patience\n"
+        "def test_it():\n    assert (patience(1.0), os.environ['PYERLNODE_BEAM_PATIENCE']) == (2.5, '2.5')\n"
+    )
+    assert run(source, "--beam-patience", "2.5")[0] == 0
+    status, output = run(source, ini="beam_patience = long")
+    assert (status, "--beam-patience: 'long' is no number above 0" in output) == (4, True)
 
 
 def test_a_matrix_that_is_no_list_of_releases_is_one_line(run: Run) -> None:

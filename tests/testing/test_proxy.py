@@ -10,6 +10,7 @@ import pytest
 
 from pyerlnode.testing import corpus
 from pyerlnode.testing.corpus import Recording
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.proxy import DOWN, UP, Proxy
 from pyerlnode.testing.waiting import wait_for
 
@@ -19,7 +20,7 @@ class Line:
 
     def __init__(self, wire: Proxy, listener: socket.socket) -> None:
         self.wire, self.listener = wire, listener
-        self.client = socket.create_connection(wire.address, timeout=5)
+        self.client = socket.create_connection(wire.address, timeout=patience())
         self.server, _ = listener.accept()
         self.server.settimeout(5)
 
@@ -53,7 +54,7 @@ def read(sock: socket.socket, count: int) -> bytes:
 def is_refused(address: tuple[str, int]) -> bool:
     """Whether a connection there is closed without a byte; the reset may come before it is even reported open."""
     try:
-        with socket.create_connection(address, timeout=5) as sock:
+        with socket.create_connection(address, timeout=patience()) as sock:
             return sock.recv(1) == b""
     except ConnectionResetError:
         return True
@@ -74,7 +75,7 @@ def test_many_bytes_come_whole_through_a_proxy_that_dribbles(line: Line) -> None
     sender = threading.Thread(target=line.client.sendall, args=(data,))
     sender.start()
     assert read(line.server, len(data)) == data
-    sender.join(5)
+    sender.join(patience())
 
 
 def test_a_dribble_is_seen_as_single_bytes(line: Line) -> None:

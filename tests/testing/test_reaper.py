@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.reaper import Reaper
 from pyerlnode.testing.waiting import wait_for
 
@@ -33,7 +34,7 @@ def test_what_is_on_its_list_is_killed_when_it_is_told_to_stop(
 ) -> None:
     reaper.add_pid(sleeper.pid)
     reaper.stop()
-    assert sleeper.wait(5) == -signal.SIGKILL
+    assert sleeper.wait(patience()) == -signal.SIGKILL
 
 
 def test_what_was_removed_from_its_list_lives(reaper: Reaper, sleeper: subprocess.Popen[bytes]) -> None:
@@ -75,13 +76,13 @@ os.kill(os.getpid(), signal.SIGKILL)
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", owner], env={**os.environ, "PYTHONPATH": root}, check=False)
     assert done.returncode == -signal.SIGKILL
-    wait_for((tmp_path / "done").exists, 10, "the reaper to do its work")
+    wait_for((tmp_path / "done").exists, what="the reaper to do its work")
 
 
 def test_it_does_not_end_by_the_signals_that_end_the_run(reaper: Reaper, tmp_path: Path) -> None:
     reaper.add("touch", str(tmp_path / "done"))
     # It has set its signals aside as soon as it reads: a second line that it reads shows that it does.
-    wait_for(lambda: _ignores(reaper.pid, signal.SIGINT), 5, "the reaper to start")
+    wait_for(lambda: _ignores(reaper.pid, signal.SIGINT), what="the reaper to start")
     os.kill(reaper.pid, signal.SIGINT)
     os.kill(reaper.pid, signal.SIGTERM)
     reaper.stop()

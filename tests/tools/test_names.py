@@ -5,6 +5,7 @@ import json
 import pexpect
 from place import PYERLNODE, Place
 
+from pyerlnode.testing.patience import patience
 from pyerlnode.tools.names import GONE_FOR, View
 from pyerlnode.tools.output import Output
 
@@ -69,7 +70,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 
 def test_the_live_view_reads_single_keys_and_gives_the_terminal_back(here: Place, app: str) -> None:
     environment = {**here.environment, "TERM": "xterm"}
-    terminal = pexpect.spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=20)
+    terminal = pexpect.spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=patience())
     try:
         terminal.expect_exact("\x1b[?1049h")
         terminal.expect("app  port")
@@ -88,7 +89,7 @@ def test_the_live_view_reads_single_keys_and_gives_the_terminal_back(here: Place
 
 def test_an_interrupt_ends_the_live_view_and_gives_the_terminal_back(here: Place, app: str) -> None:
     environment = {**here.environment, "TERM": "xterm"}
-    terminal = pexpect.spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=20)
+    terminal = pexpect.spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=patience())
     try:
         terminal.expect("app  port")
         terminal.sendintr()

@@ -3,6 +3,8 @@
 import pexpect
 from place import PYERLNODE, Place
 
+from pyerlnode.testing.patience import patience
+
 
 def test_the_shell_calls_the_cluster_and_ends_by_exit(here: Place, app: str) -> None:
     environment = {**here.environment, "TERM": "dumb", "IPYTHONDIR": str(here.home / "ipython")}
@@ -10,7 +12,7 @@ def test_the_shell_calls_the_cluster_and_ends_by_exit(here: Place, app: str) -> 
         PYERLNODE[0],
         [*PYERLNODE[1:], "shell", app],
         env=environment,
-        timeout=30,
+        timeout=patience(),
         encoding="utf-8",
         dimensions=(40, 200),
     )

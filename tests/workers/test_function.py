@@ -10,6 +10,7 @@ import pytest
 from interop_tests.worker_targets import RAISED, Rude, ask, misbehave, raising, returning, rude
 from pyerlnode import A, Node, ServerExit
 from pyerlnode.errors import PythonError
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 from pyerlnode.workers.pool import WorkerPool
 from pyerlnode.workers.worker import Worker
@@ -44,7 +45,7 @@ def served(request: pytest.FixtureRequest, node: Node) -> Any:
 
 def failure(node: Node, pid: Any, what: Any) -> ServerExit:
     with pytest.raises(ServerExit) as ended:
-        node.call(pid, what, timeout=60.0)
+        node.call(pid, what, timeout=patience())
     return ended.value
 
 
@@ -87,7 +88,7 @@ def test_what_a_function_does_to_its_process_changes_no_answer(node: Node, serve
     pid = served(rude)
     os_pid = node.call(pid, A.pid)
     for what in ("prints", "starts_threads", "starts_a_program", "closes_standard_descriptors"):
-        assert node.call(pid, A[what], timeout=60.0) == os_pid
+        assert node.call(pid, A[what], timeout=patience()) == os_pid
     assert failure(node, pid, A.recurses).reason[0][1] == b"RecursionError"
     assert node.call(pid, A.closes_standard_files) == os_pid
     assert failure(node, pid, A.prints).reason[0][1] == b"ValueError"
@@ -99,7 +100,7 @@ def test_a_fork_answers_nobody_and_ends_where_the_function_does(node: Node, serv
     pid = served(rude)
     os_pid = node.call(pid, A.pid)
     for how, status in (("returns", 0), ("raises", 1), ("exit", 9)):
-        assert node.call(pid, (A.forks, A[how]), timeout=60.0) == status
+        assert node.call(pid, (A.forks, A[how]), timeout=patience()) == status
         assert node.call(pid, A.pid) == os_pid
 
 
@@ -107,7 +108,7 @@ def test_a_fork_of_a_server_ends_with_the_callback(node: Node) -> None:
     pid = node.start(Worker, Rude)
     os_pid = node.call(pid, A.pid)
     for how, status in (("returns", 0), ("exit", 9)):
-        assert node.call(pid, (A.forks, A[how]), timeout=60.0) == status
+        assert node.call(pid, (A.forks, A[how]), timeout=patience()) == status
     assert node.call(pid, A.pid) == os_pid
 
 

@@ -11,6 +11,7 @@ import pytest
 from interop_tests.worker_targets import Account, about, ask, double, job
 from pyerlnode import A, CallTimeout, Node, ServerExit, StartFailed, Supervise, Supervisor
 from pyerlnode.runtime.process import Process
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 from pyerlnode.workers import worker
 from pyerlnode.workers.pool import WorkerPool
@@ -28,7 +29,7 @@ class Scene:
         self.up(options.get("size", 4))
 
     def up(self, size: int) -> None:
-        wait_for(lambda: self.stats(A.workers) == size, 20)
+        wait_for(lambda: self.stats(A.workers) == size)
 
     def stats(self, what: Any) -> int:
         found: int = WorkerPool.stats(self.pool, on=self.node)[what]
@@ -49,7 +50,7 @@ class Scene:
         """A call that a worker has until `go`; the worker's OS process."""
         started = self.here / f"{name}.started"
         self.call(name, (A.wait, str(started).encode(), str(self.here / f"{name}.go").encode()))
-        wait_for(lambda: started.exists() and started.read_text(), 20)
+        wait_for(lambda: started.exists() and started.read_text())
         return int(started.read_text())
 
     def go(self, name: str) -> None:
@@ -95,7 +96,7 @@ def test_a_worker_that_is_killed_while_it_is_idle_is_replaced(node: Node, tmp_pa
     scene = Scene(node, tmp_path, size=1, spares=0)
     os.kill(node.call(scene.pool, A.pid), 9)
     wait_for(lambda: scene.stats(A.crashed) == 1)
-    assert node.call(scene.pool, A.pid, timeout=20.0)
+    assert node.call(scene.pool, A.pid, timeout=patience())
 
 
 def test_waiting_calls_are_served_one_of_each_caller_in_turn(node: Node, tmp_path: Path) -> None:
@@ -260,7 +261,7 @@ def test_a_pool_without_any_worker_that_starts_ends_with_the_reason(node: Node, 
     node.monitor(scene.pool)
     with pytest.raises(ServerExit):
         node.call(scene.pool, A.segfault)
-    reason = node.receive(timeout=20.0)[4]
+    reason = node.receive(timeout=patience())[4]
     assert reason[0] is A.no_workers
 
 
@@ -275,6 +276,6 @@ def test_a_supervisor_holds_a_pool(node: Node) -> None:
     first = node.system.whereis("double")
     assert first is not None
     node.exit(first, A.kill)
-    wait_for(lambda: node.system.whereis("double") not in (None, first), 20)
-    assert node.call("double", 4, timeout=20.0) == 8
+    wait_for(lambda: node.system.whereis("double") not in (None, first))
+    assert node.call("double", 4, timeout=patience()) == 8
     node.stop_process(tree, A.shutdown)

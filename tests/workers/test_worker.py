@@ -14,6 +14,7 @@ import pytest
 from interop_tests.worker_targets import about, ask, double, hold, misbehave
 from pyerlnode import A, CallTimeout, GenServer, Node, NoReply, Reply, ServerExit
 from pyerlnode.errors import UsageError
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 from pyerlnode.workers.inside import call as call_inside
 from pyerlnode.workers.shared_core import LIMIT
@@ -143,7 +144,7 @@ def test_a_worker_that_is_killed_with_an_array_in_hand_leaves_nothing(node: Node
     node.cast(pid, array)  # this one is still in the socket when it dies
     node.monitor(pid)
     os.kill(os_pid, signal.SIGKILL)
-    assert node.receive(timeout=5.0)[4] == (A.os_signal, A.sigkill)
+    assert node.receive(timeout=patience())[4] == (A.os_signal, A.sigkill)
     wait_for(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
     assert os.listdir("/dev/shm") == shared
 
@@ -159,7 +160,7 @@ def test_a_worker_that_does_not_read_suspends_its_own_sender_alone(node: Node) -
     assert node.call(other, 2) == 4
     node.monitor(stopped)
     node.exit(stopped, A.kill)
-    assert node.receive(timeout=5.0)[4] is A.killed
+    assert node.receive(timeout=patience())[4] is A.killed
 
 
 def test_what_is_no_term_ends_the_worker_and_is_a_line_in_the_log(node: Node, caplog: pytest.LogCaptureFixture) -> None:

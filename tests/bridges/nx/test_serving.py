@@ -16,6 +16,7 @@ from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.term import A
 from pyerlnode.term.atom import Atom
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.virtual import Simulation
 
 NAME = A["Elixir.MyApp.Serving"]
@@ -422,7 +423,7 @@ def test_a_callable_runs_in_a_thread_unless_told_otherwise(world):
         world.serve(lambda rows: seen.append(get_ident()) or rows, name, offload=offload, batch_size=1)
         caller = world.begin(nx_terms.stacked(row(1)), A[f"Elixir.{name}"])
         world.simulation.run_until_idle()
-        assert result(caller.get(timeout=5.0)[1]) == [[1]]
+        assert result(caller.get(timeout=patience())[1]) == [[1]]
     assert [ident == get_ident() for ident in seen] == [False, True]
 
 

@@ -10,6 +10,7 @@ from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.term import A
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.virtual import Simulation
 
 TRACKER = A["Elixir.MyApp.Presence"]
@@ -199,7 +200,7 @@ def test_each_failure_says_whose_it_is(world, answer, says):
         world.run(world.presence.list, "room")
     if answer is not A.ok:
         with pytest.raises(PresenceError, match=says):
-            world.run(world.presence.track, "room", "ann", pid=world.worker(), timeout=1.0)
+            world.run(world.presence.track, "room", "ann", pid=world.worker(), timeout=patience())
 
 
 def test_without_a_node_there_is_an_error_at_once(simulation):

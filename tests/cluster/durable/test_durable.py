@@ -19,6 +19,7 @@ from pyerlnode.kernel.local import Local
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 FAST = OutboxLimits(first_retry=0.02, last_retry=0.05)
@@ -123,7 +124,7 @@ def bank(here: Here, journal: Callable[..., Journal]) -> Any:
 def killed(here: Here, name: str) -> None:
     pid = here.whereis(name)
     here.exit(pid, A.kill)
-    wait_for(lambda: here.whereis(name) is None, 5)
+    wait_for(lambda: here.whereis(name) is None)
 
 
 # --- what programs are promised --------------------------------------------------------------------
@@ -171,7 +172,7 @@ def test_one_who_waits_too_long_asks_again(here: Here, requests: Requests, journ
     assert (requests.result(id), requests.take(id), requests.pending()) == (None, None, [id])
     waiting = gevent.spawn(requests.await_result, id, None)
     here.start(Bank, here, journal("bank"), name="bank")
-    assert waiting.get(timeout=5) == (A.ok, 5)
+    assert waiting.get(timeout=patience()) == (A.ok, 5)
     assert requests.pending() == []
 
 
@@ -196,7 +197,7 @@ def test_subscribers_are_told_of_every_outcome_while_they_live(here: Here, reque
         requests.subscribe(pid)
     here.exit(other, A.kill)
     id = requests.submit("bank", 5)
-    assert here.receive((A.pyerlnode_outcome, bytes, tuple), timeout=5) == (A.pyerlnode_outcome, id, (A.ok, 5))
+    assert here.receive((A.pyerlnode_outcome, bytes, tuple), timeout=patience()) == (A.pyerlnode_outcome, id, (A.ok, 5))
 
 
 def test_a_full_outbox_refuses(here: Here, journal: Callable[..., Journal]) -> None:
@@ -244,7 +245,7 @@ def test_a_repetition_of_one_that_runs_is_joined(
     id = requests.submit("desk", 1)
     core = here.system.process(pid).handler.core  # type: ignore[union-attr]
     entry = here.system.process(here.whereis("outbox")).handler.core.entries[id]  # type: ignore[arg-type, union-attr]
-    wait_for(lambda: entry.attempts > 3, 5, "repetitions")
+    wait_for(lambda: entry.attempts > 3, what="repetitions")
     assert (len(ran), core.count) == (1, 1)
     gates[1].set()
     assert requests.await_result(id) == (A.ok, 1)
@@ -257,7 +258,7 @@ def test_a_handler_that_is_killed_is_an_outcome(
     desk = here.start(Desk, here, journal("desk"), [], gates, name="desk")
     id = requests.submit("desk", 1)
     handlers = here.system.process(desk).handler._handlers  # type: ignore[union-attr]
-    wait_for(lambda: handlers, 5)
+    wait_for(lambda: handlers)
     here.exit(next(iter(handlers)), A.kill)
     assert requests.await_result(id) == (A.error, (A.exit, A.killed))
 
@@ -278,7 +279,7 @@ def test_what_the_end_of_the_server_interrupts_is_treated_as_said(
     gates = {1: gevent.event.Event()}
     here.start(kind, here, journal("desk"), ran, gates, name="desk")
     id = requests.submit("desk", 1)
-    wait_for(lambda: ran, 5)
+    wait_for(lambda: ran)
     killed(here, "desk")
     gates.clear()
     here.start(kind, here, journal("desk"), ran, gates, name="desk")
@@ -293,10 +294,10 @@ def test_an_outbox_that_was_killed_goes_on_from_its_journal(
 ) -> None:
     ids = [requests.submit("bank", amount, key=1) for amount in range(5)]
     waiting = gevent.spawn(requests.await_result, ids[0], None)
-    wait_for(lambda: here.system.process(here.whereis("outbox")).handler._waiting, 5)  # type: ignore[arg-type, union-attr]
+    wait_for(lambda: here.system.process(here.whereis("outbox")).handler._waiting)  # type: ignore[arg-type, union-attr]
     killed(here, "outbox")
     with pytest.raises(ServerExit):
-        waiting.get(timeout=5)
+        waiting.get(timeout=patience())
     here.start(Outbox, here, journal("outbox"), name="outbox", limits=FAST)
     assert set(requests.pending()) == set(ids)
     here.start(Bank, here, journal("bank"), name="bank")
@@ -319,13 +320,13 @@ def test_an_inbox_forgets_what_the_requester_has(here: Here, requests: Requests,
     for amount in range(10):
         requests.await_result(requests.submit("bank", amount))
     core = here.system.process(bank).handler.core  # type: ignore[union-attr]
-    wait_for(lambda: core.count == 0 and not any(line.items for line in core.lines.values()), 5)
+    wait_for(lambda: core.count == 0 and not any(line.items for line in core.lines.values()))
 
 
 def test_a_burst_is_carried_out_by_several_commits(here: Here, requests: Requests, journal: Any) -> None:
     here.start(Bank, here, journal("bank"), name="bank", limits=InboxLimits(running=500))
     submitting = [gevent.spawn(requests.submit, "bank", amount) for amount in range(300)]
-    ids = [greenlet.get(timeout=10) for greenlet in submitting]
+    ids = [greenlet.get(timeout=patience()) for greenlet in submitting]
     assert {requests.await_result(id) for id in ids} == {(A.ok, amount) for amount in range(300)}
     assert sorted(requests.await_result(requests.submit("bank", A.all))[1]) == list(range(300))
 
@@ -361,7 +362,7 @@ def test_a_handler_can_not_end_the_transaction(here: Here, requests: Requests, b
     assert (kind, reason[1]) == (A.error, b"pyerlnode.errors.UsageError")
     ref = here.monitor(bank)
     requests.submit("bank", A.commit_by_force)
-    down = here.receive((A.DOWN, ref, A.process, bank, tuple), timeout=5)
+    down = here.receive((A.DOWN, ref, A.process, bank, tuple), timeout=patience())
     assert down[4][1] == b"pyerlnode.cluster.durable.journal.JournalError"
 
 
@@ -381,7 +382,7 @@ def test_an_outcome_that_is_no_term_is_one_that_says_so(here: Here, requests: Re
     entry = here.system.process(here.whereis("outbox")).handler.core.entries[id]  # type: ignore[arg-type, union-attr]
     here.send("outbox", (A.pyerlnode_done, entry.stream, entry.number, b"\x83garbage"))
     assert requests.await_result(id) == requests.result(id) == (A.error, A.undecodable)
-    assert here.receive((A.pyerlnode_outcome, id, tuple), timeout=5)[2] == (A.error, A.undecodable)
+    assert here.receive((A.pyerlnode_outcome, id, tuple), timeout=patience())[2] == (A.error, A.undecodable)
 
 
 def test_a_node_that_can_not_be_reached_delays_nobody(here: Here, requests: Requests, bank: Any) -> None:
@@ -394,7 +395,7 @@ def test_a_node_that_can_not_be_reached_delays_nobody(here: Here, requests: Requ
     here.system.connector = refuse
     away = requests.submit(("bank", "away@nowhere"), 1)
     assert requests.await_result(requests.submit("bank", 5)) == (A.ok, 5)
-    wait_for(lambda: len(asked) > 2, 5, "repetitions")
+    wait_for(lambda: len(asked) > 2, what="repetitions")
     assert requests.result(away) is None
 
 
@@ -403,10 +404,10 @@ def test_a_server_that_stops_takes_its_carriers_along(here: Here, requests: Requ
     here.system.connector = lambda node: gate.wait() or None  # type: ignore[assignment, return-value]  # a node that hangs
     requests.submit(("bank", "away@nowhere"), 1)
     outbox = here.system.process(here.whereis("outbox")).handler  # type: ignore[arg-type, union-attr]
-    wait_for(lambda: outbox._carriers, 5)
+    wait_for(lambda: outbox._carriers)
     carrier = next(iter(outbox._carriers.values())).pid
     here.stop_process("outbox")
-    wait_for(lambda: here.system.process(carrier) is None, 5)
+    wait_for(lambda: here.system.process(carrier) is None)
 
 
 def test_the_base_class_is_to_be_completed(here: Here, requests: Requests, journal: Any) -> None:

@@ -12,6 +12,7 @@ from pyerlnode.cluster.durable.inbox_core import DONE_, GONE, RUNS, Item, Line
 from pyerlnode.cluster.durable.journal import Journal, JournalDamaged, JournalError, JournalFull, JournalInUse
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import A
+from pyerlnode.testing.patience import patience
 
 UID = bytes(16)
 
@@ -92,7 +93,7 @@ for number in range(2):
         journal.commit()
 os.kill(os.getpid(), 9)
 """
-    ran = subprocess.run([sys.executable, "-c", program, str(tmp_path / "j.db")], check=False, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", program, str(tmp_path / "j.db")], check=False, timeout=patience())
     assert ran.returncode == -9
     with Journal(tmp_path / "j.db") as journal:
         assert journal.db.execute("SELECT number FROM pyerlnode_items").fetchall() == [(n,) for n in range(10)]
@@ -134,7 +135,7 @@ def test_a_file_is_open_once(tmp_path: Path) -> None:
             Journal(tmp_path / "j.db")
         program = "import sys; from pyerlnode.cluster.durable.journal import Journal; Journal(sys.argv[1])"
         command = [sys.executable, "-c", program, str(tmp_path / "j.db")]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience())
         assert "JournalInUse" in ran.stderr
     Journal(tmp_path / "j.db").close()
 

@@ -11,6 +11,7 @@ import pytest
 from place import PYERLNODE, Place
 
 from pyerlnode.errors import UsageError
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 from pyerlnode.tools.demo import peers
 from pyerlnode.tools.demo.report import NotVerified, Report, verify
@@ -49,20 +50,20 @@ def test_the_screen_tells_the_peer_and_how_to_get_another(here: Place) -> None:
 def test_an_interrupted_demo_leaves_nothing_behind(here: Place, tmp_path: Path, number: int, status: int) -> None:
     before = set(tmp_path.iterdir())
     program = here.start(("env", f"TMPDIR={tmp_path}", *PYERLNODE, "demo", "--peer", "python"), "becomes a node")
-    wait_for(lambda: children(program.pid), 10, "the peer")
+    wait_for(lambda: children(program.pid), what="the peer")
     [peer] = children(program.pid)
     os.kill(program.pid, number)
-    assert program.wait(10) == status
-    wait_for(lambda: not alive(peer), 5, "the end of the peer")
+    assert program.wait(patience()) == status
+    wait_for(lambda: not alive(peer), what="the end of the peer")
     assert set(tmp_path.iterdir()) == before
 
 
 def test_a_killed_demo_takes_its_peer_along(here: Place) -> None:
     program = here.start((*PYERLNODE, "demo", "--peer", "python"), "becomes a node")
-    wait_for(lambda: children(program.pid), 10, "the peer")
+    wait_for(lambda: children(program.pid), what="the peer")
     [peer] = children(program.pid)
     os.kill(program.pid, signal.SIGKILL)
-    wait_for(lambda: not alive(peer), 10, "the end of the peer, whose input ended")
+    wait_for(lambda: not alive(peer), what="the end of the peer, whose input ended")
 
 
 def test_a_step_that_is_not_verified_fails_the_demo() -> None:
