@@ -14,6 +14,8 @@ from pyerlnode.testing.patience import patience
 
 SCRIPT = Path(__file__).parent / "peers" / "desk.py"
 
+SLICE_S = 0.1
+
 
 class PythonPeer:
     """Runs `peers/desk.py`; `env` replaces settings of the environment (PATH, to be without Erlang)."""
@@ -70,7 +72,7 @@ class PythonPeer:
         number, line, end = self._process.stdout.fileno(), b"", time.monotonic() + patience()
         while not line.endswith(b"\n"):
             assert time.monotonic() < end, f"{self.name} says nothing"
-            if waiting.wait_io(number, timeout=0.1):
+            if waiting.wait_io(number, timeout=SLICE_S):
                 byte: Any = os.read(number, 1)
                 assert byte, f"{self.name} ended: status {self._process.wait()}"
                 line += byte

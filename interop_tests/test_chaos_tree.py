@@ -51,7 +51,7 @@ spawn(fn ->
     {:stop, from} -> Supervisor.stop(top); send(from, :stopped)
   end
 end) |> Process.register(:chaos)
-receive do :grown -> :ok after 20_000 -> :late end
+receive do :grown -> :ok after 60_000 -> :late end
 """
 WHOLE = """
 try do
@@ -102,7 +102,7 @@ def test_a_tree_of_three_levels_is_whole_again_whatever_is_killed(helper: Callab
         expected[COUNTED_BY[what]] += 1
         assert restarts(beam) == expected, f"restarts after kill {number} of seed {SEED}: {what}"
     beam.elixir("GenServer.stop(ChaosCounts)")
-    assert beam.elixir("send(:chaos, {:stop, self()}); receive do :stopped -> true after 9000 -> false end") is True
+    assert beam.elixir("send(:chaos, {:stop, self()}); receive do :stopped -> true after 60_000 -> false end") is True
     wait_for(lambda: not any(Path(f"/proc/{os_pid}").exists() for os_pid in os_pids), what="the end of OS processes")
     stocks = "[P || P <- processes(), {dictionary, D} <- [process_info(P, dictionary)],"
     beam.wait_until(stocks + " proplists:get_value('$initial_call', D) =:= {'Elixir.Stock', init, 1}] =:= []")

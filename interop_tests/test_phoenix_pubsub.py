@@ -122,7 +122,7 @@ def test_a_node_is_awaited_until_its_scope_that_is_busy_has_heard_of_us(phoenix:
     phoenix.beam.eval(busy, N=list(scope.encode()))
     pubsub = PubSub(node, "MyApp.PubSub")
     pubsub.subscribe("rooms")
-    pubsub.await_node(phoenix.beam.name, timeout=60.0)
+    pubsub.await_node(phoenix.beam.name, timeout=patience())
     phoenix.beam.rpc("pubsub_peer", "publish_from_many", phoenix.module, NAME, "rooms", 3)
     assert sorted(node.receive(timeout=patience())[1] for _ in range(3)) == [1, 2, 3]
 

@@ -125,13 +125,13 @@ def test_async_requests_are_answered(beam: Beam, calc: Any) -> None:
 
 
 def test_calls_that_block_do_not_hold_up_others(beam: Beam, calc: Any) -> None:
-    took, value = beam.eval(
-        """[spawn(fun() -> catch erpc:call(N, calc, sleep, [20], 500) end) || _ <- lists:seq(1, 20)],
-        timer:tc(fun() -> erpc:call(N, calc, add, [1, 2]) end)""",
-        N=A[calc.name],
-    )
+    with deadline(1.0, "a call beside those that block"):
+        value = beam.eval(
+            """[spawn(fun() -> catch erpc:call(N, calc, sleep, [20], 500) end) || _ <- lists:seq(1, 20)],
+            erpc:call(N, calc, add, [1, 2])""",
+            N=A[calc.name],
+        )
     assert value == 3
-    assert took < 1_000_000
 
 
 def test_spawn_of_an_exported_function_gives_a_pid_that_can_be_linked_and_monitored(beam: Beam, calc: Any) -> None:

@@ -39,7 +39,7 @@ class Lines(logging.Handler):
 
     def block(self, who):
         """Block this thread until a line accuses `who`; gevent has patched nothing here."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience()
         while not self.of(who):
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -91,7 +91,7 @@ def deep(levels, function):
 
 
 def until(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience()
     while not condition():
         assert time.monotonic() < deadline
         gevent.sleep(0.005)

@@ -11,6 +11,7 @@ from pyerlnode.kernel.reconnect import Keeper, next_delay
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A
 from pyerlnode.testing.patience import patience
+from pyerlnode.testing.waiting import settle
 
 APP = A["app@127.0.0.1"]
 
@@ -43,7 +44,7 @@ class Peer:
         self.up = False
         self.keeper.down(APP)
 
-    def wait(self, attempts: int) -> None:
+    def tries(self, attempts: int) -> None:
         with gevent.Timeout(patience()):
             while self.attempts < attempts:
                 gevent.sleep(0.001)
@@ -74,7 +75,7 @@ def test_delays_double_up_to_the_last() -> None:
 def test_it_is_tried_at_once_and_again_later_and_later_until_it_stands() -> None:
     peer = Peer("refused", "timeout", "unknown_node", None)
     peer.keeper.keep(APP)
-    peer.wait(4)
+    peer.tries(4)
     assert peer.waits == [0.1, 0.2, 0.4]
     assert peer.up
 
@@ -82,10 +83,10 @@ def test_it_is_tried_at_once_and_again_later_and_later_until_it_stands() -> None
 def test_a_loss_is_answered_by_a_new_attempt_each_time() -> None:
     peer = Peer(None, None, "refused", None)
     peer.keeper.keep(APP)
-    peer.wait(1)
+    peer.tries(1)
     for attempts in (2, 4):
         peer.lose()
-        peer.wait(attempts)
+        peer.tries(attempts)
     assert peer.up
 
 
@@ -93,7 +94,7 @@ def test_a_loss_is_answered_by_a_new_attempt_each_time() -> None:
 def test_a_peer_that_will_not_have_us_is_given_up_with_one_line(reason: str, caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer(reason)
     peer.keeper.keep(APP)
-    peer.wait(1)
+    peer.tries(1)
     assert peer.waits == []
     assert len(caplog.messages) == 1
     assert peer.keeper.let_go(APP) is False
@@ -103,19 +104,18 @@ def test_let_go_and_stop_end_it() -> None:
     peer = Peer(None)
     peer.keeper.keep(APP)
     peer.keeper.keep(APP)
-    peer.wait(1)
+    peer.tries(1)
     peer.lose()
     assert peer.keeper.let_go(APP) is True
     peer.keeper.stop()
-    for _ in range(3):
-        gevent.sleep(0.002)
+    settle(peer.system)
     assert peer.attempts == 1
 
 
 def test_a_connection_that_stood_for_long_makes_the_next_loss_a_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = Peer("refused", "refused", None, None)
     peer.keeper.keep(APP)
-    peer.wait(3)
+    peer.tries(3)
     now = peer.system.timers.now()
     monkeypatch.setattr(peer.system.timers, "now", lambda: now + reconnect.LAST + 1)
     peer.lose()

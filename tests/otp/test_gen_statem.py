@@ -87,8 +87,7 @@ def test_calls_casts_messages_and_time_outs_are_events_of_the_state(system):
     assert waiting.get() is A.welcome
     gen.cast(system, pid, 1)
     system.send(pid, 2)
-    gevent.sleep(0.02)
-    assert gen.call(system, pid, A.state) is A.locked
+    wait_for(lambda: gen.call(system, pid, A.state) is A.locked)
     assert sys.get_state(system, pid)[1][A.seen] == [(A.cast, 1), (A.info, 2)]
 
 
@@ -134,12 +133,12 @@ def test_init_decides_the_first_state_its_actions_or_that_there_is_none(system):
             return None
 
     pid = gen_statem.start(system, Machine, (Started({"a": 1}, NextEvent(A.internal, 1), event_timeout(0.001)),))
-    gevent.sleep(0.01)
+    settle(system)
     state, data = sys.get_state(system, pid)
     assert state == {"a": 1}
     assert data[A.seen] == [(A.enter, {"a": 1}, {"a": 1}), (A.internal, 1, {"a": 1})]
     pid = gen_statem.start(system, Machine, (Started(1, event_timeout(0.001)),))
-    gevent.sleep(0.01)
+    wait_for(lambda: len(sys.get_state(system, pid)[1][A.seen]) > 2)
     assert sys.get_state(system, pid)[1][A.seen][1:] == [(A.timeout, A.timeout, 1), (A.enter, 1, (A.pair, 2))]
     with pytest.raises(StartFailed):
         gen_statem.start(system, Machine, (Stop(A.no),))

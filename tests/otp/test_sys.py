@@ -11,6 +11,7 @@ from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply, Timeout
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.waiting import wait_for
 
 
 class Counter(GenServer):
@@ -219,7 +220,8 @@ def test_a_time_out_begins_anew_behind_a_system_message_and_rests_while_suspende
     assert not timer.active
     sys.resume(system, pid)
     assert system.process(pid).timer.active
-    gevent.sleep(0.03)
+    handler = system.process(pid).handler
+    wait_for(lambda: handler.timeouts)  # a call would begin the time-out anew
     assert gen.call(system, pid, A.get) == 1
 
 

@@ -10,6 +10,7 @@ from pyerlnode.otp.task import Task
 from pyerlnode.otp.task_supervisor import TaskSupervisor
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.waiting import settle
 
 
 @pytest.fixture
@@ -216,11 +217,11 @@ def test_a_nolink_task_under_way_runs_on_when_its_owner_ends(system, me, tasks):
         forever()
 
     pid = system.spawn(owner)
-    gevent.sleep(0.005)
+    settle(system)
     (task,) = TaskSupervisor.children("tasks", on=system)
     assert system.process(task) is not None
     system.exit(pid, A.kill)
-    gevent.sleep(0.005)
+    settle(system)
     assert TaskSupervisor.children("tasks", on=system) == [task]  # it runs its function; only its result is unwanted
 
 

@@ -7,6 +7,7 @@ import gevent
 import pytest
 
 from pyerlnode.testing import waiting
+from pyerlnode.testing.patience import patience
 
 
 def test_wait_for_gives_the_first_true_value() -> None:
@@ -36,8 +37,8 @@ def test_a_wait_for_bytes_lets_greenlets_run_and_they_may_bring_them() -> None:
     read, write = os.pipe()
     gevent.spawn(os.write, write, b"x")
     assert waiting.hub_is_here()
-    assert waiting.wait_io(read, timeout=5)
-    assert waiting.wait_io(write, write=True, timeout=5)
+    assert waiting.wait_io(read, timeout=patience())
+    assert waiting.wait_io(write, write=True, timeout=patience())
     assert os.read(read, 10) == b"x"
     assert not waiting.wait_io(read, timeout=0.01)
     os.close(read)
@@ -52,7 +53,7 @@ def test_a_thread_without_a_hub_waits_without_one() -> None:
         seen.append(waiting.hub_is_here())
         read, write = os.pipe()
         os.write(write, b"x")
-        seen.append(waiting.wait_io(read, timeout=5))
+        seen.append(waiting.wait_io(read, timeout=patience()))
         os.close(read)
         os.close(write)
         seen.append(waiting.hub_is_here())
