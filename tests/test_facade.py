@@ -143,8 +143,8 @@ def test_a_hub_that_is_blocked_does_not_keep_the_program(monkeypatch, caplog):
     blocked = threading.Event()
     with pyerlnode.connect(cookie="c", epmd="none", addresses={}) as cluster:
         cluster.spawn(lambda: (blocked.set(), go_on.wait()))
-        assert blocked.wait(30)
+        assert blocked.wait(patience())
     assert "was not stopped in order" in caplog.text
     go_on.set()
     for thread in hub_threads():
-        thread.join(30)
+        thread.join(patience())

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from pyerlnode.testing.patience import patience
+
 COMMON = """
 import os, signal, sys, time
 import gevent
@@ -103,7 +105,7 @@ def ends(program: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[l
     assert program.stdout is not None
     assert program.stdout.readline() == "up\n", program.communicate()
     program.send_signal(number)
-    said, errors = program.communicate(timeout=60)
+    said, errors = program.communicate(timeout=patience())
     return said.split(), errors
 
 
@@ -148,7 +150,7 @@ def test_what_a_handler_raises_by_itself_ends_its_process_only(program: str) -> 
     waits = "node.receive()" if program is NODE else "time.sleep(1000)"
     source = program.replace("        {act}\n", RAISES).replace(waits, "pass").replace("{{}}", "{}")
     with running(source) as ran:
-        said, errors = ran.communicate(timeout=60)
+        said, errors = ran.communicate(timeout=patience())
         assert said.split() == ["alive", "leaves", "ended"], errors
         assert ran.returncode == 0
         assert "SystemExit: 3" in errors

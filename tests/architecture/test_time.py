@@ -97,7 +97,7 @@ def of_test(path: str) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Call):
             yield from ((node.lineno, better) for better in of_call(node))
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            if is_clock(node.left) and (number(node.right) or 0) >= 1:
+            if is_clock(node.left) and 1 <= (number(node.right) or 0) < 60:
                 yield node.lineno, "time.monotonic() + patience()"
         elif isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare):
             bounds = [node.test.left, *node.test.comparators]
