@@ -177,7 +177,9 @@ class GenEvent(Behaviour):
 
     # --- events ----------------------------------------------------------------------------------------
     def _each(self, callback: str, message: Any) -> None:
+        breathe = self.process.system.scheduler.breathe
         for entry in list(self.entries):
+            breathe()  # there may be many handlers, each with as much to do as a callback of its own
             if entry in self.entries:
                 self._run(entry, callback, message)
 

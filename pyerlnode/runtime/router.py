@@ -8,7 +8,7 @@ a DOWN, an answer with `noproc`, or a silent drop where OTP drops silently.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from pyerlnode.runtime.mailbox import Waiter
@@ -82,6 +82,8 @@ class RemoteNode:
         """Its monitors of our processes, by the words of its reference."""
         self.spawns: dict[tuple[int, ...], Any] = {}
         """Our spawn requests that it has not answered."""
+        self._untold: Iterator[None] = iter(())
+        """Who has still to be told that the last connection is lost."""
         self._on: dict[type, Callable[[Any], None]] = {
             Link: self._link,
             Unlink: self._unlink,
@@ -98,6 +100,7 @@ class RemoteNode:
 
     def connected(self, route: Route) -> None:
         """From now on signals to the peer take `route`."""
+        self._tell_the_rest()
         tokens = self.system.trace_tokens
         self.route = route if tokens is None else tokens.route(route)
 
@@ -282,19 +285,39 @@ class RemoteNode:
             pending(signal)
 
     def lost(self, reason: Any = A.noconnection) -> None:
-        """The connection is gone: every link and monitor across it learns `reason`, once."""
+        """The connection is gone: every link and monitor across it learns `reason`, once.
+
+        Thousands of them are told in turns between which others run, but all before the peer is `connected` again.
+        """
+        self._tell_the_rest()
         self.route = None
-        linked, self.linked = self.linked, {}
-        monitors, watchers, spawns = list(self.monitors), self.watchers, self.spawns
-        self.watchers, self.spawns = {}, {}
-        for watcher in watchers.values():
-            if watcher.process.monitored_by is not None:
-                watcher.process.monitored_by.pop(watcher, None)
+        self._untold = self._losses(reason)
+        self.system.scheduler.in_turns(self._untold)
+
+    def _tell_the_rest(self) -> None:
+        for _ in self._untold:
+            pass
+
+    def _losses(self, reason: Any) -> Iterator[None]:
+        """One step for each relation. What a process has ended meanwhile, or ended with, is none any more."""
+        linked, monitors, watchers, spawns = self.linked, self.monitors, self.watchers, self.spawns
+        self.linked, self.monitors, self.watchers, self.spawns = {}, {}, {}, {}
+        yield
+        for theirs in watchers.values():
+            if theirs.process.monitored_by is not None:
+                theirs.process.monitored_by.pop(theirs, None)
+            yield
         for process, other in linked:
             end = None if process.links is None else process.links.pop(other, None)
             if end is not None and end.active:
                 process.link_broken(other, reason)
-        for words in monitors:
-            self._down(words, reason)
+            yield
+        for words, (watcher, ref, target) in monitors.items():
+            if isinstance(watcher, Waiter):
+                watcher.down(reason)
+            elif watcher.monitors is not None and watcher.monitors.pop(words, None) is not None:
+                watcher.deliver((A.DOWN, ref, A.process, target, reason))
+            yield
         for pending in spawns.values():
             pending(None)
+            yield

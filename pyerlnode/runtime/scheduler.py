@@ -20,7 +20,7 @@ second and the fourth message of a slice, and then after every eighth.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any, Protocol
 
@@ -207,6 +207,18 @@ class Scheduler:
         self._steps = steps = self._steps + 1
         if (steps < 5 or not steps & 7) and self.clock() - self.slice_began > SLICE_TIME:
             self.pause()
+
+    @edge
+    def in_turns(self, steps: Iterator[object], timer: Any = None) -> None:
+        """Take `steps` for up to a turn, and what is left of them in later turns of the loop. They must not wait."""
+        if timer is not None:
+            timer.close()
+        ends = self.clock() + TURN
+        for count, _ in enumerate(steps):
+            if not count & 63 and self.clock() > ends and not self.stopping:
+                later = self.loop.timer(0.0)
+                later.start(self.in_turns, steps, later)
+                return
 
     def throw(self, process: Runnable, target: Any) -> None:
         """End what `process` does on `target` (its greenlet or worker), as soon as the hub runs."""

@@ -3,12 +3,15 @@
 import gevent
 import pytest
 
-from pyerlnode.otp import gen, gen_server
+from pyerlnode.otp import gen, gen_event, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Reply
+from pyerlnode.runtime.mailbox import Waiter
+from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.scheduler import SLICE, SLICE_TIME, TURN, Scheduler
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.term.pid import Pid
 
 
 class Clock:
@@ -196,3 +199,120 @@ def test_a_loop_in_a_callback_that_breathes_lets_others_run(system, worker, done
     assert done.count("long") <= 2
     gen.stop(system, long)
     assert done.count("long") == 100, "its next message waits for the end of the callback"
+
+
+# --- a peer that is lost -------------------------------------------------------------------------
+class Told(Waiter):
+    """A call to the lost peer; it takes a millisecond to tell it."""
+
+    __slots__ = ("clock", "told")
+
+    def __init__(self, system, clock, told):
+        super().__init__(system.scheduler, system.timers)
+        self.clock, self.told = clock, told
+
+    def down(self, reason):
+        self.clock.work(0.001)
+        self.told.append((self, reason))
+        super().down(reason)
+
+
+class NoRoute:
+    def send(self, signal):
+        """Takes everything."""
+
+
+@pytest.fixture
+def peer(system):
+    peer = system.peer(A["x@y"])
+    peer.connected(NoRoute())
+    return peer
+
+
+def remote(number):
+    return Pid(A["x@y"], number, 0, 1)
+
+
+def calls(system, clock, peer, number):
+    told = []
+    for _ in range(number):
+        ref = system.new_ref()
+        peer.monitors[ref.words] = (Told(system, clock, told), ref, remote(1))
+    return told
+
+
+def test_a_thousand_who_learn_of_a_lost_peer_let_others_run_and_are_told_once_each(system, clock, worker, done, peer):
+    told = calls(system, clock, peer, 1000)
+    idle = worker("idle")
+    peer.lost()
+    assert len(told) < 200
+    gen.call(system, idle, A.get, None)
+    assert len(told) < 400
+    while len(told) < 1000:
+        gevent.sleep(0)
+    assert len({waiter for waiter, _ in told}) == 1000
+    assert {reason for _, reason in told} == {A.noconnection}
+
+
+def test_few_are_told_at_once(system, clock, peer):
+    told = calls(system, clock, peer, 5)
+    peer.lost()
+    assert len(told) == 5
+
+
+def test_all_are_told_before_the_peer_is_connected_again(system, clock, peer):
+    told = calls(system, clock, peer, 1000)
+    me = system.adopt()
+    me.trap_exit = True
+    peer.lost()
+    peer.connected(NoRoute())
+    assert len(told) == 1000
+    system.link(me, remote(7))
+    for _ in range(3):
+        gevent.sleep(0)
+    assert me.receive(None, 0) is NOTHING
+    peer.lost()
+    assert me.receive(None, 0) == (A.EXIT, remote(7), A.noconnection)
+
+
+def test_what_ends_between_the_turns_is_told_of_nothing(system, clock, peer):
+    calls(system, clock, peer, 1000)  # told before the monitors of processes: they were made first
+    me = system.adopt()
+    kept, dropped = system.monitor(me, remote(1)), system.monitor(me, remote(2))
+    dying = system.spawn_function(lambda: me.receive(None, None), (), {})
+    system.monitor(dying, remote(3))
+    peer.lost()
+    assert me.receive(None, 0) is NOTHING
+    system.demonitor(me, dropped)
+    system.exit(dying.pid, A.kill)
+    assert me.receive(None, None) == (A.DOWN, kept, A.process, remote(1), A.noconnection)
+    for _ in range(3):
+        gevent.sleep(0)
+    assert me.receive(None, 0) is NOTHING
+    assert not dying.queue
+
+
+def test_a_system_that_stops_has_told_everybody(system, clock, peer):
+    told = calls(system, clock, peer, 1000)
+    peer.lost()
+    system.stop()
+    peer.lost()
+    assert len(told) == 1000
+
+
+def test_an_event_with_many_handlers_lets_others_run_between_them(system, clock, worker, done):
+    class Handler(gen_event.EventHandler):
+        def handle_event(self, event):
+            clock.work(0.02)
+            done.append(event)
+
+    manager = gen_event.start(system)
+    for number in range(50):
+        assert gen_event.add_handler(system, manager, (Handler, number)) is A.ok
+    idle = worker("idle")
+    gen_event.notify(system, manager, A.event)
+    gen.call(system, idle, A.get, None)
+    assert done.count(A.event) <= 2
+    assert gen_event.sync_notify(system, manager, A.second, None) is A.ok
+    assert done.count(A.event) == done.count(A.second) == 50
+    assert done.index(A.second) > max(at for at, what in enumerate(done) if what is A.event)
