@@ -13,13 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-
-def told(value: Any) -> str:
-    """`repr` of `value`, or what came of it: the words of an error never raise one of their own."""
-    try:
-        return repr(value)
-    except BaseException as broken:
-        return f"<{type(value).__name__} whose repr raised {type(broken).__name__}>"
+from pyerlnode.brief import told
 
 
 class PyerlnodeError(Exception):

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import (
     CallTimeout,
     DecodeError,
@@ -160,7 +161,7 @@ class PortProgram(Local):
             case (A.exit, (A.timeout, _) as reason):
                 raise CallTimeout(reason, f"{dest!r} did not answer within {timeout} s")
             case (A.exit, reason):
-                raise Exit(reason, f"{dest!r} did not answer: {reason!r}")
+                raise Exit(reason, f"{dest!r} did not answer: {told(reason, BRIEF)}")
         raise ProtocolError("the port's owner gave an answer that is not in its vocabulary")
 
     def rpc(self, module: str | Atom, function: str | Atom, args: Any = (), timeout: float | None = 5.0) -> Any:

@@ -96,12 +96,13 @@ ABOUT = {
     "schema": "typed decode",
     "term": "atoms, pids, containers, text",
     "errors": "whose fault it is",
+    "brief": "any value in a few words",
     "limits": "every bound on a peer",
     "former": "earlier import paths",
 }
 COLOURS = {
     "edge": ("facade", "aio", "net", "port", "tools", "testing", "workers"),
-    "pure": ("errors", "limits", "former", "term", "signal", "etf", "schema", "dist"),
+    "pure": ("brief", "errors", "limits", "former", "term", "signal", "etf", "schema", "dist"),
 }
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pyerlnode.errors import Exit, UsageError
+from pyerlnode.etf.encodable import encodable
 from pyerlnode.kernel.remote.exports import Exports
-from pyerlnode.otp.sys import encodable
 from pyerlnode.runtime import info
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom

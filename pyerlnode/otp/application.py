@@ -29,6 +29,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import NoProc, PyerlnodeError, ServerExit, StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server, where
 from pyerlnode.otp.gen_server import GenServer
@@ -50,7 +51,7 @@ class ApplicationError(PyerlnodeError):
     """OTP's ``{error, Reason}``: ``{already_started, App}``, ``{not_started, App}``, ``{bad_environment_value, …}``."""
 
     def __init__(self, reason: Any) -> None:
-        super().__init__(f"application: {reason!r}")
+        super().__init__(f"application: {told(reason, BRIEF)}")
         self.reason = reason
 
 

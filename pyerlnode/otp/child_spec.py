@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import key
@@ -35,7 +36,7 @@ class BadChildSpec(UsageError):
     """A child specification that can not be used; `reason` is OTP's term for what is wrong with it."""
 
     def __init__(self, reason: Any) -> None:
-        super().__init__(f"a child specification can not be used: {reason!r}")
+        super().__init__(f"a child specification can not be used: {told(reason, BRIEF)}")
         self.reason = reason
 
 
@@ -119,7 +120,7 @@ def child_spec(what: Any, *args: Any, name: Any = None, **overrides: Any) -> Chi
     its own in ``child_options = {"restart": "transient"}``.
     """
     if not callable(what):
-        raise BadChildSpec((A.invalid_child_spec, repr(what).encode()))
+        raise BadChildSpec((A.invalid_child_spec, told(what, BRIEF).encode("utf-8", "replace")))
     options = {**getattr(what, "child_options", {}), **overrides}
     kwargs = {} if name is None else {"name": name}
     start = start_of(what, args, kwargs)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.otp import dynamic_core, gen, where
 from pyerlnode.otp import supervisor_core as core
 from pyerlnode.otp.child_spec import BadChildSpec, ChildSpec, child_of, from_wire, milliseconds
@@ -82,7 +83,7 @@ class DynamicSupervisor(Overseer):
         if isinstance(wanted, (Ignore, Stop)):
             return wanted
         if not isinstance(wanted, Dynamic):
-            return Stop((A.bad_return, (self.module, A.init, repr(wanted)[:200].encode())))
+            return Stop((A.bad_return, (self.module, A.init, told(wanted, BRIEF).encode("utf-8", "replace"))))
         self._limits = wanted
         self._pool = dynamic_core.Pool(wanted.flags)
         return None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from inspect import unwrap
 from typing import Any, Final, NoReturn
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import (
     AlreadyStarted,
     CallTimeout,
@@ -23,7 +24,6 @@ from pyerlnode.errors import (
     NoProc,
     ServerExit,
     StartFailed,
-    told,
 )
 from pyerlnode.otp.results import Ignore, Stop
 from pyerlnode.runtime.bounded import MailboxLimit
@@ -168,9 +168,8 @@ def brief(reason: Any) -> str:
     """A reason in one line: of a Python error its type and message, of a long term its beginning."""
     match reason:
         case (A.python_error, bytes(kind), bytes(message), *_):
-            return f"{kind.decode()}: {message.decode('utf-8', 'replace')}"
-    text = told(reason)
-    return text if len(text) <= 200 else text[:200] + "…"
+            return f"{kind.decode('utf-8', 'replace')}: {message.decode('utf-8', 'replace')}"[: 4 * BRIEF]
+    return told(reason, BRIEF)
 
 
 def alias_of(tag: Any) -> Reference | None:

@@ -35,6 +35,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pyerlnode.errors import ConnectError, EncodeError, UsageError
+from pyerlnode.etf.encodable import encodable
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import UNSET, Reply, Stop
@@ -305,7 +306,7 @@ class GenEvent(Behaviour):
         try:
             self.process.system.send(supervisor, message)
         except EncodeError:
-            self.process.system.send(supervisor, sys.encodable(message))
+            self.process.system.send(supervisor, encodable(message))
         except ConnectError:
             pass  # its node is gone, and with it who wanted to know
 

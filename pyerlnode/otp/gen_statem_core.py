@@ -24,6 +24,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pyerlnode.brief import told
 from pyerlnode.errors import Exit
 from pyerlnode.otp.results import UNSET, Stop
 from pyerlnode.term.atom import A
@@ -334,8 +335,8 @@ def _is_call(kind: Any) -> bool:
 
 
 def bad_return(result: Any, why: str) -> Exit:
-    return Exit((A.bad_return_from_state_function, repr(result)), why)
+    return Exit((A.bad_return_from_state_function, told(result)), why)
 
 
 def bad_action(action: Any, why: str) -> Exit:
-    return Exit((A.bad_action_from_state_function, repr(action)), why)
+    return Exit((A.bad_action_from_state_function, told(action)), why)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import PyerlnodeError, StartFailed, UsageError
 from pyerlnode.otp import dynamic_core, gen, where
 from pyerlnode.otp import supervisor_core as core
@@ -49,7 +50,7 @@ class BadFlags(UsageError):
     """Supervisor flags that can not be used; `reason` is OTP's term for what is wrong with them."""
 
     def __init__(self, reason: Any) -> None:
-        super().__init__(f"supervisor flags can not be used: {reason!r}")
+        super().__init__(f"supervisor flags can not be used: {told(reason, BRIEF)}")
         self.reason = reason
 
 
@@ -57,7 +58,7 @@ class SupervisorError(PyerlnodeError):
     """A supervisor refused a request; `reason` is the word after `error`: not_found, running, restarting, …"""
 
     def __init__(self, reason: Any) -> None:
-        super().__init__(f"the supervisor refused: {reason!r}")
+        super().__init__(f"the supervisor refused: {told(reason, BRIEF)}")
         self.reason = reason
 
 
@@ -128,7 +129,7 @@ class Supervisor(Overseer):
             if isinstance(wanted, (Ignore, Stop)):
                 return wanted
             if not isinstance(wanted, Supervise):
-                return Stop((A.bad_return, (self.module, A.init, repr(wanted)[:200].encode())))
+                return Stop((A.bad_return, (self.module, A.init, told(wanted, BRIEF).encode("utf-8", "replace"))))
             specs = children_of(wanted.children, wanted.flags.auto_shutdown)
         except BadFlags as error:
             return Stop((A.supervisor_data, error.reason))

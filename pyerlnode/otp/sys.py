@@ -33,8 +33,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pyerlnode.errors import EncodeError, Exit, told
-from pyerlnode.etf import encode
+from pyerlnode.brief import told
+from pyerlnode.errors import Exit
+from pyerlnode.etf.encodable import encodable
 from pyerlnode.otp import gen
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import Continue
@@ -344,21 +345,6 @@ def answer(server: Behaviour, from_: Any, value: Any) -> None:
     """Answer `from_`; what has no form on the wire goes as text."""
     system = server.process.system
     gen.reply(system, from_, value, lambda *_: gen.reply(system, from_, encodable(value)))
-
-
-def encodable(term: Any) -> Any:
-    """`term` with a text in place of each part that has no form on the wire."""
-    try:
-        encode(term)
-    except EncodeError:
-        if type(term) is tuple:
-            return tuple(encodable(part) for part in term)
-        if type(term) is list:
-            return [encodable(part) for part in term]
-        if type(term) is dict:
-            return {encodable(key): encodable(value) for key, value in term.items()}
-        return repr(term)[:1000]
-    return term
 
 
 # --- OTP's `sys`, for Python callers -------------------------------------------------------------

@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import CallTimeout, Exit, UsageError
 from pyerlnode.otp import where
 from pyerlnode.otp.child_spec import ChildSpec, child_spec
@@ -82,7 +83,7 @@ class Task:
         what, value = found
         if what is A.ok:
             return value
-        raise Exit((value, self._where(timeout)), f"{self} ended: {value!r}"[:400])
+        raise Exit((value, self._where(timeout)), f"{self} ended: {told(value, 2 * BRIEF)}")
 
     def yield_(self, timeout: float | None = 5.0) -> tuple[Atom, Any] | None:
         """``(A.ok, result)``, ``(A.exit, reason)``, or None when it still runs after `timeout`."""

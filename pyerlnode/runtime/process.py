@@ -22,7 +22,8 @@ from typing import Any, Final
 from gevent import getcurrent
 from greenlet import greenlet
 
-from pyerlnode.errors import Exit, NotAProcess, told
+from pyerlnode.brief import told
+from pyerlnode.errors import Exit, NotAProcess
 from pyerlnode.runtime.edges import ProcessKilled, edge, stop_program, stops_program
 from pyerlnode.runtime.mailbox_core import (
     NOTHING,

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
+from pyerlnode import brief
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import LEAVES, PARTS, Key, Known, Parts, bits_token, list_parts, map_parts, range_parts
@@ -49,7 +50,7 @@ class ImproperList:
         return hash((ImproperList, self.items, self.tail))
 
     def __repr__(self) -> str:
-        return f"ImproperList({self.items!r}, {self.tail!r})"
+        return brief.written(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ImproperList, (self.items, self.tail)
@@ -137,7 +138,7 @@ class FrozenList(list[Any]):
         return hash((FrozenList, *self))
 
     def __repr__(self) -> str:
-        return f"FrozenList({list.__repr__(self)})"
+        return brief.written(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenList, (list(self),)
@@ -155,7 +156,7 @@ class FrozenMap(dict[Any, Any]):
         return hash((FrozenMap, frozenset(self.items())))
 
     def __repr__(self) -> str:
-        return f"FrozenMap({dict.__repr__(self)})"
+        return brief.written(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenMap, (dict(self),)
@@ -214,7 +215,7 @@ class TermMap(Mapping[Any, Any]):
         return hash((TermMap, frozenset(self._index.items())))
 
     def __repr__(self) -> str:
-        return f"TermMap([{', '.join(map(repr, self.pairs))}])"
+        return brief.written(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TermMap, (self.pairs,)
@@ -253,7 +254,7 @@ class Struct:
         return hash((Struct, self.module, frozenset(self.fields.items())))
 
     def __repr__(self) -> str:
-        return f"Struct({self.module!r}, {self.fields!r})"
+        return brief.written(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Struct, (self.module, self.fields, self.at)
@@ -291,7 +292,7 @@ class NativeRecord:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        return f"NativeRecord({self.module!r}, {self.name!r}, {self.names!r}, {self.values!r}, {self.exported!r})"
+        return brief.written(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return NativeRecord, self._key()
@@ -435,5 +436,18 @@ PARTS.update(
         NativeRecord: _record_parts,
         Charlist: lambda term: list_parts(map(ord, term)),
         Range: lambda term: range_parts(term.first, term.last, term.step),
+    }
+)
+
+
+# --- in a few words (`pyerlnode.brief`) --------------------------------------------------------------
+brief.PARTS.update(
+    {
+        FrozenList: lambda term: brief.row("FrozenList([", term, "])"),
+        FrozenMap: lambda term: brief.pairs("FrozenMap({", term.items(), "})"),
+        TermMap: lambda term: brief.row("TermMap([", term.pairs, "])"),
+        ImproperList: lambda term: brief.call("ImproperList", term.items, term.tail),
+        Struct: lambda term: brief.call("Struct", term.module, term.fields),
+        NativeRecord: lambda term: brief.call("NativeRecord", *term._key()),
     }
 )

@@ -19,6 +19,7 @@ from typing import Any, Final
 import gevent.socket
 from gevent.lock import BoundedSemaphore
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import ConnectError, DecodeError, ProtocolError, StartFailed
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.process import Process
@@ -103,7 +104,7 @@ class OsProcess:
             raise StartFailed(A.timeout, f"the worker's OS process did not {function} within {timeout} s")
         if outcome is None or outcome[0] is not A["return"]:
             reason = None if outcome is None else outcome[1]
-            raise StartFailed(reason, f"the worker's OS process could not {function}: {reason!r}")
+            raise StartFailed(reason, f"the worker's OS process could not {function}: {told(reason, BRIEF)}")
         return outcome[1]
 
     # --- the keeper ----------------------------------------------------------------------------

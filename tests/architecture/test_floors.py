@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
 FLOORS = {
+    "brief": -1,
     "errors": 0, "limits": 0, "former": 0,
     "term": 1,
     "signal": 2, "etf": 2, "schema": 2,
@@ -32,7 +33,7 @@ GEVENT = (
     "runtime.edges", "runtime.process", "runtime.mailbox", "runtime.scheduler", "runtime.timer",
     "facade", "aio", "net", "port", "tools", "testing", "workers",
 )  # fmt: skip
-PURE = ("errors", "limits", "term", "signal", "etf", "schema", "dist")
+PURE = ("brief", "errors", "limits", "term", "signal", "etf", "schema", "dist")
 OURS = {"pyerlnode"}
 FLAT = {"otp/gen_": "OTP's own modules, each beside its core"}
 

@@ -36,6 +36,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.cluster.load import callers
 from pyerlnode.cluster.load import pool_core as core
 from pyerlnode.errors import Exit, StartFailed, UsageError
@@ -67,7 +68,7 @@ class PoolBusy(Exit):
     """No member could be borrowed; `reason` is ``A.overload`` or ``A.timeout``."""
 
     def __init__(self, pool: Any, reason: Atom) -> None:
-        super().__init__(reason, f"no member of the pool {pool!r} could be borrowed: {reason}")
+        super().__init__(reason, f"no member of the pool {pool!r} could be borrowed: {told(reason, BRIEF)}")
 
 
 class Job:

@@ -14,6 +14,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import ConnectError, PyerlnodeError
 from pyerlnode.runtime.mailbox import REPLY, TIMEOUT, Waiter
 from pyerlnode.runtime.system import System
@@ -68,7 +69,7 @@ def request(system: System, device: Any, what: Any, timeout: float | None = None
         raise DeviceError(f"the device {device!r} is gone: {waiter.value}", A.terminated)
     match waiter.value:
         case (A.error, reason):
-            raise DeviceError(f"the device {device!r} refused: {reason!r}"[:200], reason)
+            raise DeviceError(f"the device {device!r} refused: {told(reason, BRIEF)}", reason)
     return waiter.value
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import RemoteError, RemoteExit, RemoteThrow, RpcError, RpcFailed
 from pyerlnode.kernel.remote.spawn_server import RETURN
 from pyerlnode.otp import gen
@@ -69,7 +70,7 @@ def outcome(tag: Any, reason: Any, what: str, ask: Ask | None = None) -> Any:
         case (ref, A.exit, value) if exact.same(ref, tag):
             raise RemoteExit(value)
         case (ref, A.error, (A.erpc, value)) if exact.same(ref, tag):
-            raise RpcFailed(value, f"{what} could not be called: {value!r}")
+            raise RpcFailed(value, f"{what} could not be called: {told(value, BRIEF)}")
         case (ref, A.error, value, stack) if exact.same(ref, tag):
             raise remote_error(value, stack, what, ask)
     if reason is A.noconnection:
@@ -143,5 +144,8 @@ def brief(value: Any) -> str:
         return gen.brief(value)
     from pyerlnode.term.text import format_term  # the printers are loaded by the first error that shows a term
 
-    text = format_term(value, width=0, limit=20)
+    try:
+        text = format_term(value, width=0, limit=20)
+    except Exception:  # of this node, and no term
+        return told(value, BRIEF)
     return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
