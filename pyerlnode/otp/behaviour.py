@@ -21,6 +21,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyerlnode.otp.reserved import is_ours, protect
 from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.handler import OtpHandler
 from pyerlnode.runtime.process import Process
@@ -45,6 +46,11 @@ class Behaviour(OtpHandler):
 
     process: Process = property(attrgetter("__process__"), doc="Its process.")  # type: ignore[assignment]  # read-only
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not is_ours(cls):
+            protect(cls, Behaviour)
+
     @property
     def pid(self) -> Pid:
         return self.__process__.pid
@@ -56,7 +62,7 @@ class Behaviour(OtpHandler):
     def handle_debugged(self, message: Any, note: Callable[[Any], None]) -> None:
         """As `handle`, while `sys` traces, logs or counts."""
         note((IN, message))
-        self.handle(message)
+        type(self).handle(self, message)
 
     def continue_(self, then: Continue) -> None:
         """What `init` asked to run before the first message."""

@@ -154,7 +154,7 @@ class GenServer(Behaviour):
     def handle_debugged(self, message: Any, note: Callable[[Any], None]) -> None:
         note((IN, message))
         if not (type(message) is tuple and len(message) == 3 and message[0] is _CALL and gen.is_from(message[1])):
-            self.handle(message)
+            type(self).handle(self, message)
             if self.process.alive:
                 note((A.noreply, self.system_get_state()))
             return

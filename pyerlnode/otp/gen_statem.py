@@ -92,12 +92,12 @@ class Started:
 class GenStatem(Behaviour):
     """Base class of state machines."""
 
-    __slots__ = ("__dict__", "_core", "_timers")
+    __slots__ = ("__core__", "__dict__", "__timers__")
     otp_module: ClassVar[Atom] = A.gen_statem
     callback_mode: ClassVar[Atom] = A.state_functions
     state_enter: ClassVar[bool] = False
-    _core: Core | None
-    _timers: ExactDict[Timer]
+    __core__: Core | None
+    __timers__: ExactDict[Timer]
 
     # --- callbacks -------------------------------------------------------------------------------
     def init(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002  # the callback's shape
@@ -114,7 +114,7 @@ class GenStatem(Behaviour):
     @property
     def state(self) -> Any:
         """The current state."""
-        return None if self._core is None else self._core.state
+        return None if self.__core__ is None else self.__core__.state
 
     def now(self) -> float:
         """The monotonic clock in seconds, on which moments of absolute time-outs are."""
@@ -133,13 +133,13 @@ class GenStatem(Behaviour):
 
     def initialised(self, result: Any) -> None:
         started = result if isinstance(result, Started) else Started(result)
-        self._core = Core(started.state, enter_calls=self.state_enter)
+        self.__core__ = Core(started.state, enter_calls=self.state_enter)
         # As a message: the one who starts it does not wait for the first state enter call's successors.
         self.process.deliver_first((A.system, None, Continue((_BEGIN, started.actions))))
 
     def continue_(self, then: Continue) -> None:
-        assert self._core is not None
-        self._guarded(None, self._core.started, then.value[1])
+        assert self.__core__ is not None
+        self._guarded(None, self.__core__.started, then.value[1])
 
     def handle(self, message: Any) -> None:
         if type(message) is tuple and message:
@@ -148,15 +148,15 @@ class GenStatem(Behaviour):
                 sys.handle_system_message(self, message[1], message[2])
                 return
             if tag is _FIRED:
-                assert self._core is not None
-                self._guarded(message, self._core.fired, message[1], message[2])
+                assert self.__core__ is not None
+                self._guarded(message, self.__core__.fired, message[1], message[2])
                 return
             if tag is A.EXIT and len(message) == 3 and self._is_parent(message[1]):
                 self.system_terminate(message[2])
                 return
         kind, content = self.event_of(message)
-        assert self._core is not None
-        self._guarded(message, self._core.arrived, kind, content)
+        assert self.__core__ is not None
+        self._guarded(message, self.__core__.arrived, kind, content)
 
     def _is_parent(self, pid: Any) -> bool:
         return type(pid) is Pid and pid == self.process.parent
@@ -174,7 +174,7 @@ class GenStatem(Behaviour):
         try:
             effects, invoke = step(*args)
             while self._perform(effects) and invoke is not None:
-                effects, invoke = self._core.returned(self._call(invoke))  # type: ignore[union-attr]  # set by now
+                effects, invoke = self.__core__.returned(self._call(invoke))  # type: ignore[union-attr]  # set by now
         except BaseException as error:
             self._crashed(error, message)
 
@@ -211,7 +211,7 @@ class GenStatem(Behaviour):
                 start = self.process.system.timers.start
                 message = (_FIRED, effect.name, effect.turn)
                 seconds = max(0.0, effect.seconds - self.now()) if effect.absolute else effect.seconds
-                self._timers[effect.name] = start(seconds, self.process.deliver, message)
+                self.__timers__[effect.name] = start(seconds, self.process.deliver, message)
             elif kind is CancelTimer:
                 self._stop_timer(effect.name)
             elif kind is End:
@@ -219,7 +219,7 @@ class GenStatem(Behaviour):
         return self.process.exit_reason is ALIVE
 
     def _stop_timer(self, name: Any) -> None:
-        timer = self._timers.pop(name, None) if self._timers else None
+        timer = self.__timers__.pop(name, None) if self.__timers__ else None
         if timer is not None:
             timer.cancel()
 
@@ -231,8 +231,8 @@ class GenStatem(Behaviour):
     def system_replace_state(self, fun: Any) -> Any:
         state, data = fun(self.system_get_state())
         super().system_replace_state(lambda _: data)
-        assert self._core is not None
-        self._core.state = state
+        assert self.__core__ is not None
+        self.__core__.state = state
         return state, data
 
     def system_terminate(self, reason: Any) -> None:
@@ -245,9 +245,9 @@ class GenStatem(Behaviour):
             self._end(reason, error, message)
 
     def _end(self, reason: Any, error: BaseException | None, message: Any) -> None:
-        for timer in self._timers.values():
+        for timer in self.__timers__.values():
             timer.cancel()
-        self._timers.clear()
+        self.__timers__.clear()
         reports = [] if is_quiet(reason) else [self._reporter(reason, error, message)]
         try:
             self.terminate(reason)
@@ -260,7 +260,7 @@ class GenStatem(Behaviour):
 
     def _reporter(self, reason: Any, error: BaseException | None, message: Any) -> Callable[[], None]:
         process = self.process
-        postponed = 0 if self._core is None else len(self._core.postponed)
+        postponed = 0 if self.__core__ is None else len(self.__core__.postponed)
         fields = {"name": process.name or process.pid, "queue": shape(message), "postponed": postponed}
         return end_report(log, self, reason, error, fields)
 
@@ -280,8 +280,8 @@ def start(
     if not (isinstance(cls, type) and issubclass(cls, GenStatem)):
         raise UsageError(f"start wants a subclass of GenStatem, not {cls!r}")
     machine = cls()
-    machine._core = None
-    machine._timers = ExactDict()
+    machine.__core__ = None
+    machine.__timers__ = ExactDict()
     options = kwargs or {}
 
     def init() -> Any:

@@ -107,7 +107,7 @@ class Debugged(StandIn):
 
     def handle(self, message: Any) -> None:
         if type(message) is tuple and len(message) == 3 and message[0] is SYSTEM:
-            self.server.handle(message)
+            type(self.server).handle(self.server, message)
         else:
             self.server.handle_debugged(message, self.note)
 
