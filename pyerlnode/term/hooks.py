@@ -11,13 +11,17 @@ The law:
 - A struct decoder takes a `Struct` and never raises: what it can not represent without loss it gives back
   as the `Struct` it was given.
 - The tables are filled while modules are imported, and read by every message: they are plain dicts.
+- NumPy's scalars have encoders of their own accord, in a program that has imported NumPy: booleans, integers and real
+  numbers that a double holds exactly. Dates, durations, complex numbers and arrays have none.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
+from pyerlnode.errors import EncodeError
 from pyerlnode.term.atom import Atom
 
 encoders: dict[type, Callable[[Any], Any]] = {}
@@ -34,9 +38,32 @@ def encoder_for(cls: type) -> Callable[[Any], Any] | None:
     try:
         return _found[cls]
     except KeyError:
-        found = next((encoders[base] for base in cls.__mro__ if base in encoders), None)
+        found = next((encoders[base] for base in cls.__mro__ if base in encoders), None) or _numpy_scalar(cls)
         _found[cls] = found
         return found
+
+
+def _numpy_scalar(cls: type) -> Callable[[Any], Any] | None:
+    """The encoder of a class of NumPy's scalars; those that extend a built-in type are encoded as that."""
+    numpy: Any = sys.modules.get("numpy")
+    generic = getattr(numpy, "generic", None)
+    if generic is None or not issubclass(cls, generic):
+        return None
+    if issubclass(cls, numpy.bool_):
+        return bool
+    if issubclass(cls, numpy.floating) and not issubclass(cls, float):
+        return _exact_float
+    if issubclass(cls, numpy.integer) and not issubclass(cls, numpy.timedelta64):
+        return int
+    return None
+
+
+def _exact_float(value: Any) -> float:
+    """A real number of NumPy's; a `longdouble` may hold more than a double."""
+    made = float(value)
+    if type(value)(made) != value and value == value:
+        raise EncodeError(f"a {type(value).__name__} that no double holds exactly; give float(value)")
+    return made
 
 
 def register_encoder(cls: type, encode: Callable[[Any], Any]) -> None:
