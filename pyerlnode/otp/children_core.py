@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyerlnode.otp.child_spec import ChildSpec
@@ -30,9 +30,18 @@ class Child:
 
     spec: ChildSpec
     pid: Pid | Restarting | None = None
+    _key: Key | None = field(default=None, repr=False, compare=False)
 
-    def having(self, pid: Pid | Restarting | None) -> Child:
-        return Child(self.spec, pid)
+    @property
+    def key(self) -> Key:
+        """What stands for its id in tables; an id may be large, so it is looked at once."""
+        if self._key is None:
+            self._key = key(self.spec.id)
+        return self._key
+
+    def having(self, pid: Pid | Restarting | None, spec: ChildSpec | None = None) -> Child:
+        """The same child with another pid; with another specification of the same id."""
+        return Child(self.spec if spec is None else spec, pid, self.key)
 
 
 class Children:
@@ -65,6 +74,10 @@ class Children:
     def __getitem__(self, id: Any) -> Child:
         return self._by_key[key(id)]
 
+    def at(self, its: Key) -> Child | None:
+        """The child with this `Child.key`."""
+        return self._by_key.get(its)
+
     def of_pid(self, pid: Pid) -> Child | None:
         """The child that runs as `pid`."""
         its = self._by_pid.get(pid)
@@ -72,7 +85,7 @@ class Children:
 
     def put(self, child: Child) -> None:
         """Add `child` behind all others, or in the place of the one with its id."""
-        mine = key(child.spec.id)
+        mine = child.key
         old = self._by_key.get(mine)
         if old is not None:
             self._left(mine, old)
@@ -82,9 +95,8 @@ class Children:
             if type(child.pid) is Pid:
                 self._by_pid[child.pid] = mine
 
-    def drop(self, id: Any) -> None:
-        its = key(id)
-        self._left(its, self._by_key.pop(its))
+    def drop(self, child: Child) -> None:
+        self._left(child.key, self._by_key.pop(child.key))
 
     def _left(self, its: Key, old: Child) -> None:
         if old.pid is not None:

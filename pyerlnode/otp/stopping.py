@@ -85,6 +85,7 @@ class Exits:
         if queue is not None:
             queue.extend(reversed(kept))
             self._seen = len(queue)
+            self._me.places = None  # they may count what was taken out
 
 
 def _is_exit(message: Any) -> bool:

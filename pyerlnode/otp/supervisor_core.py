@@ -34,7 +34,7 @@ from typing import Any, Final
 from pyerlnode.otp.child_spec import ChildSpec, milliseconds
 from pyerlnode.otp.children_core import Child, Children, Restarting, Restarts
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.exact import same
+from pyerlnode.term.exact import Key
 from pyerlnode.term.pid import Pid
 
 
@@ -91,10 +91,10 @@ class Aim(Enum):
 
 @dataclass(slots=True)
 class Task:
-    """One part of a plan: start the child `id`, or stop it."""
+    """One part of a plan: start a child, or stop it."""
 
     start: bool
-    id: Any
+    child: Key
 
 
 @dataclass(slots=True)
@@ -132,7 +132,7 @@ def to_be_stopped(state: State) -> set[Pid]:
     """Who the plan under way stops. Takes time in the length of the plan."""
     found = set()
     for task in state.plan:
-        child = None if task.start else state.children.get(task.id)
+        child = None if task.start else state.children.at(task.child)
         if child is not None and type(child.pid) is Pid:
             found.add(child.pid)
     return found
@@ -277,7 +277,7 @@ def _advance(state: State, *effects: Any) -> Effects:
     plan = state.plan
     while plan:
         task = plan[-1]
-        child = state.children.get(task.id)
+        child = state.children.at(task.child)
         if child is not None and (task.start or type(child.pid) is Pid):
             return *effects, Start(child) if task.start else Stop(child)
         plan.pop()  # it was temporary and is forgotten, or does not run
@@ -293,14 +293,16 @@ def _advance(state: State, *effects: Any) -> Effects:
 def _off(state: State, child: Child) -> None:
     """`child` does not run any more: without a pid, or forgotten when it is temporary."""
     if child.spec.temporary:
-        state.children.drop(child.spec.id)
+        state.children.drop(child)
     else:
         state.children.put(child.having(None))
 
 
 def _head(state: State) -> Child:
     """The child that the task that has been done was about; the task is taken from the plan."""
-    return state.children[state.plan.pop().id]
+    child = state.children.at(state.plan.pop().child)
+    assert child is not None
+    return child
 
 
 def _begin(state: State, aim: Aim, plan: list[Task], *effects: Any) -> Effects:
@@ -311,8 +313,7 @@ def _begin(state: State, aim: Aim, plan: list[Task], *effects: Any) -> Effects:
 def _started(state: State, event: Started) -> Effects:
     aim = state.aim
     child = _head(state)
-    spec = child.spec.forgetting() if aim is Aim.ADD else child.spec
-    state.children.put(Child(spec, event.pid))
+    state.children.put(child.having(event.pid, child.spec.forgetting() if aim is Aim.ADD else None))
     progress = Progress(child.having(event.pid))
     if aim in (Aim.ADD, Aim.REVIVE):
         return _advance(state, progress, Reply(event.answer))
@@ -333,7 +334,7 @@ def _failed(state: State, event: Failed) -> Effects:
     if state.aim is Aim.RESTART:
         return _restart_failed(state, child, event.reason)
     if state.aim is Aim.ADD:
-        state.children.drop(child.spec.id)
+        state.children.drop(child)
         return _advance(state, Reply((A.error, (event.reason, child.spec.to_record(A.undefined)))))
     return _advance(state, Reply((A.error, event.reason)))
 
@@ -343,7 +344,7 @@ def _restart_failed(state: State, child: Child, reason: Any) -> Effects:
     cause = state.cause
     assert cause is not None
     old = None
-    if same(child.spec.id, cause.spec.id):
+    if child.key == cause.key:
         old = cause.pid.pid if isinstance(cause.pid, Restarting) else cause.pid
     shown = cause if state.flags.strategy is A.one_for_one else child.having(None)
     state.children.put(child.having(Restarting(old)))
@@ -361,12 +362,12 @@ def _stopped(state: State, event: Stopped) -> Effects:
 
 def _stops(from_last: list[Child]) -> list[Task]:
     """Stop those of `from_last` in its order; as a plan, whose next task is the last one."""
-    return [Task(False, child.spec.id) for child in reversed(from_last)]
+    return [Task(False, child.key) for child in reversed(from_last)]
 
 
 def _starts(from_last: list[Child]) -> list[Task]:
     """Start them in the order of their start."""
-    return [Task(True, child.spec.id) for child in from_last]
+    return [Task(True, child.key) for child in from_last]
 
 
 # --- begin and end -----------------------------------------------------------------------------
@@ -423,39 +424,39 @@ def _restart(state: State, child: Child, now: float, *effects: Any) -> Effects:
 
 # --- requests ----------------------------------------------------------------------------------
 def _add(state: State, event: AddChild) -> Effects:
-    known = state.children.get(event.spec.id)
+    child = Child(event.spec)
+    known = state.children.at(child.key)
     if known is not None:
         why = (A.already_started, known.pid) if isinstance(known.pid, Pid) else A.already_present
         return (Reply((A.error, why)),)
-    state.children.put(Child(event.spec))
-    return _begin(state, Aim.ADD, [Task(True, event.spec.id)])
+    state.children.put(child)
+    return _begin(state, Aim.ADD, [Task(True, child.key)])
 
 
-def _not_idle(child: Child | None) -> Reply | None:
-    """Why a child can be neither restarted nor deleted; None when it can."""
+def _refusal(child: Child | None) -> Reply:
+    """Why a child can be neither restarted nor deleted: there is none, or it is not idle."""
     if child is None:
         return NOT_FOUND
-    if child.pid is None:
-        return None
     return Reply((A.error, A.restarting if isinstance(child.pid, Restarting) else A.running))
 
 
 def _revive(state: State, event: RestartChild) -> Effects:
-    refusal = _not_idle(state.children.get(event.id))
-    return _begin(state, Aim.REVIVE, [Task(True, event.id)]) if refusal is None else (refusal,)
+    child = state.children.get(event.id)
+    if child is None or child.pid is not None:
+        return (_refusal(child),)
+    return _begin(state, Aim.REVIVE, [Task(True, child.key)])
 
 
 def _terminate(state: State, event: TerminateChild) -> Effects:
-    if event.id not in state.children:
-        return (NOT_FOUND,)
-    return _begin(state, Aim.REMOVE, [Task(False, event.id)])
+    child = state.children.get(event.id)
+    return (NOT_FOUND,) if child is None else _begin(state, Aim.REMOVE, [Task(False, child.key)])
 
 
 def _delete(state: State, event: DeleteChild) -> Effects:
-    refusal = _not_idle(state.children.get(event.id))
-    if refusal is not None:
-        return (refusal,)
-    state.children.drop(event.id)
+    child = state.children.get(event.id)
+    if child is None or child.pid is not None:
+        return (_refusal(child),)
+    state.children.drop(child)
     return (OK,)
 
 
