@@ -9,12 +9,13 @@ PY       = $(VENV)/bin/python
 PIP      = $(PY) -m pip --disable-pip-version-check -qq
 SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi pyerlnode/term/*.pyx)
 
-.PHONY: help demo test lint format interop wheel compose vectors bench docs changelog clean
+.PHONY: help demo test stress lint format interop wheel compose vectors bench docs changelog clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       join an Elixir (else Erlang, else a second Python) node and verify each step"
-	@echo "make test       every test, against a real BEAM; ARGS='-k name' goes to pytest"
+	@echo "make test       every test, against a real BEAM, in about 4 minutes; ARGS='-k name' goes to pytest, ARGS='--lf' runs what failed"
+	@echo "make stress     every test 20 times in another order beside a load, and what failed; ARGS='--rounds 3 --share 3 tests/net'"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 	@echo "make interop    the tests against a BEAM on OTP 25, 27 and 29, and one table; ARGS='27' for one of them"
@@ -55,7 +56,11 @@ demo: $(VENV)/.installed
 	@$(PY) -m pyerlnode demo $(ARGS)
 
 test: $(VENV)/.test
+	@$(if $(strip $(ARGS)),,echo "every test: about 4 minutes on two quiet cores, longer on busy ones")
 	@.ci/test $(if $(strip $(ARGS)),,--others) "$(PY)" tests interop_tests $(ARGS)
+
+stress: $(VENV)/.test
+	@.ci/stress $(ARGS)
 
 interop: $(VENV)/.test
 	@.ci/matrix --write $(ARGS)

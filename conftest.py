@@ -3,6 +3,8 @@
 import gc
 import os
 import signal
+import zlib
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,10 @@ LOST_AFTER_S = 300.0
 # How fast an example is found or run says something about the machine; a run of a test has `LOST_AFTER_S`.
 settings.register_profile("pyerlnode", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("pyerlnode")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--share", metavar="N/SEED", help="run one test of N only, chosen by SEED")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,6 +39,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return f"patience: {patience.patience():.0f} s for what comes, {patience.patience(LOST_AFTER_S):.0f} s for a test"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.share:
+        of, seed = map(int, config.option.share.split("/"))
+        chosen = [item for item in items if zlib.crc32(f"{seed} {item.nodeid}".encode()) % of == 0]
+        config.hook.pytest_deselected(items=list(set(items).difference(chosen)))
+        items[:] = chosen
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What to type next."""
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        seed = getattr(config.option, "randomly_seed", None)
+        how = "make interop ARGS='RELEASE --lf'" if config.option.beam else "make test ARGS='--lf'"
+        if config.option.share:
+            how = "make stress ARGS='--rounds 1 …', as it says in the end"
+        order = f"; the order of this run: --randomly-seed={seed}" if seed else ""
+        terminalreporter.write_line(f"what failed once more: {how}{order}")
 
 
 @pytest.fixture(scope="module", autouse=True)
