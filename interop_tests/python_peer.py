@@ -50,6 +50,14 @@ class PythonPeer:
         self._process.kill()
         self._reap()
 
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def status(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
     def suspend(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
 

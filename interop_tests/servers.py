@@ -49,6 +49,9 @@ class Desk(GenServer):
                 return Stop(reason)
             case (A.exit, reason):
                 raise Exit(reason)
+            case A.compute:
+                while True:
+                    pass
         self.kept.append((A.cast, request))
         return NoReply()
 

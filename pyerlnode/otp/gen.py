@@ -34,6 +34,7 @@ from pyerlnode.runtime.names import Global, Via, name_service
 from pyerlnode.runtime.process import Process, current, run_as
 from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import erlang_frame, exit_reason, message_of, python_cause
+from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Demonitor, Message, Monitor
 from pyerlnode.term import exact
@@ -242,16 +243,24 @@ def failed(system: System, from_: tuple[Any, Any], error: EncodeError) -> None:
 
 def end_call(system: System, from_: tuple[Any, Any], reason: Any) -> None:
     """End the call of `from_`, on another node, by an exit with `reason`: no process has ended, but its wait has."""
-    pid, tag = from_
-    ref = tag if type(tag) is Reference else alias_of(tag)
-    peer = system.peers.get(pid.node)
-    watcher = None if peer is None or ref is None else peer.watchers.get(ref.words)
+    peer = system.peers.get(from_[0].node)
+    watcher = None if peer is None else _monitor_of(peer, *from_)
     if watcher is None:
         reply(system, from_, (A.error, reason))
         return
     if watcher.process.monitored_by is not None:
         watcher.process.monitored_by.pop(watcher, None)
     watcher.down(reason)
+
+
+def _monitor_of(peer: RemoteNode, pid: Pid, tag: Any) -> RemoteWatcher | None:
+    """The monitor that goes with the call of `pid`. Its reference is in the tag, but for OTP 25's ``multi_call``."""
+    refs = (tag, alias_of(tag), tag.tail if type(tag) is ImproperList else None)
+    found = [peer.watchers[ref.words] for ref in refs if type(ref) is Reference and ref.words in peer.watchers]
+    if not found and type(tag) is tuple:  # ``{Ref, Node}``, of a process that is there for this call alone
+        found = [watcher for watcher in peer.watchers.values() if watcher.pid == pid]
+        return found[0] if len(found) == 1 else None
+    return found[0] if found else None
 
 
 def place_of(behaviour: Any) -> Any:
