@@ -145,3 +145,15 @@ def alive(os_pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_nothing_that_code_raises_ends_the_program_and_an_answer_that_is_no_term_ends_nothing(owner: Any) -> None:
+    ask = owner()
+    caught = "try pyerlnode_port:rpc(O, m, fail, [{0}]) catch error:{{exception, {{python_error, T, _}}, _}} -> T end"
+    assert ask(caught.format("leave")) == b"SystemExit"
+    assert ask(caught.format("interrupt")) == b"KeyboardInterrupt"
+    called = "try pyerlnode_port:call(O, counter, {0}) catch exit:{{{{python_error, T, _, _}}, _}} -> T end"
+    assert ask(called.format("bad")) == b"pyerlnode.errors.EncodeError"
+    assert ask("pyerlnode_port:call(O, counter, {add, 1})") == 42
+    assert ask(called.format("leave")) == b"SystemExit"
+    assert ask("pyerlnode_port:rpc(O, m, double, [21])") == 42

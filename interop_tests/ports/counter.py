@@ -20,6 +20,10 @@ class Counter(GenServer):
                 return Reply(self.value)
             case A.crash:
                 raise ValueError("as asked")
+            case A.leave:
+                sys.exit(5)
+            case A.bad:
+                return Reply(object())
         return Reply((A.echo, request))
 
     def handle_info(self, message):
@@ -39,6 +43,10 @@ def fail(kind):
         raise Throw(A.thrown)
     if kind is A.exit:
         raise Exit(A.left)
+    if kind is A.leave:
+        sys.exit(5)
+    if kind is A.interrupt:
+        raise KeyboardInterrupt
     raise KeyError("k")
 
 
