@@ -8,8 +8,8 @@ Implements "Protocol between Connected Nodes" of erl_dist_protocol, in the two e
 Laws:
 - Any bytes give events (signals, `Undecodable`) or one `ProtocolError`, after which the machine is spent. The
   events before the error are given first, however the bytes were cut.
-- A payload that can not be decoded costs one message: `Undecodable` tells the signal without it. A control
-  message that can not be decoded costs the connection, for nobody knows what was lost.
+- Of a payload that can not be decoded `Undecodable` tells the signal without it, and the connection what comes of it. A
+  control message that can not be decoded costs the connection, for nobody knows what was lost.
 - Encoding fails before anything is queued.
 
 The word of all machines are here: `receive_data`, `next_event`, `send`, `next_deadline`, `handle_timer`. Beside them

@@ -11,9 +11,10 @@ Laws:
 - `send` encodes at once: a term without a form on the wire raises there, and nothing has been queued.
 - A peer that does not read suspends the senders of messages: beyond `limits.send_buffer` bytes that wait before
   its own `send` waits until half of that has left. Other signals, and the hub itself, never wait.
-- A term of the peer that can not be decoded is counted and logged, and costs that message; an exit or a DOWN comes
-  all the same, with the reason ``{undecodable_reason, Why}``. What breaks the protocol costs the connection, with one
-  log line. No line shows a message.
+- A message that can not be decoded costs the connection, as on a BEAM: who sent it may wait for an answer, and nobody
+  here can tell who that is; it learns of it by `noconnection`. An exit or a DOWN comes all the same, with the reason
+  ``{undecodable_reason, Why}``, and so does a spawn request, which is answered by an error. What breaks the protocol
+  costs the connection too, with one log line. No line shows a message.
 - `on_down` is called exactly once, after all signals that came, whoever ended the connection and why. Its reason
   is an atom: `connection_closed`, `net_tick_timeout`, `protocol_error`, `system_error` or what `close` was given.
 - Nothing that goes wrong here reaches the hub.
@@ -243,7 +244,9 @@ class Connection:
             for event in events:
                 if type(event) is Undecodable:
                     self._report(event)
-                    self._without_payload(event, deliver)
+                    if not self._without_payload(event, deliver):
+                        text = f"the peer sent a message that can not be decoded: {event.text}"
+                        return self._broken(ProtocolError(text))
                 else:
                     deliver(event)  # type: ignore[arg-type] # what is not Undecodable is a Signal
                 if self.closed:  # by this signal
@@ -273,19 +276,20 @@ class Connection:
         count = self._undecodable
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a peer must not fill the log
             kind = type(event.signal).__name__
-            text = "a %s from %s is dropped, its term can not be decoded: %s (%d so far)"
+            text = "the term of a %s from %s can not be decoded: %s (%d so far)"
             logger.warning(text, kind, self.peer.name, event.text, count)
             self._on_event("undecodable", self, count)
 
     @staticmethod
-    def _without_payload(event: Undecodable, deliver: Callable[[Signal], None]) -> None:
-        """A message is lost; an end of a link, a monitor or a call that nobody learns of would hang somebody."""
+    def _without_payload(event: Undecodable, deliver: Callable[[Signal], None]) -> bool:
+        """Deliver what has an outcome without its payload: the end of a link or a monitor, a spawn request."""
         signal = event.signal
         if isinstance(signal, (ExitSignal, Exit2, MonitorExit)):
             signal.reason = (A.undecodable_reason, event.text.encode())
-            deliver(signal)
-        elif isinstance(signal, SpawnRequest):
-            deliver(signal)  # without arguments: it is answered by an error
+        elif not isinstance(signal, SpawnRequest):  # that goes without arguments: it is answered by an error
+            return False
+        deliver(signal)
+        return True
 
     # --- writing -----------------------------------------------------------------------------------
     def send(self, signal: Signal, nosuspend: bool = False) -> bool:

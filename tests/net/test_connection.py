@@ -239,19 +239,18 @@ def test_garbage_costs_that_connection_with_one_line_that_shows_no_bytes(caplog)
     a.close()
 
 
-def test_an_undecodable_message_is_counted_and_logged_and_the_connection_lives(caplog):
+def test_a_message_that_can_not_be_decoded_costs_the_connection_so_that_its_sender_learns_of_it(caplog):
     a, b = socket.socketpair()
     end = End(b, LEFT)
     end.connection.start()
     good = b"".join(end.connection.channel.send(Message(P1, Q, 77)))
     bad = good[:-2] + b"\xc8\x4d"
     with caplog.at_level(logging.INFO):
-        a.send(bad * 5 + good)
-        end.wait(lambda: end.got)
-    assert end.messages() == [77]
-    assert end.connection.stats.undecodable == 5
-    assert len(caplog.records) == 3  # the 1st, 2nd and 4th of them are logged
-    end.connection.close()
+        a.send(good + bad + good)
+        end.wait(lambda: end.downs)
+    assert (end.messages(), end.downs) == ([77], [A.protocol_error])
+    assert end.connection.stats.undecodable == 1
+    assert "can not be decoded: tag 200, which is no term" in caplog.text
     a.close()
 
 
