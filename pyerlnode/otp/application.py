@@ -39,7 +39,7 @@ from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Charlist
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.application")
 
@@ -98,7 +98,12 @@ class Master(GenServer):
     def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
         if request is A.get_child:
             return Reply((self.top, Atom(type(self.app).__qualname__)))
-        return Stop(A.shutdown, reply=A.ok)
+        if request is A.stop:
+            return Stop(A.shutdown, reply=A.ok)
+        return Reply((A.error, (A.unknown_call, request)))
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
 
     def handle_info(self, message: Any) -> Any:
         match message:
@@ -134,6 +139,7 @@ class Applications(GenServer):
         self.envs: dict[str, dict[str, Any]] = {}
         self.starting: set[str] = set()
         self.masters: dict[Pid, str] = {}
+        self.monitors: dict[Pid, Reference] = {}
 
     @staticmethod
     def of(node: Any) -> Applications:
@@ -179,7 +185,7 @@ class Applications(GenServer):
             self.starting.discard(app.name)
         self.running[app.name] = app, master, type
         self.masters[master] = app.name
-        system.monitor(self.process, master)
+        self.monitors[master] = system.monitor(self.process, master)
 
     def ensure_all_started(self, *apps: type[Application], type: str = "temporary") -> list[str]:
         """Start `apps` and all that they need, dependencies first; gives the names of those that were started.
@@ -248,10 +254,16 @@ class Applications(GenServer):
                 return Reply(name.name in self.running)
         return Reply((A.error, (A.unknown_call, request)))
 
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
+
     def handle_info(self, message: Any) -> Any:
         match message:
-            case (A.DOWN, _, _, Pid() as pid, reason) if pid in self.masters:
-                name = self.masters.pop(pid)
+            case (A.DOWN, Reference() as ref, _, Pid() as pid, reason) if self.monitors.get(pid) == ref:
+                del self.monitors[pid]
+                name = self.masters.pop(pid, None)
+                if name is None:
+                    return NoReply()  # it was stopped in order
                 _, _, type = self.running.pop(name)
                 self._ended(name, type, reason)
         return NoReply()

@@ -20,7 +20,7 @@ from typing import Any
 from pyerlnode.errors import NoProc, PyerlnodeError, UsageError
 from pyerlnode.otp import gen, where
 from pyerlnode.otp.child_spec import ChildSpec, child_spec
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp.service import Service
 from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.names import Via
 from pyerlnode.runtime.process import Process
@@ -41,7 +41,7 @@ class AlreadyRegistered(PyerlnodeError):
         self.pid = pid
 
 
-class RegistryServer(GenServer):
+class RegistryServer(Service):
     """The process of a registry, and its tables."""
 
     __slots__ = ("by_key", "by_pid", "listeners", "meta", "unique")

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer, shape
+from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.term.atom import A
 
@@ -25,6 +26,13 @@ class Service(GenServer):
 
     __slots__ = ()
     unmatched: ClassVar[str] = "ignore"
+
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        """A call that is not known is answered so: its caller does not wait in vain."""
+        return Reply((A.error, (A.unknown_call, request)))
+
+    def handle_cast(self, request: Any) -> Any:
+        """A cast that is not known is dropped."""
 
     def _crashed(self, error: BaseException, message: Any = None) -> None:
         reason = caught(error)

@@ -106,7 +106,7 @@ class Worker(GenServer):
     def handle(self, message: Any) -> None:
         """Everything goes to the server inside; of exits and monitors the half that is ours is done here."""
         match message:
-            case (A.EXIT, from_, reason):
+            case (A.EXIT, Pid() as from_, reason):
                 # The server inside traps exits or does not: it decides. To it the parent is this process.
                 self._tell((A.exit2, self.pid if from_ == self.process.parent else from_, A.server), reason)
                 if from_ == self.process.parent and self._orphaned(reason):

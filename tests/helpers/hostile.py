@@ -197,6 +197,8 @@ def fill(rng: Random, template: Any) -> Any:
     """What an envelope or a request with slots becomes."""
     if isinstance(template, Slot):
         return template.fill(rng)
+    if type(template) is list:
+        return [fill(rng, part) for part in template]
     if type(template) is tuple:
         filled = [fill(rng, part) for part in template]
         if rng.random() < 0.05:  # of another arity

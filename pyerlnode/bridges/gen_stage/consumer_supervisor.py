@@ -99,13 +99,16 @@ class ConsumerSupervisor(Consumer):
                 return None
         return super().handle_info(message)
 
-    def handle_call(self, request: Any, from_: Any) -> Any:
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
         if request is A.which_children:
             return Reply([(A.undefined, pid, A.worker, A.dynamic) for pid in self.children])
         if request is A.count_children:
             count = len(self.children)
             return Reply({A.specs: 1, A.active: count, A.supervisors: 0, A.workers: count})
-        return super().handle_call(request, from_)
+        return Reply((A.error, (A.unknown_call, request)))
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
 
     def terminate(self, reason: Any) -> None:
         del reason

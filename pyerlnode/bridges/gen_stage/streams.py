@@ -70,6 +70,12 @@ class Iterating(Producer):
             self.process.deliver(_MORE)
         return events
 
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        return Reply((A.error, A.bad_request))
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
+
     def handle_info(self, message: Any) -> Any:
         if message is _MORE:
             return self._some()
@@ -150,6 +156,9 @@ class Streaming(Consumer):
             self.waiting = from_
             return NoReply()
         return Stop(A.normal, reply=A.ok) if request is _CLOSE else Reply((A.error, A.bad_request))
+
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
 
     def handle_info(self, message: Any) -> Any:
         match message:

@@ -73,7 +73,7 @@ class StandIn(GenServer):
         self.owner = owner
         self.tracked: dict[tuple[bytes, bytes], _Tracked] = {}
         self.again = False
-        self.process.system.monitor(self.process, owner)
+        self.owner_ref = self.process.system.monitor(self.process, owner)
 
     def handle_call(self, request: Any, from_: Any) -> Any:
         del from_
@@ -94,7 +94,7 @@ class StandIn(GenServer):
 
     def handle_info(self, message: Any) -> Any:
         match message:
-            case (A.DOWN, Reference(), _, Pid() as pid, _) if pid == self.owner:
+            case (A.DOWN, Reference() as ref, _, _, _) if ref == self.owner_ref:
                 return Stop()
             case (A.EXIT, Pid() as tracker, _):
                 self._lost(tracker.node)

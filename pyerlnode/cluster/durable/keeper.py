@@ -23,6 +23,7 @@ from pyerlnode.errors import NetworkError, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.host import Host
+from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.process import require_current
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
@@ -105,6 +106,13 @@ class Keeper(GenServer):
             self._later.append((from_, value))
         else:
             gen.reply(self.process.system, from_, value)
+
+    def handle_call(self, request: Any, from_: Any) -> Any:  # noqa: ARG002  # the callback's shape
+        return Reply((A.error, (A.unknown_call, request)))
+
+    def handle_cast(self, request: Any) -> None:
+        del request
+        log.warning("%s %s received a cast, and knows none", type(self).__name__, self.process.name)
 
     def handle_info(self, message: Any) -> None:
         if message is FLUSH:

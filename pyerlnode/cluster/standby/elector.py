@@ -232,6 +232,10 @@ class Elector(GenServer):
                 return NoReply() if self._leaving is not A.done else Stop()
         return Reply((A.error, A.unknown_call))
 
+    def handle_cast(self, request: Any) -> None:
+        """There is none."""
+        self._from_outside((gen.CAST, request))
+
     def terminate(self, reason: Any) -> None:  # noqa: ARG002  # the callback's shape
         """Whatever ends it, no child is left behind."""
         if self._timer is not None:

@@ -180,8 +180,8 @@ class Standby(GenServer):
                 self._from_member(message)
             case (ImproperList() as tag, value):
                 self._answered(gen.alias_of(tag), value)
-            case (A.DOWN, _, A.process, Pid() as pid, _):
-                self._subscribers.pop(pid, None)
+            case (A.DOWN, Reference() as ref, A.process, Pid() as pid, _) if self._subscribers.get(pid) == ref:
+                del self._subscribers[pid]
             case (A.EXIT, Pid() as pid, reason) if pid == self.elector:
                 return Stop(reason)
             case A.sweep:
