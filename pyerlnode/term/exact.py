@@ -124,6 +124,16 @@ class ExactDict(MutableMapping[Any, V]):
     def __len__(self) -> int:
         return len(self._pairs)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        theirs = other if isinstance(other, ExactDict) else ExactDict(other.items())
+        return len(self) == len(theirs) and all(
+            mark in theirs._pairs and theirs._pairs[mark][1] == value for mark, (_, value) in self._pairs.items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
     def __repr__(self) -> str:
         return f"ExactDict({list(self._pairs.values())!r})"
 

@@ -4,6 +4,7 @@
     message(rng)          a term in an envelope that some process of a node takes for its own, most of it wrong
     terms()               the same as `term`, as a strategy of hypothesis
     EDGES                 each of the nasty ones by itself, for tables
+    ALIKE                 terms that must be told apart where something goes by a term
     deep(kind, levels)    one kind of nesting, as deep as asked
 
 What is in it: nestings deeper than Python's stack, numbers that are equal in Python and not in Erlang, names of
@@ -131,6 +132,13 @@ EDGES: tuple[Any, ...] = (
     [b"io", [[b"data"], 300, A.no]],
     *(deep(kind) for kind in ("list", "tuple", "improper", "map")),
 )
+
+
+ALIKE: tuple[Any, ...] = (
+    0, 1, 1.0, True, False, None, 0.0, -0.0, [1], (1,), {}, {1: 1}, {1.0: 1}, [], (), b"a", A.a, [97], 2**61 - 1,
+    2**62 - 2, 10**5000, ImproperList((1,), 2), TermMap([(1, 1), (1.0, 1)]), deep("list"), deep("map"),
+)  # fmt: skip
+"""Terms of which each is another one, though Python takes some for the same, and can not hash others."""
 
 
 def atom(rng: Random) -> Any:

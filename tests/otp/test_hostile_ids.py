@@ -16,15 +16,11 @@ from pyerlnode.otp.results import Reply, Stop
 from pyerlnode.otp.task import Task
 from pyerlnode.runtime import api
 from pyerlnode.runtime.system import System
-from pyerlnode.term import A, ImproperList, TermMap
+from pyerlnode.term import A
 from pyerlnode.term.exact import key, same
 from pyerlnode.testing.patience import patience
 from tests.helpers import hostile
-
-IDS = [
-    0, 1, 1.0, True, False, None, 0.0, -0.0, [1], (1,), {}, {1: 1}, {1.0: 1}, [], (), b"a", A.a, [97], 2**61 - 1,
-    2**62 - 2, 10**5000, ImproperList((1,), 2), TermMap([(1, 1), (1.0, 1)]), hostile.deep("list"), hostile.deep("map"),
-]  # fmt: skip
+from tests.helpers.hostile import ALIKE as IDS
 
 
 @pytest.fixture

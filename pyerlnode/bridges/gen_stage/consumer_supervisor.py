@@ -24,6 +24,7 @@ from pyerlnode.errors import StartFailed
 from pyerlnode.otp.results import Reply
 from pyerlnode.otp.where import start_class
 from pyerlnode.term.atom import A
+from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid
 
 log = logging.getLogger("pyerlnode.gen_stage")
@@ -48,7 +49,7 @@ class ConsumerSupervisor(Consumer):
     def init(self, child: Callable[[Any], object] | type, subscribe_to: Sequence[Any] = ()) -> Options:
         self.child = child
         self.children: dict[Pid, Any] = {}
-        self.shares: dict[Any, _Share] = {}
+        self.shares: ExactDict[_Share] = ExactDict()
         self.process.trap_exit = True
         return Options(subscribe_to=subscribe_to)
 

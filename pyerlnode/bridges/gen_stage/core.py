@@ -31,7 +31,7 @@ from typing import Any, Final
 
 from pyerlnode.bridges.gen_stage.dispatchers_core import Deliveries, Demand, Dispatcher, Downstream, Refused
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import freeze
+from pyerlnode.term.exact import ExactDict, Key
 from pyerlnode.term.pid import Pid
 
 GEN_PRODUCER: Final = A["$gen_producer"]
@@ -172,15 +172,6 @@ def is_transient_shutdown(reason: Any) -> bool:
     return reason in (A.normal, A.shutdown) or (type(reason) is tuple and len(reason) == 2 and reason[0] is A.shutdown)
 
 
-def key_of(tag: Any) -> Any:
-    """What a tag is kept under: lists and maps in it are frozen."""
-    try:
-        hash(tag)
-    except TypeError:
-        return freeze(tag)
-    return tag
-
-
 # --- the buffer --------------------------------------------------------------------------------
 class Buffer:
     """Events that nobody has asked for yet, and info messages that come behind them.
@@ -259,8 +250,8 @@ class Emitter:
         self.buffer = Buffer() if buffer is None else buffer
         self.accumulate = accumulate
         self.asked = 0
-        self.consumers: dict[Any, Downstream] = {}
-        self._infos: list[tuple[dict[Any, int], Any]] = []  # of a dispatcher that keeps events for single consumers
+        self.consumers: ExactDict[Downstream] = ExactDict()
+        self._infos: list[tuple[dict[Key, int], Any]] = []  # of a dispatcher that keeps events for single consumers
 
     # --- from consumers
     def subscribe(self, pid: Pid, tag: Any, current: Any) -> tuple[bool, list[Effect]]:
@@ -268,19 +259,18 @@ class Emitter:
 
         `current` is nil, or the tag and the reason of a subscription that this one replaces.
         """
-        key = key_of(tag)
-        if key in self.consumers:
+        if tag in self.consumers:
             refusal: Effect = Send(pid, GEN_CONSUMER, tag, (A.cancel, A.duplicated_subscription))
             return False, [Warn(f"got a duplicated subscription from {pid}"), refusal]
         effects: list[Effect] = []
         if type(current) is tuple and len(current) == 2:
             effects = self.cancel(current[0], A.cancel, current[1])
-        self.consumers[key] = Downstream(pid, tag)
-        return True, [*effects, Watch(pid, key)]
+        self.consumers[tag] = Downstream(pid, tag)
+        return True, [*effects, Watch(pid, tag)]
 
     def subscribed(self, tag: Any, options: Any) -> list[Effect]:
         """The program takes the consumer; the dispatcher may still refuse it."""
-        consumer = self.consumers.get(key_of(tag))
+        consumer = self.consumers.get(tag)
         if consumer is None:
             return []
         try:
@@ -292,7 +282,7 @@ class Emitter:
 
     def ask(self, pid: Pid, tag: Any, count: Any) -> list[Effect]:
         """A consumer asks for `count` events more."""
-        consumer = self.consumers.get(key_of(tag))
+        consumer = self.consumers.get(tag)
         if consumer is None:
             return [Send(pid, GEN_CONSUMER, tag, (A.cancel, A.unknown_subscription))]
         if type(count) is not int or count < 0 or consumer.demand + count > MAX_DEMAND:
@@ -307,7 +297,7 @@ class Emitter:
 
     def cancel(self, tag: Any, kind: Atom, reason: Any) -> list[Effect]:
         """A subscription ends: by a message (``cancel``) or because the consumer is gone (``down``)."""
-        consumer = self.consumers.get(key_of(tag))
+        consumer = self.consumers.get(tag)
         if consumer is None:
             return []
         effects: list[Effect] = []
@@ -319,10 +309,9 @@ class Emitter:
         return [*effects, *self._end(consumer, kind, reason), *self.settle()]
 
     def _end(self, consumer: Downstream, kind: Atom, reason: Any) -> list[Effect]:
-        key = key_of(consumer.tag)
-        del self.consumers[key]
+        del self.consumers[consumer.tag]
         tell = Send(consumer.pid, GEN_CONSUMER, consumer.tag, (A.cancel, reason))
-        return [Unwatch(key), tell, HandleCancel((kind, reason), consumer.pid, consumer.tag)]
+        return [Unwatch(consumer.tag), tell, HandleCancel((kind, reason), consumer.pid, consumer.tag)]
 
     # --- from the program
     def emit(self, events: list[Any]) -> list[Effect]:
@@ -438,7 +427,7 @@ class Receiver:
     __slots__ = ("producers",)
 
     def __init__(self) -> None:
-        self.producers: dict[Any, Upstream] = {}
+        self.producers: ExactDict[Upstream] = ExactDict()
 
     @staticmethod
     def check(options: Any) -> Atom:
@@ -460,7 +449,7 @@ class Receiver:
 
     def receive(self, pid: Any, tag: Any, events: list[Any]) -> list[Effect]:
         """Events of a producer."""
-        producer = self.producers.get(tag) if _hashable(tag) else None
+        producer = self.producers.get(tag)
         if producer is None:
             return [Send(pid, GEN_PRODUCER, tag, (A.cancel, A.unknown_subscription))]
         effects: list[Effect] = []
@@ -472,7 +461,7 @@ class Receiver:
 
     def cancel(self, tag: Any, kind: Atom, reason: Any) -> list[Effect]:
         """A subscription ended: the producer cancelled it (``cancel``) or is gone (``down``)."""
-        producer = self.producers.pop(tag, None) if _hashable(tag) else None
+        producer = self.producers.pop(tag, None)
         if producer is None:
             return []
         stops = producer.mode is A.permanent or (producer.mode is A.transient and not is_transient_shutdown(reason))
@@ -497,7 +486,7 @@ class Relay(Receiver):
         return len(self._waiting)
 
     def receive(self, pid: Any, tag: Any, events: list[Any]) -> list[Effect]:
-        if not _hashable(tag) or tag not in self.producers:
+        if tag not in self.producers:
             return super().receive(pid, tag, events)
         self._waiting.append((A.events, pid, tag, events))
         return []
@@ -527,11 +516,3 @@ class Relay(Receiver):
         if tag in self.producers:
             return super().receive(pid, tag, what), None
         return [HandleEvents(what, pid, tag, 0)], None  # its subscription has ended meanwhile: nothing more is asked
-
-
-def _hashable(tag: Any) -> bool:
-    try:
-        hash(tag)
-    except TypeError:
-        return False
-    return True

@@ -21,9 +21,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pyerlnode.brief import told
 from pyerlnode.errors import UsageError
-from pyerlnode.term.atom import A
+from pyerlnode.term import exact
+from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import kwget
+from pyerlnode.term.exact import Key
 from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.pid import Pid
@@ -96,11 +99,11 @@ class Dispatcher:
         del consumer, count
         return None
 
-    def mark(self) -> dict[Any, int]:
+    def mark(self) -> dict[Key, int]:
         """Where the events stand that were accepted and not sent: an info message waits until they are."""
         return {}
 
-    def passed(self, mark: dict[Any, int]) -> bool:
+    def passed(self, mark: dict[Key, int]) -> bool:
         """Whether those of `mark` have been sent, or are lost."""
         del mark
         return True
@@ -219,9 +222,10 @@ class Broadcast(Dispatcher):
 class _Lane:
     """A partition: its consumer, and the events that wait for it."""
 
-    __slots__ = ("consumer", "out", "waiting")
+    __slots__ = ("consumer", "name", "out", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, name: Any) -> None:
+        self.name = name
         self.consumer: Downstream | None = None
         self.waiting: deque[Any] = deque()
         self.out = 0
@@ -235,7 +239,7 @@ class Partition(Dispatcher):
     that nobody takes events from stops the producer when it has taken up the demand of all, as GenStage's does.
 
     Args:
-        partitions: a number n for 0..n-1, or the partitions themselves (atoms, numbers: what can be a dict's key).
+        partitions: a number n for 0..n-1, or the partitions themselves: any terms but nil.
         hash: gives ``(event, partition)``, or None for an event that is to be dropped. By default
             ``(event, phash2(event, n))``, which is the same number that GenStage computes.
     """
@@ -251,12 +255,12 @@ class Partition(Dispatcher):
             raise UsageError("a Partition dispatcher needs at least one partition")
         if hash is None and any(type(name) is not int for name in names):
             raise UsageError("partitions that are no integers need a hash= that gives (event, partition)")
-        self._lanes = {name: _Lane() for name in names}
+        self._lanes: dict[Key, _Lane] = {exact.key(name): _Lane(name) for name in names}
         self._hash = hash
         self.capacity_ = 0
 
     def fresh(self) -> Partition:
-        return Partition(list(self._lanes), self._hash)
+        return Partition([lane.name for lane in self._lanes.values()], self._hash)
 
     @property
     def capacity(self) -> int:
@@ -264,13 +268,15 @@ class Partition(Dispatcher):
 
     def subscribe(self, consumer: Downstream, options: list[Any]) -> None:
         name = kwget(options, "partition")
-        lane = self._lanes.get(name) if _is_key(name) else None
+        lane = None if name is None else self._lanes.get(exact.key(name))
         if lane is None:
-            known = ", ".join(str(name) for name in self._lanes)
+            known = ", ".join(_shown(lane.name) for lane in self._lanes.values())
             raise Refused((A.bad_opts, f"the option partition is required, one of: {known}".encode()))
         if lane.consumer is not None:
-            raise Refused((A.bad_opts, f"the partition {name} is already taken by {lane.consumer.pid}".encode()))
-        lane.consumer, consumer.partition = consumer, name
+            raise Refused(
+                (A.bad_opts, f"the partition {_shown(name)} is already taken by {lane.consumer.pid}".encode())
+            )
+        lane.consumer, consumer.partition = consumer, exact.key(name)
         super().subscribe(consumer, options)
 
     def cancel(self, consumer: Downstream) -> int:
@@ -293,12 +299,12 @@ class Partition(Dispatcher):
         return [(consumer, part)] if part else []
 
     def dispatch(self, events: list[Any]) -> Deliveries:
-        parts: dict[Any, list[Any]] = {}
-        for event, name in self._placed(events):
-            parts.setdefault(name, []).append(event)
+        parts: dict[Key, list[Any]] = {}
+        for event, place in self._placed(events):
+            parts.setdefault(place, []).append(event)
         sent: Deliveries = []
-        for name, part in parts.items():
-            lane = self._lanes[name]
+        for place, part in parts.items():
+            lane = self._lanes[place]
             consumer = lane.consumer
             self.capacity_ -= len(part)
             now = 0 if consumer is None or lane.waiting else min(len(part), consumer.demand)
@@ -308,26 +314,26 @@ class Partition(Dispatcher):
             lane.waiting.extend(part[now:])
         return sent
 
-    def _placed(self, events: list[Any]) -> list[tuple[Any, Any]]:
+    def _placed(self, events: list[Any]) -> list[tuple[Any, Key]]:
         """The events with their partitions; all are known before one is taken."""
         if self._hash is None:
-            return [(event, phash2(event, len(self._lanes))) for event in events]
-        placed = [found for found in map(self._hash, events) if found is not None]
-        for _, name in placed:
-            if not _is_key(name) or name not in self._lanes:
-                raise UsageError(f"the hash of a Partition dispatcher gave {name!r}, which is none of its partitions")
+            return [(event, exact.key(phash2(event, len(self._lanes)))) for event in events]
+        placed = []
+        for event, name in (found for found in map(self._hash, events) if found is not None):
+            place = exact.key(name)
+            if place not in self._lanes:
+                raise UsageError(
+                    f"the hash of a Partition dispatcher gave {_shown(name)}, which is none of its partitions"
+                )
+            placed.append((event, place))
         return placed
 
-    def mark(self) -> dict[Any, int]:
-        return {name: lane.out + len(lane.waiting) for name, lane in self._lanes.items() if lane.waiting}
+    def mark(self) -> dict[Key, int]:
+        return {place: lane.out + len(lane.waiting) for place, lane in self._lanes.items() if lane.waiting}
 
-    def passed(self, mark: dict[Any, int]) -> bool:
-        return all(self._lanes[name].out >= position for name, position in mark.items())
+    def passed(self, mark: dict[Key, int]) -> bool:
+        return all(self._lanes[place].out >= position for place, position in mark.items())
 
 
-def _is_key(name: Any) -> bool:
-    try:
-        hash(name)
-    except TypeError:
-        return False
-    return name is not None
+def _shown(name: Any) -> str:
+    return name.name if type(name) is Atom else told(name)

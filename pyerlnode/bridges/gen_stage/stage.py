@@ -84,6 +84,7 @@ from pyerlnode.otp.results import UNSET, NoReply, Stop
 from pyerlnode.runtime.process import run_as
 from pyerlnode.signal import Message
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.gen_stage")
@@ -145,7 +146,7 @@ class Stage(GenServer):
         self._effects: deque[Effect] = deque()
         self._running = False
         self._watches: dict[Reference, Any] = {}
-        self._watched: dict[Any, Reference] = {}
+        self._watched: ExactDict[Reference] = ExactDict()
         self._configure(Options())
 
     def _configure(self, options: Options) -> None:
@@ -244,7 +245,7 @@ class Stage(GenServer):
         if size == 3 and head is GEN_PRODUCER:
             return self._of_consumer
         if size == 5 and head is _DOWN and type(message[1]) is Reference:
-            ref = message[1]
+            ref: Reference = message[1]
             watched = ref in self._watches or (self._receiver is not None and ref in self._receiver.producers)
             return self._down if watched else None
         if size == 3 and head is _CALL and is_request(message[2]):

@@ -162,7 +162,7 @@ class Streaming(Consumer):
 
     def handle_info(self, message: Any) -> Any:
         match message:
-            case (A.DOWN, ref, _, _, _) if ref == self.owner:
+            case (A.DOWN, Reference() as ref, _, _, _) if ref == self.owner:
                 return Stop(A.normal)
         return super().handle_info(message)
 

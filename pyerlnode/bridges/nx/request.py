@@ -26,9 +26,11 @@ from typing import Any, Final
 
 from pyerlnode.bridges.nx.batch import BadBatch, Batch, batch_of, from_nx, has_donatable, is_batch, join, to_nx
 from pyerlnode.bridges.nx.serving_core import Ordered
+from pyerlnode.brief import told
 from pyerlnode.errors import Exit
 from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid, Reference
 
 NX_SERVING: Final = A["Elixir.Nx.Serving"]
@@ -53,7 +55,7 @@ class Request:
 class Client:
     """What the callers of one serving need to know of it (in Nx: the persistent term of its name)."""
 
-    keys: frozenset[Any]
+    keys: ExactDict[Any]
     limit: int
     hooks: frozenset[Atom] | None
     """None: no streaming; none in it: of batches; else of what the handler yields under these names, too."""
@@ -112,13 +114,14 @@ def _each(client: Client, batches: Iterable[Batch]) -> Iterator[Batch]:
 def _checked(client: Client, batch: Batch) -> Batch:
     if batch.size < 1:
         raise BadBatch("a batch has at least one row")
-    try:
-        known = batch.key in client.keys
-    except TypeError:  # a list or map: it can be no key
-        known = False
-    if not known:
-        raise BadBatch(f"unknown batch key {batch.key}; this serving has {', '.join(sorted(map(str, client.keys)))}")
+    if batch.key not in client.keys:
+        known = ", ".join(sorted(map(_shown, client.keys)))
+        raise BadBatch(f"unknown batch key {_shown(batch.key)}; this serving has {known}")
     return batch
+
+
+def _shown(key: Any) -> str:
+    return key.name if type(key) is Atom else told(key)
 
 
 class Run:
@@ -194,9 +197,12 @@ class Run:
             raise Exit(message[2], "the batch failed")
         return message[1], message[2]
 
+    def _is_monitor(self, ref: Any) -> bool:
+        return type(ref) is Reference and ref == self.monitor
+
     def _is_ours(self, message: Any) -> bool:
         if type(message) is not tuple:
             return False
         if len(message) == 3:
             return message[0] is self.monitor
-        return len(message) == 5 and message[0] is A.DOWN and message[1] == self.monitor
+        return len(message) == 5 and message[0] is A.DOWN and self._is_monitor(message[1])

@@ -54,8 +54,10 @@ from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.timer_core import Timer
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.pid import Pid, Reference
+from pyerlnode.term.exact import ExactDict
+from pyerlnode.term.pid import Pid, Reference, Words
 
 log = logging.getLogger("pyerlnode.nx_serving")
 
@@ -129,17 +131,17 @@ class Serving(GenServer):
     ) -> None:
         if when_full not in ("exit", "retry") or weight < 1:
             raise UsageError('when_full is "exit" or "retry", and weight at least 1')
-        self.handlers = _handlers(handler, partitions)
+        served = _handlers(handler, partitions)
+        self.handlers = [{exact.key(key): one for key, one in item.items()} for item in served]
         hooks = None if streaming is False else frozenset(() if streaming is True else map(_atom, streaming))
-        keys = frozenset(self.handlers[0])
         self.batcher = Batcher(
             batch_size, batch_timeout, partitions=len(self.handlers), waiting=waiting, split=not hooks, pad=pad
         )
-        self.client = Client(keys, batch_size, hooks, client_preprocessing, client_postprocessing)
+        self.client = Client(served[0], batch_size, hooks, client_preprocessing, client_postprocessing)
         self.name = serving_name(name)
         self.full = A.noproc if when_full == "retry" else (A.serving_full, waiting)
         self.offload, self.drain = offload, drain
-        self.tasks: dict[Any, Execution] = {}
+        self.tasks: dict[Words, Execution] = {}
         """What runs, by the words of the monitor of its process."""
         self.timer: Timer | None = None
         self.armed: float | None = None
@@ -211,7 +213,9 @@ class Serving(GenServer):
             self._tell(request, FAILED, A.noproc)
             return
         batch = request.batch
-        outcomes = self.batcher.add(request, (batch.key, batch.form()), batch.size, self._now(), pad=batch.pad)
+        outcomes = self.batcher.add(
+            request, (exact.key(batch.key), batch.form()), batch.size, self._now(), pad=batch.pad
+        )
         if not (outcomes and isinstance(outcomes[0], Refused)):
             self._tell(request, TAKEN, None)
         self._begin(outcomes)
@@ -314,7 +318,7 @@ class Serving(GenServer):
             self.batcher.withdraw(part.request)
         self._begin(self.batcher.done(execution.number))
 
-    def _task_ended(self, words: Any, reason: Any) -> None:
+    def _task_ended(self, words: Words, reason: Any) -> None:
         """A process that ran a batch; when it has told its outcome there is nothing left to do."""
         execution = self.tasks.pop(words, None)
         if execution is None:
@@ -361,11 +365,11 @@ def _atom(name: str | Atom) -> Atom:
     return name if type(name) is Atom else Atom(str(name))
 
 
-def _handlers(handler: Any, partitions: int) -> list[dict[Any, Any]]:
+def _handlers(handler: Any, partitions: int) -> list[ExactDict[Any]]:
     """For each partition what serves each batch key."""
     each = handler if type(handler) is list else [handler] * partitions
     found = [
-        {_key(key): one for key, one in item.items()} if isinstance(item, Mapping) else {A.default: item}
+        ExactDict([(_key(key), one) for key, one in item.items()] if isinstance(item, Mapping) else [(A.default, item)])
         for item in each
     ]
     if not found or not found[0] or any(item.keys() != found[0].keys() for item in found):

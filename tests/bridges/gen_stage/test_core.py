@@ -36,6 +36,7 @@ from pyerlnode.term import A
 from pyerlnode.term.containers import kw
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.pid import Pid
+from tests.helpers.hostile import ALIKE
 
 NODE = A["app@host"]
 PIDS = [Pid(NODE, 100 + number, 0, 1) for number in range(4)]
@@ -63,6 +64,52 @@ def emitter_with(*consumers, **options):
 
 
 # --- a producer's half -------------------------------------------------------------------------
+@pytest.mark.parametrize("dispatcher", [Demand, Broadcast])
+def test_subscriptions_go_by_any_tag(dispatcher):
+    emitter = Emitter(dispatcher=dispatcher())
+    pids = [Pid(NODE, 500 + number, 0, 1) for number, _ in enumerate(ALIKE)]
+    for pid, tag in zip(pids, ALIKE, strict=True):
+        assert emitter.subscribe(pid, tag, None)[0]
+        assert not emitter.subscribe(pid, tag, None)[0]
+        emitter.subscribed(tag, [])
+    for number, (pid, tag) in enumerate(zip(pids, ALIKE, strict=True)):
+        emitter.ask(pid, tag, number)
+    assert [consumer.demand for consumer in emitter.consumers.values()] == list(range(len(ALIKE)))
+    for tag in ALIKE[::2]:
+        assert emitter.cancel(tag, A.cancel, A.x)
+        assert emitter.cancel(tag, A.cancel, A.x) == []
+    assert [consumer.pid for consumer in emitter.consumers.values()] == pids[1::2]
+
+
+@pytest.mark.parametrize("half", [Receiver, Relay])
+def test_what_is_received_goes_by_any_tag(half):
+    receiver = half()
+    for tag in ALIKE:
+        receiver.subscribe(P, tag, None, [])
+        receiver.subscribed(tag, manual=False)
+    for tag in ALIKE[::2]:
+        assert receiver.cancel(tag, A.cancel, A.x)
+        assert receiver.cancel(tag, A.cancel, A.x) == []
+    assert len(receiver.producers) == len(ALIKE[1::2])
+    for number, tag in enumerate(ALIKE):
+        told = [effect for effect in receiver.receive(P, tag, [1]) if type(effect) is Send]
+        assert bool(told) is (number % 2 == 0)  # to one that is not known: cancel
+
+
+def test_partitions_are_any_terms_but_nil():
+    names = [name for name in ALIKE if name is not None]
+    emitter = Emitter(Partition(names, lambda event: (event, names[event])))
+    for number, name in enumerate(names):
+        subscribed(emitter, Pid(NODE, 500 + number, 0, 1), number, kw(partition=name))
+        emitter.ask(Pid(NODE, 500 + number, 0, 1), number, 10)
+    assert sorted(sent(emitter.emit(list(range(len(names)))))) == [(number, [number]) for number, _ in enumerate(names)]
+    taken, _ = emitter.subscribe(P, A.more, None)
+    assert taken
+    assert any(type(effect) is Warn for effect in emitter.subscribed(A.more, kw(partition=2.0)))
+    with pytest.raises(UsageError):
+        Emitter(Partition([1, 2], lambda event: (event, True))).dispatcher.dispatch([7])
+
+
 def test_a_subscription_is_watched_and_its_first_ask_is_passed_on():
     emitter = Emitter()
     assert subscribed(emitter, P, "t") == [Watch(P, "t")]

@@ -18,6 +18,7 @@ from pyerlnode.term import A
 from pyerlnode.term.atom import Atom
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.virtual import Simulation
+from tests.helpers import hostile
 
 NAME = A["Elixir.MyApp.Serving"]
 NX = A["Elixir.Nx.Serving"]
@@ -155,7 +156,8 @@ def test_each_partition_has_its_handler_and_each_key_its_own(world):
         A.bad_batch,
         b"unknown batch key default; this serving has double, where",
     )
-    assert world.call(nx_terms.stacked(row(4), key=[1]))[1][0] is A.bad_batch
+    for wrong in ([1], {}, 1, b"double", hostile.deep("list")):
+        assert world.call(nx_terms.stacked(row(4), key=wrong))[1][0] is A.bad_batch
 
 
 def test_rows_of_other_shapes_are_no_company(world):

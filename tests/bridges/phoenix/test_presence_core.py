@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from pyerlnode.bridges.phoenix import presence_core as core
 from pyerlnode.bridges.phoenix.pubsub_core import Broadcast
 from pyerlnode.term import A
+from pyerlnode.term.exact import same
+from tests.helpers.hostile import ALIKE
 
 
 def meta(ref, **more):
@@ -27,6 +29,24 @@ def test_what_is_no_list_of_presences_is_told_apart(wrong):
 def test_an_update_is_a_leave_and_a_join():
     before, now = {b"ann": [meta(b"1", at=1), meta(b"2")]}, {b"ann": [meta(b"2"), meta(b"3", at=2)]}
     assert core.difference(before, now) == ({b"ann": [meta(b"3", at=2)]}, {b"ann": [meta(b"1", at=1)]})
+
+
+def test_keys_of_presences_are_told_apart_whatever_they_are():
+    listed = [(key, meta(number)) for number, key in enumerate(ALIKE)] + [(1, meta(A.again))]
+    found = core.presences_of(listed)
+    assert len(found) == len(ALIKE)
+    assert [len(metas) for key, metas in found.items() if same(key, 1)] == [2]
+    less = core.presences_of([(key, one) for key, one in listed if not same(key, True)])
+    joins, leaves = core.difference(found, less)
+    assert len(joins) == 0
+    assert list(leaves) == [True]
+    assert Broadcast.of(core.diff_message(b"room:1", found, less)) is not None
+
+
+def test_a_reference_of_a_presence_may_be_any_term():
+    before = {b"ann": [meta(key) for key in ALIKE]}
+    now = {b"ann": [meta(key) for key in ALIKE[1:]]}
+    assert core.difference(before, now) == ({}, {b"ann": [meta(ALIKE[0])]})
 
 
 STATES = st.dictionaries(st.sampled_from([b"ann", b"bob"]), st.lists(st.integers(0, 4), unique=True, min_size=1))
