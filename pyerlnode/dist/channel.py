@@ -322,7 +322,7 @@ class Channel:
         if type(signal) is Message and self._fragmenting:
             usual = self._vocabulary.usual(signal)
             if usual is not None:
-                return self._packets(*encode_packet(self._head, usual, signal.message))
+                return self._packets(*encode_packet(self._head, usual, signal.message, self._vocabulary.check))
         operation = self._vocabulary.operation(signal)
         if operation is None:
             return []
@@ -332,12 +332,14 @@ class Channel:
             return self.packets(replace(without, token=None))
         if operation.payload and self._fragmenting:
             return self._packets(
-                *encode_packet(self._head, operation.write(signal), getattr(signal, operation.payload))
+                *encode_packet(
+                    self._head, operation.write(signal), getattr(signal, operation.payload), self._vocabulary.check
+                )
             )
         control = encode_term(operation.write(signal))
         if not operation.payload:
             return [self._whole([self._head, control])]
-        payload = encode_term_buffers(getattr(signal, operation.payload))
+        payload = encode_term_buffers(getattr(signal, operation.payload), check=self._vocabulary.check)
         if self._header:
             return [self._whole([self._head, control, *payload])]
         return [self._whole([self._head, control, b"\x83", *payload])]

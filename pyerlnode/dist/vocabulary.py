@@ -58,6 +58,7 @@ from pyerlnode.dist.elements import Control
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.errors import EncodeError
 from pyerlnode.etf import PacketWriter
+from pyerlnode.etf.releases import check_for
 from pyerlnode.signal import (
     Demonitor,
     Exit2,
@@ -105,6 +106,7 @@ class Vocabulary:
 
     __slots__ = (
         "_alias", "_altact", "_by_signal", "_exit_payload", "_monitors", "_monitors_names", "_send_sender", "_spawns",
+        "check",
         "flags",
     )  # fmt: skip
 
@@ -114,6 +116,10 @@ class Vocabulary:
         self._send_sender = self._has(22)
         self._alias = self._has(33)
         self._altact = self._has(37)
+        self.check = check_for(
+            zeros=DistFlags.ALTACT_SIG in self.flags, records=DistFlags.NATIVE_RECORDS in self.flags
+        )
+        """Raises for a term that this peer does not take; None when it takes all."""
         self._exit_payload = self._has(24)
         self._monitors = self._has(19)
         self._monitors_names = self._monitors and DistFlags.DIST_MONITOR_NAME in flags
@@ -160,7 +166,7 @@ class Vocabulary:
         """What writes `usual` messages, monitors and demonitors as packets at once (see `etf.PacketWriter`)."""
         cache = DistFlags.DIST_HDR_ATOM_CACHE in self.flags
         return PacketWriter(
-            classes, whole, self._send_sender, self._altact, self._monitors, self._monitors_names, cache
+            classes, whole, self._send_sender, self._altact, self._monitors, self._monitors_names, cache, self.check
         )
 
     def token(self, token: Token) -> Token:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyerlnode.errors import DecodeError
@@ -29,6 +29,7 @@ class PacketWriter:
         monitors: bool,
         names: bool,
         cache: bool,
+        check: Callable[[Any], None] | None = None,
     ) -> None: ...
     def write(self, signal: Any, in_order: bool = True) -> bytes | tuple[list[Buffer], int] | None: ...
 
@@ -52,7 +53,9 @@ def decode_term(
     profile: Profile = "elixir",
 ) -> tuple[Any, int]: ...
 def encode_term(term: Any, profile: Profile = "elixir") -> bytes: ...
-def encode_term_buffers(term: Any, profile: Profile = "elixir", prefix: bytes = b"") -> list[Buffer]: ...
+def encode_term_buffers(
+    term: Any, profile: Profile = "elixir", prefix: bytes = b"", check: Callable[[Any], None] | None = None
+) -> list[Buffer]: ...
 def decode_packet(
     data: bytes,
     at: int,
@@ -61,4 +64,6 @@ def decode_packet(
     budget: AtomBudget | None,
     limits: Limits = ...,
 ) -> tuple[Any, int, Any, DecodeError | None]: ...
-def encode_packet(head: bytes, control: Any, payload: Any) -> tuple[list[Buffer], int]: ...
+def encode_packet(
+    head: bytes, control: Any, payload: Any, check: Callable[[Any], None] | None = None
+) -> tuple[list[Buffer], int]: ...

@@ -40,6 +40,7 @@ from pyerlnode.etf.common import (
     STRUCT_KEY as _STRUCT_KEY,
     AtomBudget as _AtomBudget,
     Changed as _Changed,
+    Refused as _Refused,
     SameKey as _SameKey,
     TooDeep as _TooDeep,
     TooLarge as _TooLarge,

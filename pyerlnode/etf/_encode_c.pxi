@@ -102,6 +102,7 @@ cdef int begin_pairs(Writer* w, list pairs, object owner) except -1:
     cdef Pending* top
     cdef set kinds = {type(key) for key, _ in pairs}
     put_head(w, MAP, len(pairs))
+    w.suspect = 1
     begin_flat(w, _chain.from_iterable(pairs))
     top = &w.stack[w.depth]
     top.owner = <PyObject*>owner
@@ -179,6 +180,7 @@ cdef int put_record(Writer* w, object term) except -1:
     if len(names) != len(values) or len(set(names)) != len(names):
         raise EncodeError("a NativeRecord has one value for each name, and each name once")
     put_head(w, RECORD, len(names))
+    w.suspect = 1
     reserve(w, 1)
     w.data[w.used] = 1 if term.exported else 0
     w.used += 1
@@ -492,6 +494,8 @@ cdef int retold(Writer* w, object error, object term, object profile) except -1:
     """Raise what encoding promises for an error of any kind: an `EncodeError` with the path of the value it is about."""
     if isinstance(error, _NotWhole):
         raise error
+    if isinstance(error, _Refused):  # with its path
+        raise error
     cdef object made = error if isinstance(error, EncodeError) else _as_encode_error(error, term)
     raise _told(made, term, culprit_of(w), lambda part: written(part, profile)) from made.__cause__
 
@@ -516,7 +520,7 @@ cdef int prepare(Writer* w, object profile) except -1:
     w.profile = <PyObject*>profile
     w.pieces = NULL
     w.cache = NULL
-    w.funs = w.rounds = 0
+    w.funs = w.rounds = w.suspect = 0
     w.root = w.culprit = w.marked = NULL
     w.marked_at = 0
     w.spans = NULL
@@ -544,7 +548,7 @@ cdef object encoded(object term, object profile, bint version):
         release(&w)
 
 
-cdef object encoded_buffers(object term, object profile, bytes prefix):
+cdef object encoded_buffers(object term, object profile, bytes prefix, object check):
     cdef Writer w
     cdef list pieces = []
     prepare(&w, profile)
@@ -552,6 +556,8 @@ cdef object encoded_buffers(object term, object profile, bytes prefix):
     try:
         put_object(&w, <PyObject*>prefix)
         write_all(&w, <PyObject*>term)
+        if w.suspect and check is not None:
+            check(term)
         if w.used or not pieces:
             pieces.append(finish(&w))
         return pieces
@@ -566,12 +572,12 @@ def encode_term(term, profile=_ELIXIR):
     return encoded(term, profile, False)
 
 
-def encode_term_buffers(term, profile=_ELIXIR, bytes prefix not None=b""):
+def encode_term_buffers(term, profile=_ELIXIR, bytes prefix not None=b"", check=None):
     """`prefix` and `term` as buffers to be sent one after the other: binaries of 64 KB and more are not copied."""
-    return encoded_buffers(term, profile, prefix)
+    return encoded_buffers(term, profile, prefix, check)
 
 
-def encode_packet(bytes head not None, control, payload):
+def encode_packet(bytes head not None, control, payload, check=None):
     """A packet with its length: buffers, and where in the first the payload begins. See `_encode_py.encode_packet`."""
     cdef Writer w
     cdef list pieces = []
@@ -585,7 +591,10 @@ def encode_packet(bytes head not None, control, payload):
         begins = w.used
         part = payload
         w.pieces = <PyObject*>pieces
+        w.suspect = 0
         write_all(&w, <PyObject*>payload)
+        if w.suspect and check is not None:
+            check(payload)
         if w.used or not pieces:
             pieces.append(finish(&w))
         size = sum(map(len, pieces)) if len(pieces) > 1 else bytes_size(<PyObject*>pieces[0])
@@ -611,4 +620,4 @@ def encode(term, *, profile=_ELIXIR, compressed=False):
 
 def encode_buffers(term, *, profile=_ELIXIR):
     """The same as buffers to be sent one after the other; binaries of 64 KB and more are not copied."""
-    return encoded_buffers(term, profile, b"\x83")
+    return encoded_buffers(term, profile, b"\x83", None)

@@ -53,6 +53,7 @@ cdef struct Writer:
     PyObject* root       # the term, as `owner` is
     PyObject* culprit    # the map with a key twice, as `owner` is
     int rounds           # encoders that stand behind each other
+    int suspect          # whether something was written that an older release may refuse (`releases`)
     Span* spans
     Py_ssize_t spans_used
     Py_ssize_t spans_room

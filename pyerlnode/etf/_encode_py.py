@@ -55,11 +55,19 @@ def encode_term(term: Any, profile: Profile = ELIXIR) -> bytes:
     return b"".join(_pieces(term, profile))
 
 
-def encode_term_buffers(term: Any, profile: Profile = ELIXIR, prefix: bytes = b"") -> list[Buffer]:
-    """`prefix` and `term` as buffers to be sent one after the other: binaries of 64 KB and more are not copied."""
+def encode_term_buffers(
+    term: Any, profile: Profile = ELIXIR, prefix: bytes = b"", check: Callable[[Any], None] | None = None
+) -> list[Buffer]:
+    """`prefix` and `term` as buffers to be sent one after the other: binaries of 64 KB and more are not copied.
+
+    `check` raises for what the peer does not take (`releases`): it is asked when the term has what may be of that kind.
+    """
     gathered: list[Buffer] = []
     small: list[Buffer] = [prefix]
-    for piece in _pieces(term, profile):
+    pieces = _pieces(term, profile)
+    if check is not None and pieces.suspect:
+        check(term)
+    for piece in pieces:
         if len(piece) >= BIG_BINARY:
             gathered.append(b"".join(small))
             gathered.append(piece)
@@ -71,14 +79,16 @@ def encode_term_buffers(term: Any, profile: Profile = ELIXIR, prefix: bytes = b"
     return gathered
 
 
-def encode_packet(head: bytes, control: Any, payload: Any) -> tuple[list[Buffer], int]:
+def encode_packet(
+    head: bytes, control: Any, payload: Any, check: Callable[[Any], None] | None = None
+) -> tuple[list[Buffer], int]:
     """A packet of `head`, a control message and its payload, as buffers; the first begins with the length of it all.
 
     The number tells where in the first buffer the payload begins, for who wants to send it in fragments.
     Raises `EncodeError`.
     """
     before = bytes(4) + head + encode_term(control)
-    buffers = encode_term_buffers(payload, prefix=before)
+    buffers = encode_term_buffers(payload, prefix=before, check=check)
     size = sum(map(len, buffers)) - 4
     buffers[0] = (size & 0xFFFFFFFF).to_bytes(4, "big") + buffers[0][4:]
     return buffers, len(before)
@@ -91,13 +101,15 @@ class _Output(list[Buffer]):
     that was asked), and `culprit` what was being written when an error came.
     """
 
-    __slots__ = ("culprit", "ends", "funs")
+    __slots__ = ("culprit", "ends", "funs", "suspect")
 
     def __init__(self) -> None:
         super().__init__()
         self.funs: list[tuple[int, int]] = []
         self.ends: list[int] = [0]
         self.culprit: Any = None
+        self.suspect = False
+        """Whether something was written that an older release may refuse (`releases`)."""
 
     def size(self, begin: int, end: int) -> int:
         """Bytes of the pieces from `begin` to before `end`."""
@@ -381,6 +393,7 @@ def _write_termmap(out: _Output, term: TermMap, _profile: Profile) -> Iterable[A
 
 def _write_pairs(out: _Output, term: Any, pairs: list[tuple[Any, Any]]) -> Iterable[Any]:
     out.append(_pack_u32(tags.MAP, len(pairs)))
+    out.suspect = True
     kinds = {type(key) for key, _ in pairs}
     return chain.from_iterable(pairs) if kinds <= PLAIN_KEYS or kinds == ONLY_STR else _told_apart(out, term, pairs)
 
@@ -424,6 +437,7 @@ def _fill_sizes(out: _Output) -> None:
 def _write_record(out: _Output, term: NativeRecord, _profile: Profile) -> Iterable[Any]:
     if len(term.names) != len(term.values) or len(set(term.names)) != len(term.names):
         raise EncodeError("a NativeRecord has one value for each name, and each name once")
+    out.suspect = True
     out.append(_pack_u32(tags.RECORD, len(term.names)) + bytes((1 if term.exported else 0,)))
     out += (term.module.wire, term.name.wire, *[name.wire for name in term.names])
     return tuple(term.values)

@@ -241,7 +241,7 @@ cdef class PacketWriter:
 
     cdef Shape shape
     cdef Cache atoms
-    cdef object classes
+    cdef object classes, check
     cdef list spare
     cdef Py_ssize_t whole
     cdef bint send_sender, altact, monitors, names, cache
@@ -250,8 +250,9 @@ cdef class PacketWriter:
 
     def __init__(
         self, tuple classes not None, Py_ssize_t whole, bint send_sender, bint altact, bint monitors, bint names,
-        bint cache,
+        bint cache, check=None,
     ):
+        self.check = check
         set_shape(&self.shape, classes)
         self.classes = classes
         self.whole = whole
@@ -386,6 +387,8 @@ cdef class PacketWriter:
         w.pieces = <PyObject*>pieces
         try:
             write_all(w, <PyObject*>payload)
+            if w.suspect and self.check is not None:
+                self.check(payload)
         except Exception as error:
             retold(w, error, payload, ELIXIR)
         if not pieces and w.used - begins <= self.whole:

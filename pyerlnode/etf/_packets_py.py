@@ -8,6 +8,7 @@ changes no result, and the readable twins here do nothing at all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pyerlnode.etf.common import AtomBudget, Buffer
@@ -50,6 +51,7 @@ class PacketWriter:
         whole: bytes of a payload up to which a message is sent whole.
         send_sender, altact, monitors, names: whether the peer takes operations 22, 37, 19 and 20, the latter by name.
         cache: whether it takes a header that names atoms.
+        check: raises for a message that the peer does not take; see `releases`.
 
     Attributes:
         count: packets that were written.
@@ -67,6 +69,7 @@ class PacketWriter:
         monitors: bool,
         names: bool,
         cache: bool,
+        check: Callable[[Any], None] | None = None,
     ) -> None:
         pass
 

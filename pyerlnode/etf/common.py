@@ -94,6 +94,10 @@ class SameKey(EncodeError):
         super().__init__("a map with two keys that are the same term on the wire")
 
 
+class Refused(EncodeError):
+    """A term that this peer does not take, with its path."""
+
+
 class AtomBudget:
     """Atoms that one connection may still add to the table: `limit` in all, `spent` so far."""
 

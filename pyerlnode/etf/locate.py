@@ -54,13 +54,14 @@ def _message(error: EncodeError) -> str:
 
 def locate(term: Any, culprit: int, again: Callable[[Any], object], same_key: bool = False) -> str:
     """The path in `term` of the value with this `id`, or else of the first that `again` refuses."""
-    found = _walk(term, lambda part, _: id(part) == culprit)
+    found = walk(term, lambda part, _: id(part) == culprit)
     if found is None:
-        found = _walk(term, lambda part, leaf: _refused(part, leaf, again, same_key))
+        found = walk(term, lambda part, leaf: _refused(part, leaf, again, same_key))
     return "" if found is None else found
 
 
-def _walk(root: Any, is_it: Callable[[Any, bool], bool]) -> str | None:
+def walk(root: Any, is_it: Callable[[Any, bool], bool]) -> str | None:
+    """The path of the first value of `root` that `is_it` says yes to, which is also told whether it is a leaf."""
     steps: list[_Step] = []
     waiting: list[Iterator[_Step]] = []
     kept: list[Any] = []
