@@ -1,5 +1,6 @@
 """A group of standby machines over a network, in one time line: clocks that differ, delays, splits, crashes."""
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
@@ -100,11 +101,7 @@ class Member:
             case core.Send(to, message):
                 self.world.send(self, to, to_wire(self.pid, message))
             case core.StartChild(born, state):
-                assert self.child is None, f"one child at a time\n{self.world.history()}"
-                self.world.started(born)
-                self.child = born
-                self.given.append(state)
-                self.world.after(0.05, self._started, self.machine, born)
+                self._start(born, state)
             case core.StopChild(born, handoff) if self.stops:
                 self.world.after(0.1, self._stopped, self.machine, born, handoff)
             case core.KillChild():
@@ -120,10 +117,20 @@ class Member:
             case core.Left():
                 self.left = True
 
+    def _start(self, born: int, state: Any) -> None:
+        assert self.child is None, f"one child at a time\n{self.world.history()}"
+        self.world.started(born)
+        self.child = born
+        self.given.append(state)
+        if self.world.owed not in (None, state):
+            self.world.lost.append(self.world.owed)
+        self.world.after(0.05, self._started, self.machine, born)
+
     def _started(self, machine: Any, born: int) -> None:
         if machine is not self.machine or self.child != born:
             return
         if self.starts:
+            self.world.owed = None
             self.event("child_started", born, Pid(self.name, 1000 + born % 1000, 0, self.lives))
         else:
             self.end_child("no start")
@@ -131,7 +138,9 @@ class Member:
     def _stopped(self, machine: Any, born: int, handoff: bool) -> None:
         if machine is self.machine and self.child == born and not self.frozen:
             self.child = None
-            self.event("child_stopped", born, (f"state of {self.name}",) if handoff else None)
+            state = f"state of {self.name}"
+            self.world.owed = state if handoff else None
+            self.event("child_stopped", born, (state,) if handoff else None)
         elif machine is self.machine and self.child == born:
             self.world.after(0.1, self._stopped, machine, born, handoff)
 
@@ -162,6 +171,13 @@ class World:
         }
         self.time = 0.0
         self.delay = 0.01
+        self.delays: Callable[[], float] = lambda: self.delay
+        """Of each message; none overtakes one on the same way."""
+        self.owed: Any = None
+        """The state that a child has left in order, until one runs again."""
+        self.lost: list[Any] = []
+        """Those that the next child was started without."""
+        self._arrived: dict[tuple[str, str], float] = {}
         self.split: set[frozenset[str]] = set()
         self.births: list[int] = []
         self.trace: list[Any] = []
@@ -217,7 +233,9 @@ class World:
     def send(self, sender: Member, to: Any, term: Any) -> None:
         node = to.node if isinstance(to, Pid) else to
         if frozenset((sender.name.name, node.name)) not in self.split:
-            self.after(self.delay, self._arrive, sender.name.name, self.members[node.name], to, term)
+            way = sender.name.name, node.name
+            at = self._arrived[way] = max(self._arrived.get(way, 0.0), self.time + self.delays())
+            self.after(at - self.time, self._arrive, way[0], self.members[node.name], to, term)
 
     def _arrive(self, sender: str, member: Member, to: Any, term: Any) -> None:
         if frozenset((sender, member.name.name)) in self.split or (isinstance(to, Pid) and to != member.pid):

@@ -28,6 +28,11 @@ the other stops its child and hands its state over.
     LEADER                has a child: starting, running, stopping
     LEFT                  has been stopped
 
+What a child has left in an orderly stop (its *state*) is kept by the one that stopped it and by the successor, until a
+child runs that was started with it. Who has it gives it, before its `yes`, to any candidate that has not: so whoever is
+elected in the successor's place has it too. A member that leaves waits, for one `lease` at most, until another has what
+it holds. When a state comes to nothing all the same, that is the note ``state_lost``.
+
 Priority: a leader that sees a better member that has been up for one `lease` stops its child, and that member's is
 started with the state of the first (takeover). A child that ends, or does not start, makes its member rest, so that the
 next goes first; for `within` seconds it is *doubted*: it may stand, but nothing is handed over to it by itself; after
@@ -55,14 +60,12 @@ from pyerlnode.cluster.standby.types_core import (
     Tenure,
     View,
 )
-from pyerlnode.cluster.standby.wire_core import Ask, Beat, Gone, Here, Merge, Message, No, Release, Transfer, Yes
+from pyerlnode.cluster.standby.wire_core import Ask, Beat, Gone, Here, Merge, Message, No, Release, Taken, Transfer, Yes
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
 ROUND: Final = 2
 """Beats for which a candidate asks."""
-HAND: Final = 2
-"""Promises for which a state that was handed over is worth something."""
 GRACE: Final = 6
 """Beats for which the others let a successor go first."""
 
@@ -99,7 +102,8 @@ class Core(Member):
             tenure.child = child
             if tenure.phase is A.starting:
                 tenure.phase, tenure.deadline = A.running, inf
-                self._note("active")
+                self.ran, self._hand = max(self.ran, born), None
+                self._tenure_note("active")
                 self._beat()
         return self._done()
 
@@ -154,7 +158,7 @@ class Core(Member):
         if self.role is Role.CANDIDATE:
             self._give_up()
         if self.tenure is None:
-            self._leave()
+            pass  # `_done` does it, again and again until it comes about
         elif self.tenure.phase is A.running:
             self._begin_stop(self._best_other())
         elif self.tenure.phase is A.starting:
@@ -203,7 +207,8 @@ class Core(Member):
             self._send(sender, No(message.epoch, self.known))
             return
         self._belong(sender, message.epoch)
-        self._send(sender, Yes(message.epoch, message.stamp))
+        self._give_hand(sender.node, message.hand)
+        self._send(sender, Yes(message.epoch, message.stamp, self.ran))
 
     def _beaten(self, sender: Pid, message: Beat) -> None:
         self.seen[sender.node].state = A.active
@@ -226,7 +231,7 @@ class Core(Member):
         self.led, self.pin = message.epoch, message.pin
         self._belong(sender, message.epoch)
         self._look(sender.node, message)
-        self._send(sender, Yes(message.epoch, message.stamp))
+        self._send(sender, Yes(message.epoch, message.stamp, self.ran))
 
     def _release(self, sender: Pid, message: Release) -> None:
         if self.view is not None and self.view.node is sender.node and self.view.epoch <= message.epoch:
@@ -257,7 +262,7 @@ class Core(Member):
         self.role, self.known, self.granted = Role.CANDIDATE, epoch, epoch
         self.promise = Promise(self.pid, epoch, inf)
         self._persist(epoch)
-        self.votes = {}
+        self.votes, self._refused = {}, set()
         self._denied = False
         self._round_until = now + ROUND * config.beat
         self._ask_all()
@@ -267,33 +272,41 @@ class Core(Member):
         self._ask_at = self._now + self.config.beat / 2
         for node in self.config.members:
             if node is not self.me and self.votes.get(node) is None:
-                self._send(node, Ask(self.granted, self._now))
+                self._send(node, Ask(self.granted, self._now, 0 if self._hand is None else self._hand.epoch))
 
     def _yes(self, sender: Pid, message: Yes) -> None:
         mine = self.tenure.epoch if self.tenure is not None else self.granted
         if self.role not in (Role.CANDIDATE, Role.LEADER) or message.epoch != mine or message.stamp > self._now:
             return
         self.votes[sender.node] = max(message.stamp, self.votes.get(sender.node, -inf))
+        self.ran = max(self.ran, message.ran)
         if self.role is Role.CANDIDATE:
             self._count()
         elif self.tenure is not None and self.tenure.lost is None:
             self._out.append(Lease(self.tenure.born, self.tenure.epoch, self.lease_until()))
 
     def _no(self, sender: Pid, message: No) -> None:
-        del sender
         self.known = max(self.known, message.known)
         if self.role is Role.CANDIDATE and message.epoch == self.granted:
             self._denied = True
+            self._refused.add(sender.node)
             if not self.config.majority:
                 self._give_up()
+            else:
+                self._count()
 
     def _count(self) -> None:
         """Lead when enough have said yes: a majority of all, or all that can be seen."""
         if self.config.majority:
-            if self.lease_until() > self._now:
+            if self.lease_until() > self._now and self._all_have_answered():
                 self._lead()
         elif all(node is self.me or node in self.votes or not self.is_up(node) for node in self.config.members):
             self._lead()
+
+    def _all_have_answered(self) -> bool:
+        """Those who are there and know something: a state that one of them holds comes with its answer."""
+        nodes = (node for node in self.seen if node not in self.votes and node not in self._refused)
+        return not any(self.is_up(node) and self.seen[node].state is not A.waiting for node in nodes)
 
     def _give_up(self) -> None:
         self.role = Role.FOLLOWER
@@ -306,10 +319,10 @@ class Core(Member):
         epoch = self.granted
         self.role, self.led, self.view = Role.LEADER, epoch, None
         self.tenure = Tenure(epoch, epoch, A.starting, self._now + self.config.start)
-        hand, self._hand = self._hand, None
-        state = hand[0] if hand is not None and self._now < hand[1] else None
+        hand = self._hand_to_use()
+        self.tenure.given = 0 if hand is None else hand.epoch
         self._out += (
-            Note("elected", epoch), StartChild(epoch, state),
+            Note("elected", epoch), StartChild(epoch, None if hand is None else hand.state),
             Lease(epoch, epoch, self.lease_until()),
         )  # fmt: skip
         self._beat()
@@ -318,7 +331,7 @@ class Core(Member):
         tenure = self.tenure
         assert tenure is not None
         if tenure.lost is None:
-            beat = Beat(tenure.epoch, self._now, tenure.phase, tenure.born, tenure.child, self.pin)
+            beat = Beat(tenure.epoch, self._now, tenure.phase, tenure.born, tenure.child, self.pin, tenure.given)
             self._send_all(beat)
             if self.config.quorum == 1:
                 self._out.append(Lease(tenure.born, tenure.epoch, self.lease_until()))
@@ -336,7 +349,7 @@ class Core(Member):
         tenure = self.tenure
         assert tenure is not None
         tenure.lost = until
-        self._note("lost_majority")
+        self._tenure_note("lost_majority")
         if tenure.phase is not A.stopping:
             self._out.append(StopChild(tenure.born, handoff=False))
             tenure.phase, tenure.deadline = A.stopping, inf
@@ -347,29 +360,28 @@ class Core(Member):
         """Stopped or killed, as we wanted."""
         tenure = self.tenure
         assert tenure is not None
-        self._note("stopped")
-        if state is not None and not tenure.merge:  # should the successor not come about, it may be us again
-            self._hand = (state[0], self._now + HAND * self.config.promise)
+        self._tenure_note("stopped")
+        if state is not None and state[0] is not None and not tenure.merge:
+            self._hold(tenure.epoch, state[0])
         if tenure.successor is not None and not tenure.merge:
-            self._send(tenure.successor, Transfer(tenure.epoch, None if state is None else state[0]))
+            if self._hand is not None:
+                self._give_hand(tenure.successor)
+            else:
+                self._send(tenure.successor, Transfer(tenure.epoch, None))
         elif tenure.successor is not None and state is not None:
             self._send(tenure.successor, Merge(tenure.epoch, state[0]))
         self._step_down(tenure.successor)
-        if self.leaving:
-            self._leave()
 
     def _child_failed(self, reason: Any) -> None:
         config = self.config
-        self._note("failed", reason)
+        self._tenure_note("failed", reason)
         times = [then for then in self.failed_at if self._now - then < config.within]
         self.failed_at = (*times, self._now)
         self.rest_until = self._now + config.promise * 2 ** len(times)
         if len(self.failed_at) >= config.failures:
             self.failed = True
-            self._note("given_up")
+            self._tenure_note("given_up")
         self._step_down(None)
-        if self.leaving:
-            self._leave()
 
     def _step_down(self, successor: Atom | None) -> None:
         tenure = self.tenure
@@ -382,6 +394,15 @@ class Core(Member):
         self._send_all(Here(self.state, self.known))
 
     def _leave(self) -> None:
+        """At once, or when another member has the state that is held here."""
+        hand = self._hand
+        if hand is not None and not hand.kept:
+            self._leave_until = min(self._leave_until, self._now + self.config.lease)
+            to = self._best_other() or next((node for node in self.seen if self.is_up(node)), None)
+            if to is not None and self._now < self._leave_until:
+                self._give_hand(to)
+                return
+            self._note("state_lost", hand.epoch)
         self.role = Role.LEFT
         self._send_all(Gone(self.known))
         self._out.append(Left())
@@ -389,10 +410,16 @@ class Core(Member):
     def _transfer(self, sender: Pid, message: Transfer) -> None:
         if self.promise is not None and self.promise.to == sender and self.promise.epoch <= message.epoch:
             self._free()
-        if self.role is Role.CANDIDATE or (self.role is Role.FOLLOWER and self.promise is None):
-            self._hand = (message.state, self._now + HAND * self.config.promise)
-            if self._may_stand():
-                self._stand()
+        if message.state is not None:
+            if self.tenure is None:
+                self._hold(message.epoch, message.state)
+            elif self.tenure.given < message.epoch < self.tenure.born:
+                self._note("state_lost", message.epoch)  # the child was started without
+            self._send(sender, Taken(message.epoch))
+        if self.role is Role.CANDIDATE:
+            self._count()
+        elif self.role is Role.FOLLOWER and self.promise is None and self._may_stand():
+            self._stand()
 
     # --- without a majority: leaders meet ------------------------------------------------------
     def _meet(self, node: Atom, other: Beat) -> None:
@@ -402,7 +429,7 @@ class Core(Member):
             return
         theirs = (self.config.group_of(node), other.born, node.name)
         if theirs < (self.config.group_of(self.me), tenure.born, self.me.name):
-            self._note("split_healed", node)
+            self._tenure_note("split_healed", node)
             self._begin_stop(node, merge=True)
         elif other.epoch >= tenure.epoch:
             tenure.epoch = self.known = self.led = self.granted = max(self.known, other.epoch) + 1
@@ -428,6 +455,8 @@ class Core(Member):
                 self._watch_round()
             if self.role is Role.FOLLOWER:
                 self._watch_leader()
+            if self.leaving and self.tenure is None:
+                self._leave()
             self._tick()
         self._tell()
         out, self._out = self._out, []
@@ -462,7 +491,9 @@ class Core(Member):
 
     def _watch_round(self) -> None:
         if self._now >= self._round_until:
-            if self.config.majority or self._denied:
+            if self.config.majority and self.lease_until() > self._now:
+                self._lead()  # enough have said yes, if not all that are there
+            elif self.config.majority or self._denied:
                 self._give_up()
             else:
                 self._lead()  # who has not answered is not there
@@ -498,9 +529,9 @@ class Core(Member):
             self._out.append(told)
 
     # --- words ---------------------------------------------------------------------------------
-    def _note(self, event: str, detail: Any = None) -> None:
+    def _tenure_note(self, event: str, detail: Any = None) -> None:
         assert self.tenure is not None
-        self._out.append(Note(event, self.tenure.epoch, detail))
+        self._note(event, self.tenure.epoch, detail)
 
 
 _RECEIVERS: Final[dict[type, Any]] = {
@@ -511,6 +542,7 @@ _RECEIVERS: Final[dict[type, Any]] = {
     No: Core._no,
     Release: Core._release,
     Transfer: Core._transfer,
+    Taken: Core._taken,
     Merge: Core._merge,
     Gone: Core._gone,
 }

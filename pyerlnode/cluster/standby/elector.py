@@ -41,7 +41,7 @@ log = logging.getLogger("pyerlnode.standby")
 
 PATIENCE: Final = 4
 """Messages for which the greater of two nodes waits for the other to connect: not both at one time."""
-WARNINGS: Final = frozenset(("lost_majority", "failed", "given_up", "split_healed"))
+WARNINGS: Final = frozenset(("lost_majority", "failed", "given_up", "split_healed", "state_lost"))
 
 
 class Fenced(Exit):

@@ -8,6 +8,8 @@ from typing import Any, Final
 from pyerlnode.cluster.standby.types_core import (
     Config,
     Effect,
+    Hand,
+    Note,
     Persist,
     Promise,
     Role,
@@ -17,7 +19,7 @@ from pyerlnode.cluster.standby.types_core import (
     Tenure,
     View,
 )
-from pyerlnode.cluster.standby.wire_core import Beat, Gone, Here, Message
+from pyerlnode.cluster.standby.wire_core import Beat, Gone, Here, Message, Taken, Transfer
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
@@ -45,17 +47,21 @@ class Member:
         self.pin: Atom | None = None
         self.tenure: Tenure | None = None
         self.votes: dict[Atom, float] = {}
+        self._refused: set[Atom] = set()
         self.failed_at: tuple[float, ...] = ()
         self.failed = False
         self.leaving = False
+        self._leave_until = inf
         self.rest_until = -inf
         self._ready_at = now + (config.promise if config.majority else config.lease)
         self._free_since = self._ready_at
         self._tick_at = now
         self._ask_at = self._round_until = inf
         self._denied = False
-        self._hand: tuple[Any, float] | None = None
-        """A state that was handed to this member, and until when it is worth something."""
+        self.ran = 0
+        """The greatest epoch of a child that is known to have run."""
+        self._hand: Hand | None = None
+        """A state that was handed to this member, or that its own child has left."""
         self._told = Tell(None, None, epoch)
         self._persisted = epoch
         self._now = now
@@ -102,6 +108,8 @@ class Member:
 
     def _lost_sight(self, node: Atom) -> None:
         self.seen.pop(node, None)
+        if self._hand is not None:
+            self._hand.sent.pop(node, None)
         if self.view is not None and self.view.node is node:
             self.view = None
 
@@ -135,10 +143,46 @@ class Member:
 
     def _look(self, node: Atom, message: Beat) -> None:
         self.view = View(node, message.child, message.epoch, message.phase, self._now)
-        self._hand = None
+        if message.phase is not A.starting:  # until then it may come to nothing
+            self.ran = max(self.ran, message.born)
+            hand = self._hand
+            if hand is not None and message.given >= hand.epoch:
+                self._hand = None  # that child has it
+            elif hand is not None and message.born > hand.epoch:
+                self._give_hand(node)  # which says what it makes of it
+                self._hand = None
+
+    # --- a state that was handed over ----------------------------------------------------------
+    def _hold(self, epoch: int, state: Any) -> None:
+        """Keep a state until a child runs that was started with it."""
+        if self._hand is None or self._hand.epoch < epoch:
+            self._hand = Hand(state, epoch, self._now + self.config.within)
+
+    def _give_hand(self, node: Atom, knows: int = 0) -> None:
+        """Give the state on to one that may be the next to need it, unless it has it."""
+        hand, seen = self._hand, self.seen.get(node)
+        if hand is not None and seen is not None and hand.epoch > knows and hand.sent.get(node) != seen.pid:
+            hand.sent[node] = seen.pid
+            self._send(node, Transfer(hand.epoch, hand.state))
+
+    def _taken(self, sender: Pid, message: Taken) -> None:
+        hand = self._hand
+        if hand is not None and hand.epoch == message.epoch and hand.sent.get(sender.node) == sender:
+            hand.kept = True
+
+    def _hand_to_use(self) -> Hand | None:
+        """The state for a child that is started now. One that comes too late is told to the log."""
+        hand = self._hand
+        if hand is not None and (self._now >= hand.until or hand.epoch < self.ran):
+            self._note("state_lost", hand.epoch)
+            self._hand = hand = None
+        return hand
 
     def _send(self, to: Atom | Pid, message: Message) -> None:
         self._out.append(Send(to, message))
 
     def _send_all(self, message: Message) -> None:
         self._out += [Send(node, message) for node in self.config.members if node is not self.me]
+
+    def _note(self, event: str, epoch: int, detail: Any = None) -> None:
+        self._out.append(Note(event, epoch, detail))

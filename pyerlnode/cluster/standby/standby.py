@@ -87,7 +87,8 @@ class Standby(GenServer):
         global_name: registered for the child, with ``quorum="majority"``.
         store: path of a file that keeps the greatest epoch: epochs grow also where wall clocks are wrong.
         emit: ``emit(event, measurements, **metadata)``, such as ``node.telemetry.emit``: standby.elected, .active,
-            .stopped, .failed, .given_up, .lost_majority, .split_healed (each with `epoch`), .garbage (with `count`).
+            .stopped, .failed, .given_up, .lost_majority, .split_healed, .state_lost (each with `epoch`), .garbage (with
+            `count`).
 
     Raises `UsageError` (as the reason of `StartFailed`) for a group that can not be.
     """
@@ -138,6 +139,7 @@ class Standby(GenServer):
         """Members that may still pass calls on to this one, which is being stopped."""
         self._subscribers: dict[Pid, Reference] = {}
         self._sweep: Any = None
+        self._soon = False
         self.elector = where.started(
             gen_server.start(
                 system,
@@ -291,12 +293,12 @@ class Standby(GenServer):
         else:
             self._pass_on(call)
 
-    def _keep(self, call: _Call) -> None:
+    def _keep(self, call: _Call, *, soon: bool = False) -> None:
         if self._now() >= call.until:
             self._answer(call, (A.error, (A.standby, A.not_active)))
             return
         self._held.append(call)
-        self._plan_sweep()
+        self._plan_sweep(soon=soon)
 
     def _pass_on(self, call: _Call) -> None:
         system, told = self.process.system, self.told
@@ -343,10 +345,12 @@ class Standby(GenServer):
             if alias.words in self._flushing:
                 self._lose(*self._flushing.pop(alias.words))
             return
-        if type(value) is tuple and value and value[0] is TAG:
-            self._keep(call)
-        else:
+        if type(value) is not tuple or not value or value[0] is not TAG:
             self._answer(call, value)
+        elif self.told.node is None or self.told.epoch == call.epoch:
+            self._keep(call, soon=True)  # that member has not heard yet that it is the one, or that it is no more
+        else:
+            self._take(call)
 
     def _answer(self, call: _Call, value: Any) -> None:
         if call.from_ is None:
@@ -411,9 +415,15 @@ class Standby(GenServer):
                 self._forget(call)
                 self._answer(call, (A.error, (A.standby, A.lost)))
 
-    def _plan_sweep(self) -> None:
+    def _plan_sweep(self, *, soon: bool = False) -> None:
+        """Look again at what is on its way: `soon` when only the news of a member is missing."""
+        if soon and not self._soon and self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
         if self._sweep is None and (self._held or self._pending):
-            self._sweep = self.process.system.send_after(self._hold / 4, self.pid, A.sweep)
+            self._soon = soon
+            seconds = min(self.config.beat, self._hold) if soon else self._hold
+            self._sweep = self.process.system.send_after(seconds / 4, self.pid, A.sweep)
 
     def _swept(self) -> None:
         """Answer what was held too long, and fail what waits for a child that nobody knows of any more."""

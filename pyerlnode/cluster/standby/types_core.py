@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -163,6 +163,19 @@ class Seen:
 
 
 @dataclass(slots=True)
+class Hand:
+    """A state that the child of `epoch` has left for the next, and until when it is worth something."""
+
+    state: Any
+    epoch: int
+    until: float
+    sent: dict[Atom, Pid] = field(default_factory=dict)
+    """The members that it is on its way to."""
+    kept: bool = False
+    """One of them has it."""
+
+
+@dataclass(slots=True)
 class View:
     """Where the child is, as far as this member knows; `at`: last heard."""
 
@@ -187,3 +200,5 @@ class Tenure:
     """When its lease ended."""
     successor: Atom | None = None
     merge: bool = False
+    given: int = 0
+    """The epoch of the state that its child was started with; 0: none."""

@@ -4,12 +4,15 @@ A message is ``{'$standby', 1, Sender, Kind, Field...}``: `Sender` is the pid of
 has started again is another one. Whatever does not have exactly this shape is no message (`from_wire` gives None).
 
     here      to all, at each beat: how I am, the greatest epoch that I know
-    ask       of a candidate: be mine for this epoch; `stamp` is its clock, given back as it is
-    beat      of the leader, at each beat: the same, and where its child is
-    yes       to `ask` and `beat`: I belong to nobody else until my promise ends
+    ask       of a candidate: be mine for this epoch; `stamp` is its clock, given back as it is, `hand` the epoch of
+              the state that it has been handed
+    beat      of the leader, at each beat: the same, and where its child is, and which state that was `given`
+    yes       to `ask` and `beat`: I belong to nobody else until my promise ends; `ran`: the latest that had a child
     no        the opposite, and the greatest epoch that I know
     release   my child is stopped, or I am no candidate any more: promises to me are void; `successor` goes first
-    transfer  to the successor: come, and this is the state of the child that was
+    transfer  to the successor: come, and this is the state that the child of `epoch` has left; also to any other that
+              may be the next to run it
+    taken     to `transfer`: I have it
     merge     to the one that goes on after a split: this is the state of the child that was stopped here
     gone      the member has left in order
 """
@@ -39,6 +42,7 @@ class Here:
 class Ask:
     epoch: int
     stamp: float
+    hand: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,14 @@ class Beat:
     born: int
     child: Pid | None
     pin: Atom | None
+    given: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Yes:
     epoch: int
     stamp: float
+    ran: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Merge:
     epoch: int
     state: Any
@@ -90,9 +101,9 @@ class Gone:
     epoch: int
 
 
-Message = Here | Ask | Beat | Yes | No | Release | Transfer | Merge | Gone
+Message = Here | Ask | Beat | Yes | No | Release | Transfer | Taken | Merge | Gone
 KINDS: Final = {
-    Atom(cls.__name__.lower()): cls for cls in (Here, Ask, Beat, Yes, No, Release, Transfer, Merge, Gone)
+    Atom(cls.__name__.lower()): cls for cls in (Here, Ask, Beat, Yes, No, Release, Transfer, Taken, Merge, Gone)
 }  # fmt: skip
 STATES: Final = frozenset((A.waiting, A.standby, A.active, A.resting, A.doubted, A.failed, A.leaving))
 PHASES: Final = frozenset((A.starting, A.running, A.stopping))
@@ -114,6 +125,9 @@ CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
     "epoch": _epoch,
     "known": _epoch,
     "born": _epoch,
+    "hand": _epoch,
+    "given": _epoch,
+    "ran": _epoch,
     "stamp": _stamp,
     "pin": _node,
     "successor": _node,

@@ -1,5 +1,6 @@
 """Who runs the child: scenarios in virtual time, and a machine that tries to have two active at once."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -145,6 +146,87 @@ def test_a_member_that_leaves_hands_over_first():
     world.advance(2.0)
     assert world["a"].left
     assert (world.running(), world["b"].given) == (["b"], ["state of a"])
+
+
+def test_a_state_goes_on_to_another_one_when_its_holder_leaves_before_it_leads():
+    world = group()
+    world["a"].event("leave")
+    world.advance(0.115)  # b has the state, and asks the others
+    assert world["b"].machine.role is Role.CANDIDATE
+    world["b"].event("leave")
+    world["a"].boot()
+    world.advance(10)
+    assert (world["b"].left, world["a"].given[-1:], world.running()) == (True, ["state of a"], ["a"])
+
+
+def test_who_leaves_waits_until_another_one_has_its_state():
+    world = group()
+    world["a"].event("leave")
+    world["b"].event("leave")  # before the state is there
+    world.advance(0.105)
+    assert not world["a"].left
+    world.advance(0.1)
+    assert world["a"].left
+    world["b"].crash()
+    world["b"].boot()
+    world.advance(10)
+    assert (world.running(), world["c"].given + world["b"].given) == (["b"], ["state of a"])
+
+
+def test_whoever_is_elected_in_place_of_the_successor_has_the_state():
+    world = group((("a",), ("b",), ("c",), ("d",), ("e",)))
+    world["a"].event("move", A.b)
+    world.advance(0.115)
+    world["b"].starts = False  # it leads, and its child does not come up
+    world.advance(BOUND)
+    [name] = world.running()
+    assert (world["b"].given, world[name].given[-1]) == (["state of a"], "state of a")
+    assert world[name].notes.count("state_lost") == 0
+
+
+def test_a_state_that_comes_too_late_is_told():
+    world = group()
+    world["a"].event("leave")
+    world.advance(0.115)
+    for other in "ac":
+        world.cut("b", other, noticed=False)  # it has the state
+    world["a"].boot()
+    world.advance(10)
+    assert (world.running(), world["a"].given[-1]) == (["a"], None)
+    world.split.clear()
+    world.advance(2)
+    assert "state_lost" in world["a"].notes
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_in_order_no_state_is_lost_however_long_messages_take(seed: int):
+    """Stops and moves in order, of any member, as long as a majority stays; each child begins with what was left."""
+    rng = Random(seed)
+    names = rng.choice(["abc", "abcde"])
+    world = World(rng.choice([tuple((name,) for name in names), (tuple(names),)]))
+    slowest = rng.choice([0.01, 0.1, 0.3, 0.45])
+    world.delays = lambda: rng.uniform(0.001, slowest)
+    world.boot()
+    world.advance(8.0)
+    for _ in range(rng.randint(1, 6)):
+        member = world[rng.choice(names)]
+        machines = [other.machine for other in world.members.values()]
+        spare = sum(not machine.leaving for machine in machines) > len(names) // 2 + 1
+        active = [name for name in names if world[name].child is not None]
+        what = rng.random()
+        if member.left:
+            member.crash()
+            member.boot()
+        elif what < 0.45 and active and spare:
+            world[active[0]].event("leave")
+        elif what < 0.8 and active:
+            world[active[0]].event("move", member.name)
+        elif spare:
+            member.event("leave")
+        world.advance(rng.choice([0.05, 0.3, 1.0, 3.0, 8.0]))
+    world.advance(30.0)
+    assert world.lost == [], world.history()
+    assert all("state_lost" not in member.notes for member in world.members.values())
 
 
 def test_a_successor_that_dies_on_the_way_is_waited_for_only_so_long():

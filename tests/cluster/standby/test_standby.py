@@ -65,16 +65,16 @@ class Counter(GenServer):
 
 
 class Group:
-    """Three systems with a member each."""
+    """Three systems with a member each; `far`: seconds between a and c."""
 
-    def __init__(self, simulation: Simulation, child: Any = Counter, **options: Any) -> None:
+    def __init__(self, simulation: Simulation, child: Any = Counter, far: float = 0.005, **options: Any) -> None:
         self.simulation = simulation
         self.child = child
         self.options = {"nodes": NAMES, "handoff": self.state_of, **options}
         self.systems = {name: simulation.system(name) for name in NAMES}
         self.links = {
-            frozenset(pair): simulation.link(self.systems[pair[0]], self.systems[pair[1]], delay=0.005)
-            for pair in (("a@sim", "b@sim"), ("a@sim", "c@sim"), ("b@sim", "c@sim"))
+            frozenset(pair): simulation.link(self.systems[pair[0]], self.systems[pair[1]], delay=delay)
+            for *pair, delay in (("a@sim", "b@sim", 0.005), ("a@sim", "c@sim", far), ("b@sim", "c@sim", 0.005))
         }
         self.pids = {name: self.start(system) for name, system in self.systems.items()}
         self.pass_time(TAKES_OVER)
@@ -192,6 +192,32 @@ def test_a_call_that_came_too_late_is_not_lost_though_the_news_of_the_next_overt
     front_a, _, _ = fronts(group)
     front_a.handler.told.activation.open = False  # it is about to stop
     assert called_and_overtaken(group, A.add).get() == (1, A["a@sim"])
+
+
+def test_a_call_that_came_too_late_goes_to_the_next_as_soon_as_that_is_told(simulation: Simulation) -> None:
+    group = Group(simulation, far=0.6, hold=60.0)
+    simulation.start(gen.stop, group.systems["a@sim"], group.pids["a@sim"], A.shutdown)
+    group.pass_time(0.01)
+    job = simulation.start(gen.call, group.systems["c@sim"], "counter", A.add, 60.0)
+    group.pass_time(1.1)
+    assert Standby.whereis("counter", on=group.systems["c@sim"]).node is A["b@sim"]
+    assert not job.ready()  # a has not had time to say that it is the one no more
+    group.pass_time(0.3)
+    assert job.get() == (1, A["b@sim"])
+
+
+def test_a_call_that_a_member_gets_before_it_knows_that_it_is_the_one_waits_for_that_alone(
+    simulation: Simulation,
+) -> None:
+    group = Group(simulation, hold=60.0)
+    front = group.systems["a@sim"].process(group.pids["a@sim"])
+    assert front is not None
+    known, front.handler.told = front.handler.told, Told(None, None, 0, None)
+    job = simulation.start(gen.call, group.systems["c@sim"], "counter", A.add, 60.0)
+    group.pass_time(0.3)
+    front.handler.told = known
+    group.pass_time(0.3)
+    assert job.get() == (1, A["a@sim"])
 
 
 def test_a_call_that_the_one_before_had_is_lost_as_soon_as_that_has_given_its_sign(group: Group) -> None:
