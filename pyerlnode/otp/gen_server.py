@@ -98,7 +98,7 @@ class GenServer(Behaviour):
 
         A value without a form on the wire costs the call, not the server: it exits at its caller, and is logged.
         """
-        gen.reply(self.process.system, from_, value)
+        gen.reply(self.__process__.system, from_, value)
 
     # --- the handler body ----------------------------------------------------------------------
     def answering(self) -> Callable[..., Any]:
@@ -128,7 +128,8 @@ class GenServer(Behaviour):
                     else:
                         if result is None:
                             self._gave_no_answer(message)
-                        self._call_result(result, from_)
+                        if type(result) is not NoReply or result.then is not None:
+                            self._call_result(result, from_)
                     return
                 if tag is _CAST and len(message) == 2:
                     result = self.handle_cast(message[1])
@@ -145,7 +146,8 @@ class GenServer(Behaviour):
             else:
                 result = self.handle_info(message)
             if result is not None:
-                self._result(result)
+                if type(result) is not NoReply or result.then is not None:
+                    self._result(result)
             elif process.asks:
                 self._gave_none(message)
         except BaseException as error:

@@ -139,7 +139,7 @@ class GenStatem(Behaviour):
 
     def continue_(self, then: Continue) -> None:
         assert self.__core__ is not None
-        self._guarded(None, self.__core__.started, then.value[1])
+        _guarded(self, None, self.__core__.started, then.value[1])
 
     def handle(self, message: Any) -> None:
         if type(message) is tuple and message:
@@ -149,14 +149,14 @@ class GenStatem(Behaviour):
                 return
             if tag is _FIRED:
                 assert self.__core__ is not None
-                self._guarded(message, self.__core__.fired, message[1], message[2])
+                _guarded(self, message, self.__core__.fired, message[1], message[2])
                 return
             if tag is A.EXIT and len(message) == 3 and self._is_parent(message[1]):
                 self.system_terminate(message[2])
                 return
-        kind, content = self.event_of(message)
+        kind, content = type(self).event_of(self, message)
         assert self.__core__ is not None
-        self._guarded(message, self.__core__.arrived, kind, content)
+        _guarded(self, message, self.__core__.arrived, kind, content)
 
     def _is_parent(self, pid: Any) -> bool:
         return type(pid) is Pid and pid == self.process.parent
@@ -170,28 +170,6 @@ class GenStatem(Behaviour):
                 return A.cast, message[1]
         return A.info, message
 
-    def _guarded(self, message: Any, step: Any, *args: Any) -> None:
-        try:
-            effects, invoke = step(*args)
-            while self._perform(effects) and invoke is not None:
-                effects, invoke = self.__core__.returned(self._call(invoke))  # type: ignore[union-attr]  # set by now
-        except BaseException as error:
-            self._crashed(error, message)
-
-    def _call(self, invoke: Invoke) -> Any:
-        args: tuple[Any, ...] = (invoke.kind, invoke.content)
-        if self.callback_mode is not A.state_functions:
-            function: Any = self.handle_event
-            args = (*args, invoke.state)
-        else:
-            function = getattr(self, invoke.state.name, None) if type(invoke.state) is Atom else None
-        if function is None:
-            raise Exit((A.undef, invoke.state), f"{type(self).__name__} has no method for the state {invoke.state!r}")
-        result = function(*args)
-        if result is None:
-            self._gave_none(function, args)
-        return result
-
     def _gave_none(self, function: Any, args: tuple[Any, ...]) -> None:
         """The callback keeps the state, or has no case for the event; then a caller would wait for nothing."""
         cls, process, kind = type(self), self.__process__, args[0]
@@ -199,24 +177,6 @@ class GenStatem(Behaviour):
             raise unmatched.function_clause(cls, function.__func__)
         what = f"{kind if type(kind) is Atom else unmatched.shape(kind)}: {unmatched.shape(args[1])}"
         unmatched.gave_none(log, cls, process.name or process.pid, function, args, what)
-
-    def _perform(self, effects: list[Any]) -> bool:
-        """Carry out; False when the machine has ended."""
-        for effect in effects:
-            kind = type(effect)
-            if kind is Answer:
-                gen.reply(self.process.system, effect.from_, effect.value)
-            elif kind is StartTimer:
-                self._stop_timer(effect.name)
-                start = self.process.system.timers.start
-                message = (_FIRED, effect.name, effect.turn)
-                seconds = max(0.0, effect.seconds - self.now()) if effect.absolute else effect.seconds
-                self.__timers__[effect.name] = start(seconds, self.process.deliver, message)
-            elif kind is CancelTimer:
-                self._stop_timer(effect.name)
-            elif kind is End:
-                self.system_terminate(effect.reason)
-        return self.process.exit_reason is ALIVE
 
     def _stop_timer(self, name: Any) -> None:
         timer = self.__timers__.pop(name, None) if self.__timers__ else None
@@ -263,6 +223,50 @@ class GenStatem(Behaviour):
         postponed = 0 if self.__core__ is None else len(self.__core__.postponed)
         fields = {"name": process.name or process.pid, "queue": shape(message), "postponed": postponed}
         return end_report(log, self, reason, error, fields)
+
+
+# On the path of each event, so not looked up in the object.
+def _guarded(machine: GenStatem, message: Any, step: Any, *args: Any) -> None:
+    try:
+        effects, invoke = step(*args)
+        while _perform(machine, effects) and invoke is not None:
+            effects, invoke = machine.__core__.returned(_call(machine, invoke))  # type: ignore[union-attr]  # set by now
+    except BaseException as error:
+        machine._crashed(error, message)
+
+
+def _call(machine: GenStatem, invoke: Invoke) -> Any:
+    args: tuple[Any, ...] = (invoke.kind, invoke.content)
+    if machine.callback_mode is not A.state_functions:
+        function: Any = machine.handle_event
+        args = (*args, invoke.state)
+    else:
+        function = getattr(machine, invoke.state.name, None) if type(invoke.state) is Atom else None
+    if function is None:
+        raise Exit((A.undef, invoke.state), f"{type(machine).__name__} has no method for the state {invoke.state!r}")
+    result = function(*args)
+    if result is None:
+        machine._gave_none(function, args)
+    return result
+
+
+def _perform(machine: GenStatem, effects: list[Any]) -> bool:
+    """Carry out; False when the machine has ended."""
+    for effect in effects:
+        kind = type(effect)
+        if kind is Answer:
+            gen.reply(machine.__process__.system, effect.from_, effect.value)
+        elif kind is StartTimer:
+            machine._stop_timer(effect.name)
+            start = machine.__process__.system.timers.start
+            message = (_FIRED, effect.name, effect.turn)
+            seconds = max(0.0, effect.seconds - machine.now()) if effect.absolute else effect.seconds
+            machine.__timers__[effect.name] = start(seconds, machine.__process__.deliver, message)
+        elif kind is CancelTimer:
+            machine._stop_timer(effect.name)
+        elif kind is End:
+            machine.system_terminate(effect.reason)
+    return machine.__process__.exit_reason is ALIVE
 
 
 def start(

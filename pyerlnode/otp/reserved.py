@@ -27,6 +27,8 @@ FIXED: Final = frozenset(
     }
 )  # fmt: skip
 """Public names that our code itself goes by; other public ones may be overridden, for that is meant."""
+IN_CLASS: Final = frozenset({"handle", "event_of"})
+"""Looked up in the class for each message, so that an attribute is never in the way."""
 _sealed: set[type] = set()
 
 
@@ -63,8 +65,8 @@ def _refusal(base: type, cls: type, name: str) -> str:
 def _seal(base: type) -> None:
     """Let no instance have an attribute in the place of what our code finds there."""
     for name, value in list(vars(base).items()):
-        if name == "handle" or not (is_reserved(name) or name.startswith("system_")):
-            continue  # `handle` is looked up in the class; what `sys` asks for a class may override, and no instance
+        if name in IN_CLASS or not (is_reserved(name) or name.startswith("system_")):
+            continue  # what `sys` asks for a class may override, and no instance
         if isinstance(value, FunctionType):
             setattr(base, name, property(partial(MethodType, value), _refuser(base, name)))
         elif isinstance(value, staticmethod):
