@@ -6,6 +6,7 @@ registered. Words of their own protocols are thrown in.
 
 import logging
 from itertools import count
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -34,8 +35,9 @@ from tests.helpers import hostile
 from tests.helpers.hostile import ANY, FROM, LIST, NAME, NODE, NUMBER, PID, REF, TAG
 from tests.helpers.two_nodes import SOON, two_nodes
 
-MESSAGES = 150
+MESSAGES = 100
 PRODUCER, CONSUMER = A["$gen_producer"], A["$gen_consumer"]
+# A consumer that is told to subscribe to a producer that there is not ends, as in GenStage: that is an order, and no junk.
 WORDS: tuple[Any, ...] = (
     (A["$gen_call"], FROM, (A.session, ANY, ANY)), (A["$gen_call"], FROM, (A.whereis, ANY)),
     (A["$gen_call"], FROM, A.stats), (A["$gen_cast"], (A.session, ANY, ANY)),
@@ -52,7 +54,7 @@ WORDS: tuple[Any, ...] = (
     (A["$gen_call"], FROM, (A["$pool"], A.resize, ANY)), (PRODUCER, (PID, TAG), (A.ask, NUMBER)),
     (PRODUCER, (PID, TAG), (A.subscribe, ANY, LIST)), (PRODUCER, (PID, TAG), (A.cancel, ANY)), (PRODUCER, ANY, ANY),
     (CONSUMER, (PID, TAG), LIST), (CONSUMER, (PID, TAG), (A.cancel, ANY)), (CONSUMER, ANY, ANY),
-    (A["$gen_call"], FROM, (A["$subscribe"], ANY, ANY, ANY)), (A["$gen_cast"], (A["$subscribe"], ANY, ANY, ANY)),
+    (A["$gen_call"], FROM, (A["$subscribe"], ANY, 7, ANY)), (A["$gen_cast"], (A["$subscribe"], ANY, 7, ANY)),
     (A["$gen_cast"], (A["$demand"], ANY)), (A["$gen_cast"], (A["$info"], ANY)), (A.forward_to_local, ANY, ANY, ANY),
     (A.forward_to_local, b"t", ANY, A["Elixir.Phoenix.PubSub"]), (A.durable, ANY, ANY),
     (A["$gen_call"], FROM, (A.submit, ANY, ANY, ANY)), (A["$gen_call"], FROM, (A.result, ANY)),
@@ -213,30 +215,68 @@ def durable(node: Any, place: Any) -> Any:
 STARTS = [registry, regulator, breaker, pool, sessions, standby, stages, pubsub, serving, durable]
 
 
+def some_message(rng: Random) -> Any:
+    return hostile.message(rng) if rng.random() < 0.5 else hostile.fill(rng, rng.choice(WORDS))
+
+
+class Places:
+    """Makes journals, and closes them behind the nodes."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._journals: list[Journal] = []
+
+    def __call__(self, name: str) -> Journal:
+        self._journals.append(Journal(self._directory / name, sync="off"))
+        return self._journals[-1]
+
+    def close(self) -> None:
+        for journal in self._journals:
+            journal.close()
+
+
+@pytest.fixture
+def place(tmp_path):
+    places = Places(tmp_path)
+    yield places
+    places.close()
+
+
+def throw(other: Any, to: Any, rng: Random) -> None:
+    for _ in range(MESSAGES):
+        other.send(to, some_message(rng))
+    for request in (A.resume, (A.debug, A.no_debug)):
+        other.send(to, (A.system, (Pid(hostile.OTHER, 1, 0, 1), 1), request))
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: start.__name__)
-def test_every_server_serves_after_any_message(start, seed, caplog, tmp_path):
+def test_every_server_serves_after_any_message(start, seed, caplog, place):
     caplog.set_level(logging.ERROR)
     rng = Random(seed)
-    journals: list[Journal] = []
-
-    def place(name: str) -> Journal:
-        journals.append(Journal(tmp_path / name, sync="off"))
-        return journals[-1]
-
     with two_nodes(hidden=True) as (one, other):
         names, ask = start(one, place)
         ask()
         before = {name: one.whereis(name) for name in names}
         for name in names:
-            for _ in range(MESSAGES):
-                message = hostile.message(rng) if rng.random() < 0.5 else hostile.fill(rng, rng.choice(WORDS))
-                other.send((Atom(name), one.name), message)
-            for request in (A.resume, (A.debug, A.no_debug)):
-                other.send((Atom(name), one.name), (A.system, (Pid(hostile.OTHER, 1, 0, 1), 1), request))
+            throw(other, (Atom(name), one.name), rng)
         assert other.ping(one.name)
         ask()
         assert {name: one.whereis(name) for name in names} == before
-    for journal in journals:
-        journal.close()
     assert [record.getMessage() for record in caplog.records if record.name == "pyerlnode.service"] == []
+
+
+@pytest.mark.parametrize("start", STARTS, ids=lambda start: start.__name__)
+def test_the_service_stays_whatever_a_peer_sends_to_the_processes_behind_it(start, place):
+    """Those without a name, whose pids a peer may have seen: couriers, members, workers. Who ends is replaced."""
+    rng = Random(7)
+    with two_nodes(hidden=True) as (one, other):
+        kernel = set(one.processes())
+        names, ask = start(one, place)
+        ask()
+        before = {name: one.whereis(name) for name in names}
+        for pid in [pid for pid in one.processes() if pid not in kernel and pid not in before.values()]:
+            throw(other, pid, rng)
+        assert other.ping(one.name)
+        ask()
+        assert {name: one.whereis(name) for name in names} == before
