@@ -432,19 +432,25 @@ class Stage(GenServer):
         if peer is not None and peer.route is not None:
             peer.route.send(Message(process.pid, name, (effect.label, (process.pid, effect.tag), effect.body)))
 
+    def _events_from(self, callback: Callable[..., Any], *args: Any) -> None:
+        result = callback(*args)
+        if result is None:
+            self._missed(callback, *args)
+        self._result(result)
+
     def _perform_events(self, effect: HandleEvents) -> None:
         from_ = effect.producer, effect.tag
-        self._result(self.handle_events(effect.events, from_))
+        self._events_from(self.handle_events, effect.events, from_)
         receiver = self._receiver
         if effect.ask and self.process.alive and receiver is not None and effect.tag in receiver.producers:
             self.ask(from_, effect.ask)
 
     def _perform_demand(self, effect: HandleDemand) -> None:
         if type(self).kind is A.producer:  # a producer-consumer goes by `asked`
-            self._result(self.handle_demand(effect.count))
+            self._events_from(self.handle_demand, effect.count)
 
     def _perform_cancel(self, effect: HandleCancel) -> None:
-        self._result(self.handle_cancel(effect.reason, (effect.peer, effect.tag)))
+        self._events_from(self.handle_cancel, effect.reason, (effect.peer, effect.tag))
         if effect.stop is not None and self.process.alive:
             text = "%s stops: its subscription to %s ended with %s"
             log.info(text, self._who(), effect.peer, gen.brief(effect.stop[0]))

@@ -38,6 +38,7 @@ from pyerlnode.cluster.durable.journal import Journal, JournalError
 from pyerlnode.cluster.durable.keeper import Keeper
 from pyerlnode.errors import DecodeError, EncodeError, UsageError
 from pyerlnode.etf import decode, encode
+from pyerlnode.otp import unmatched
 from pyerlnode.otp.host import Host
 from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.process import require_current
@@ -191,7 +192,10 @@ class Inbox(Keeper):
         except DecodeError:
             return error_outcome((A.refused, A.undecodable))
         try:
-            return encode((A.ok, self.handle_request(request, tx)))
+            result = self.handle_request(request, tx)
+            if result is None and unmatched.is_missed(self.handle_request, (request, tx)):
+                raise unmatched.function_clause(type(self), type(self).handle_request)
+            return encode((A.ok, result))
         finally:
             tx._db = None
 
