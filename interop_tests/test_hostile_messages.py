@@ -80,6 +80,34 @@ def test_net_kernel_is_not_killed_by_a_cast_nor_user_nor_rex(served: Served) -> 
     served.ask_all()
 
 
+SYSTEM_REQUESTS = """[junk, {debug, junk}, {debug, [junk | x]}, {debug, {log, junk}}, {debug, {log, {true, -1}}},
+    {debug, {log, {true, 0}}}, {debug, {log_to_file, 1}}, {debug, {statistics, junk}}, {debug, {install, junk}},
+    {debug, {install, {}}}, {debug, {install, {1, 2, 3, 4}}}, {debug, {remove, junk}}, {debug, {remove, [a | b]}},
+    {debug, {trace, junk}}, {debug, {statistics, get}}, {debug, {log, get}}, {debug, no_debug}, {change_code, a, b, c},
+    {terminate}, [], #{}, {debug}]"""
+ASK = f"""[begin R = make_ref(), To ! {{system, {{self(), R}}, M}}, receive {{R, A}} -> A after 15000 -> none end end
+    || M <- {SYSTEM_REQUESTS}]"""
+
+
+@pytest.mark.parametrize("name", ["net_kernel", "rex"])
+def test_system_requests_of_any_shape_are_answered_as_its_own_server_answers_them(served: Served, name: str) -> None:
+    own = served.beam.eval(ASK, 60, To=A[name])
+    ours = served.beam.eval(ASK, 60, To=(A[name], served.name))
+    assert len(own) == 22
+    assert ours == own
+
+
+@pytest.mark.parametrize("name", ["net_kernel", "rex"])
+def test_unknown_calls_stay_unanswered_as_at_its_own_server(served: Served, name: str) -> None:
+    """Behind each a call that is known: when that is answered, the one before was taken, and was not."""
+    known = {"net_kernel": "{is_auth, node()}", "rex": "{call, erlang, node, [], group_leader()}"}[name]
+    ask = f"""R = make_ref(), [To ! {{'$gen_call', {{self(), R}}, M}} || M <- [junk, {{a, b}}, [x | y], {{call, 1}}]],
+        K = make_ref(), To ! {{'$gen_call', {{self(), K}}, {known}}},
+        receive {{K, _}} -> receive {{R, A}} -> {{answered, A}} after 0 -> unanswered end after 15000 -> lost end"""
+    assert served.beam.eval(ask, 60, To=A[name]) is A.unanswered
+    assert served.beam.eval(ask, 60, To=(A[name], served.name)) is A.unanswered
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_a_beam_sends_to_them_all_processes_serve(served: Served, seed: int) -> None:
     before = names_of(served.node)

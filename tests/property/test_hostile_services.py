@@ -37,7 +37,7 @@ from tests.helpers.two_nodes import SOON, two_nodes
 
 MESSAGES = 100
 PRODUCER, CONSUMER = A["$gen_producer"], A["$gen_consumer"]
-# A consumer that is told to subscribe to a producer that there is not ends, as in GenStage: that is an order, and no junk.
+# A consumer that is told to subscribe to a producer that is not there ends, as in GenStage: that is an order, no junk.
 WORDS: tuple[Any, ...] = (
     (A["$gen_call"], FROM, (A.session, ANY, ANY)), (A["$gen_call"], FROM, (A.whereis, ANY)),
     (A["$gen_call"], FROM, A.stats), (A["$gen_cast"], (A.session, ANY, ANY)),
