@@ -25,6 +25,7 @@ from pyerlnode.runtime.mailbox import DOWN, REPLY, TIMEOUT, Waiter
 from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid
 
 LABEL = A["$process_label"]
@@ -47,7 +48,7 @@ def start(
     """
     waiter = Waiter(system.scheduler, system.timers)
     process = system.spawn_function(function, args, kwargs, link=link, mailbox=mailbox)
-    process.dictionary = {_STARTER: waiter}
+    process.dictionary = ExactDict([(_STARTER, waiter)])
     process.monitored_by = {waiter: waiter}
     state = waiter.wait(timeout)
     if process.monitored_by is not None:
@@ -70,7 +71,7 @@ def start_link(system: System, function: Callable[..., object], *args: Any, **kw
 
 def init_ack(value: Any) -> None:
     """Let `start` return `value`; the new process goes on. A second call does nothing."""
-    waiter = (require_current().dictionary or {}).pop(_STARTER, None)
+    waiter = (require_current().dictionary or ExactDict()).pop(_STARTER, None)
     if waiter is not None:
         waiter.settle(REPLY, value)
 

@@ -14,6 +14,7 @@ from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.offload import in_own_thread
 from pyerlnode.runtime.process import Process, current, require_current
 from pyerlnode.term.atom import Atom
+from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid, Reference
 
 T = TypeVar("T")
@@ -131,21 +132,23 @@ def put(key: Any, value: Any) -> Any:
     """Put into the process dictionary; gives the old value, or None."""
     process = require_current()
     if process.dictionary is None:
-        process.dictionary = {}
-    before = process.dictionary.get(key)
-    process.dictionary[key] = value
+        process.dictionary = ExactDict()
+    dictionary: ExactDict[Any] = process.dictionary
+    before = dictionary.get(key)
+    dictionary[key] = value
     return before
 
 
 def get(key: Any = ANYTHING, default: Any = None) -> Any:
     """A value of the process dictionary; without a key a copy of all of it."""
-    dictionary = require_current().dictionary or {}
-    return dict(dictionary) if key is ANYTHING else dictionary.get(key, default)
+    dictionary: ExactDict[Any] = require_current().dictionary or ExactDict()
+    return ExactDict(dictionary.items()) if key is ANYTHING else dictionary.get(key, default)
 
 
 def erase(key: Any) -> Any:
     """Take a value out of the process dictionary; None when there was none."""
-    return (require_current().dictionary or {}).pop(key, None)
+    dictionary: ExactDict[Any] = require_current().dictionary or ExactDict()
+    return dictionary.pop(key, None)
 
 
 def process_info(pid: Pid, items: Any = None) -> Any:

@@ -20,7 +20,7 @@ from pyerlnode.errors import UsageError
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.process import Process, current
 from pyerlnode.runtime.process_core import ALIVE
-from pyerlnode.term.atom import A
+from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
 Policy = Literal["suspend", "drop_newest", "drop_oldest", "crash"]
@@ -136,4 +136,4 @@ class BoundedProcess(Process):
 
 
 def _is_kept(message: Any) -> bool:
-    return type(message) is tuple and len(message) >= 3 and message[0] in _KEPT
+    return type(message) is tuple and len(message) >= 3 and type(message[0]) is Atom and message[0] in _KEPT

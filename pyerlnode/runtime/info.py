@@ -103,7 +103,7 @@ _ITEMS = {
     "monitors": _monitors,
     "monitored_by": _monitored_by,
     "dictionary": dictionary,
-    "label": lambda p: (p.dictionary or {}).get(A["$process_label"], A.undefined),
+    "label": lambda p: A.undefined if p.dictionary is None else p.dictionary.get(A["$process_label"], A.undefined),
     "trap_exit": lambda p: p.trap_exit,
     "group_leader": lambda p: p.group_leader or p.pid,
     "priority": lambda _: A.normal,

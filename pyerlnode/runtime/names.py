@@ -10,12 +10,13 @@ of this system alone. `Via` carries its service with it, or the atom under which
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pyerlnode.errors import UsageError
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import Key
 from pyerlnode.term.pid import Pid
 
 
@@ -52,7 +53,7 @@ class LocalNames:
 
     def __init__(self, system: Any) -> None:
         self._system = system
-        self._names: dict[Hashable, Pid] = {}
+        self._names: dict[Key, tuple[Any, Pid]] = {}
 
     def register_name(self, name: Any, pid: Pid) -> bool:
         if self.whereis_name(name) is not None:
@@ -60,25 +61,27 @@ class LocalNames:
         process = self._system.process(pid)
         if process is None:
             raise UsageError(f"{pid} can not have the name {name!r}: it is no live process of this node")
-        self._names[name] = pid
+        holder = _Holder(self, exact.key(name))
+        self._names[holder.name] = name, pid
         if process.monitored_by is None:
             process.monitored_by = {}
-        process.monitored_by[_Holder(self, name)] = _Holder(self, name)
+        process.monitored_by[holder] = holder
         return True
 
     def unregister_name(self, name: Any) -> bool:
         """True when the name was registered."""
-        pid = self._names.pop(name, None)
+        holder = _Holder(self, exact.key(name))
+        _, pid = self._names.pop(holder.name, (None, None))
         process = None if pid is None else self._system.process(pid)
         if process is not None and process.monitored_by is not None:
-            process.monitored_by.pop(_Holder(self, name), None)
+            process.monitored_by.pop(holder, None)
         return pid is not None
 
     def whereis_name(self, name: Any) -> Pid | None:
-        return self._names.get(name)
+        return self._names.get(exact.key(name), (None, None))[1]
 
     def registered_names(self) -> list[Any]:
-        return list(self._names)
+        return [name for name, _ in self._names.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class _Holder:
     """Watches the process that has a name; told of its end like every watcher."""
 
     names: LocalNames
-    name: Any
+    name: Key
 
     def __hash__(self) -> int:
         return hash((id(self.names), self.name))

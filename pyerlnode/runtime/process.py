@@ -39,6 +39,7 @@ from pyerlnode.runtime.mailbox_core import (
 from pyerlnode.runtime.process_core import ALIVE, DIE, MESSAGE, LinkEnd, exit2, link_exit
 from pyerlnode.runtime.reason_core import exit_reason
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pattern import ANY, compile_pattern
 from pyerlnode.term.pid import Pid, Reference
 
@@ -110,7 +111,7 @@ class Process:
         self.monitored_by: dict[Any, Any] | None = None
         self.aliases: set[tuple[int, ...]] | None = None
         self.name: Atom | None = None
-        self.dictionary: dict[Any, Any] | None = None
+        self.dictionary: ExactDict[Any] | None = None
         self.ancestors: list[Pid | Atom] | None = None
         """`$ancestors`: who started it, and who started that one, each by name or pid; shared by siblings."""
         self.context: Context | None = None

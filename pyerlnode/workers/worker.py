@@ -32,6 +32,7 @@ from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Ignore, Stop
 from pyerlnode.otp.where import system_of
+from pyerlnode.term import exact
 from pyerlnode.term.atom import A
 from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.pid import Pid, Reference
@@ -158,7 +159,7 @@ class Worker(GenServer):
                 system.send(to, message)
             case (A.failed, from_, reason):
                 self.failed(from_, reason)
-            case (A.exit, _, to, reason) if to == self.pid:
+            case (A.exit, _, Pid() as to, reason) if to == self.pid:
                 self.process.exit(plain(reason))
             case (A.exit2, _, to, reason):
                 system.exit(to, reason)
@@ -167,7 +168,7 @@ class Worker(GenServer):
                 self._watched[ours.words] = (ours, ref)
             case (A.demonitor, ref):
                 for ours, theirs in list(self._watched.values()):
-                    if theirs == ref:
+                    if exact.same(theirs, ref):
                         del self._watched[ours.words]
                         system.demonitor(self.process, ours, flush=True)
                         self.answered(ours)

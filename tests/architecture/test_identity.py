@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
-ROOMS = ("kernel", "otp", "cluster", "bridges")
+ROOMS = ("runtime", "kernel", "otp", "cluster", "bridges")
 TABLES = ("dict", "set", "frozenset", "Counter", "defaultdict", "OrderedDict")
 LOOK_UPS = ("get", "pop", "setdefault")
 
@@ -28,6 +28,12 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("kernel/global_/core.py", "self.names.pop(key, None)"): "a `Key` that comes back in an effect",
     ("kernel/global_/core.py", "self.names_ext.pop(key, None)"): "a `Key` that comes back in an effect",
     ("otp/supervisor.py", "self._state.children.get(id)"): "`Children` tells ids apart by their keys",
+    ("runtime/mailbox_core.py", "one == other"): "two of one plain type",
+    ("runtime/names.py", "hash((id(self.names), self.name))"): "a `Key`",
+    ("runtime/priority_core.py", "table.setdefault(process, [])"): "a process of ours",
+    ("runtime/process.py", "self.monitored_by: dict[Any, Any] | None"): "watchers, which are objects of ours",
+    ("runtime/trace_tokens.py", "self[index]"): "the index of a queue",
+    ("runtime/trace_tokens.py", "self.states.get(pid)"): "the pid of a process of ours",
     ("cluster/load/pool_core.py", "lanes[index]"): "an index of a range",
     ("cluster/load/pool_core.py", "self.places[index]"): "an index of a range",
     ("cluster/sessions/ring_core.py", "best[name]"): "the name of a member, which is text",

@@ -10,6 +10,7 @@ from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.names import Global, LocalNames, Via
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from tests.helpers.hostile import ALIKE
 
 
 class Echo(GenServer):
@@ -77,6 +78,14 @@ def test_a_failed_init_leaves_no_name_behind(system, caplog):
 
 def test_a_name_can_be_given_back_and_taken_again(system):
     service = LocalNames(system)
+    for name in ALIKE:
+        taken = gen_server.start(system, Echo)
+        assert service.register_name(name, taken)
+        assert not service.register_name(name, taken)
+        assert service.whereis_name(name) == taken
+    assert len(service.registered_names()) == len(ALIKE)
+    assert all(service.unregister_name(name) for name in ALIKE)
+    assert service.registered_names() == []
     pid = gen_server.start(system, Echo, name=Via(service, 1))
     assert service.unregister_name(1)
     assert not service.unregister_name(1)

@@ -18,6 +18,7 @@ from pyerlnode.term import A
 from pyerlnode.term.pid import Pid
 from pyerlnode.testing.patience import deadline, patience
 from pyerlnode.testing.waiting import settle
+from tests.helpers.hostile import ALIKE
 
 who = contextvars.ContextVar("who", default="nobody")
 
@@ -36,6 +37,16 @@ class Server(GenServer):
 
     def handle_call(self, request, from_):
         return Reply((who.get(), api.get(A.born), request()))
+
+
+def test_keys_of_the_process_dictionary_are_told_apart_whatever_they_are(system):
+    system.adopt()
+    for number, key in enumerate(ALIKE):
+        assert api.put(key, number) is None
+    assert [api.get(key) for key in ALIKE] == list(range(len(ALIKE)))
+    assert list(api.get().values()) == list(range(len(ALIKE)))
+    assert [api.erase(key) for key in ALIKE] == list(range(len(ALIKE)))
+    assert api.get() == {}
 
 
 def test_the_process_dictionary_is_each_process_own(system):
