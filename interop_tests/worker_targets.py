@@ -14,7 +14,6 @@ import gevent
 import numpy as np
 
 from pyerlnode import ANY, A, Atom, Exit, GenServer, Reply, Stop, monitor, receive, send
-from pyerlnode.testing.patience import patience
 from pyerlnode.workers.inside import call, cast, node
 
 
@@ -132,7 +131,7 @@ RAISED: dict[str, Any] = {
     "keyboard_interrupt": KeyboardInterrupt,
     "generator_exit": GeneratorExit,
     "greenlet_exit": gevent.GreenletExit,
-    "gevent_timeout": lambda: gevent.Timeout(patience()),
+    "gevent_timeout": lambda: gevent.Timeout(7200),
     "cancelled": asyncio.CancelledError,
     "stop_iteration": StopIteration,
     "memory_error": MemoryError,

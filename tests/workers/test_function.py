@@ -22,7 +22,7 @@ KINDS = {
     "keyboard_interrupt": (b"KeyboardInterrupt", b""),
     "generator_exit": (b"GeneratorExit", b""),
     "greenlet_exit": (b"greenlet.GreenletExit", b""),
-    "gevent_timeout": (b"gevent.timeout.Timeout", b"5 seconds"),
+    "gevent_timeout": (b"gevent.timeout.Timeout", b"7200 seconds"),
     "cancelled": (b"asyncio.exceptions.CancelledError", b""),
     "stop_iteration": (b"StopIteration", b""),
     "memory_error": (b"MemoryError", b""),
