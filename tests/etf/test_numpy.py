@@ -12,6 +12,7 @@ from pyerlnode.term import A, exact
 from pyerlnode.term.order import identical
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.text import format_term
+from pyerlnode.testing.patience import patience
 
 numpy = pytest.importorskip("numpy")
 
@@ -78,5 +79,5 @@ def test_what_is_no_term_is_refused_with_its_place(etf: ModuleType, value: Any, 
 
 def test_numpy_is_not_imported_for_it() -> None:
     code = "import pyerlnode, sys; pyerlnode.encode([1.5, {1}]); print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=patience())
     assert done.stdout == "False\n"
