@@ -10,6 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.waiting import settle
 
 REASONS = st.sampled_from([A.normal, A.kill, A.boom, A.shutdown, (A.shutdown, 1)])
 
@@ -141,7 +142,7 @@ class Links(RuleBasedStateMachine):
 
     @invariant()
     def the_system_is_as_the_model_says(self):
-        gevent.sleep(0)
+        settle(self.system)
         for process, body, model in self.models.values():
             assert process.alive is model.alive
             if not model.alive:
