@@ -159,5 +159,5 @@ def test_a_beam_sees_the_node_go_down_at_ctrl_c(beam: Beam, python_peer: Callabl
     if busy:
         beam.eval("gen_server:cast({desk, N}, compute)", N=peer.node)
     peer.interrupt()
-    beam.wait_until("not lists:member(N, nodes(connected))", 60.0, N=peer.node)
-    wait_for(lambda: peer.status() is not None, 60, "the end of the program")
+    beam.wait_until("not lists:member(N, nodes(connected))", N=peer.node)
+    wait_for(lambda: peer.status() is not None, what="the end of the program")

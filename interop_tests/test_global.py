@@ -85,12 +85,12 @@ def test_names_are_told_apart_as_on_the_beam(peer: Beam, python: Factory) -> Non
     node.connect(peer.name)
     synced(node, peer)
     ours = [node.start(Desk, name=Global((A.ours, name))) for name in names]
-    assert peer.eval(f"[global:whereis_name({{before, Name}}) || Name <- {erlang}]", 10.0) == before
-    assert peer.eval(f"[global:whereis_name({{ours, Name}}) || Name <- {erlang}]", 10.0) == ours
+    assert peer.eval(f"[global:whereis_name({{before, Name}}) || Name <- {erlang}]") == before
+    assert peer.eval(f"[global:whereis_name({{ours, Name}}) || Name <- {erlang}]") == ours
     register = "fun(Name) -> P = desk:start(), yes = global:register_name({theirs, Name}, P), P end"
-    theirs = peer.eval(f"lists:map({register}, {erlang})", 30.0)
+    theirs = peer.eval(f"lists:map({register}, {erlang})")
     wait_for(lambda: [node.whereis(Global((A.theirs, name))) for name in names] == theirs)
-    peer.eval(f"[global:unregister_name({{theirs, Name}}) || Name <- {erlang}, Name == 1]", 10.0)
+    peer.eval(f"[global:unregister_name({{theirs, Name}}) || Name <- {erlang}, Name == 1]")
     gone = [pid if name not in (1, True) or name is True else None for name, pid in zip(names, theirs, strict=True)]
     wait_for(lambda: [node.whereis(Global((A.theirs, name))) for name in names] == gone)
 

@@ -111,7 +111,7 @@ def test_unknown_calls_stay_unanswered_as_at_its_own_server(served: Served, name
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_a_beam_sends_to_them_all_processes_serve(served: Served, seed: int) -> None:
     before = names_of(served.node)
-    assert served.beam.eval("hostile:at(N, Names, S, 300)", 60, N=served.name, Names=list(before), S=seed) is A.ok
+    assert served.beam.eval("hostile:at(N, Names, S, 300)", N=served.name, Names=list(before), S=seed) is A.ok
     served.ask_all()
     assert names_of(served.node) == before
 

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 
 import pytest
+from each import each
 
 from tests.architecture.test_floors import TREE, room
 
@@ -97,7 +98,7 @@ def unguarded(tree: ast.Module) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in TREE if room(name) != "testing"])
+@each(name for name in TREE if room(name) != "testing")
 def test_what_the_loop_calls_is_an_edge(name: str) -> None:
     assert unguarded(TREE[name]) == []
 

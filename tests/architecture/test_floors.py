@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from each import each
 
 ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
 FLOORS = {
@@ -91,7 +91,7 @@ def ours(name: str) -> Iterator[tuple[str, int]]:
             yield target.removeprefix("pyerlnode."), line
 
 
-@pytest.mark.parametrize("name", TREE)
+@each(TREE)
 def test_module_imports_only_from_floors_below(name: str) -> None:
     assert room(name) in FLOORS, f"{name}: a room that the plan does not know"
     for target, line in ours(name):
@@ -99,14 +99,14 @@ def test_module_imports_only_from_floors_below(name: str) -> None:
             assert FLOORS[room(target)] < FLOORS[room(name)], f"{name}:{line} imports {target}"
 
 
-@pytest.mark.parametrize("name", TREE)
+@each(TREE)
 def test_gevent_is_met_only_at_the_edges(name: str) -> None:
     if not any(name == edge or name.startswith(edge + ".") for edge in GEVENT):
         met = [line for target, line in imports(name) if target.split(".")[0] in ("gevent", "greenlet")]
         assert not met, f"{name} imports gevent in lines {met}"
 
 
-@pytest.mark.parametrize("name", [n for n in TREE if room(n) in PURE or is_core(n)])
+@each(n for n in TREE if room(n) in PURE or is_core(n))
 def test_pure_module_imports_the_standard_library_only(name: str) -> None:
     impure = {"socket", "time", "threading", "select", "random", "secrets", "asyncio", "subprocess"}
     for target, line in imports(name):
@@ -129,7 +129,7 @@ def test_there_is_no_import_cycle() -> None:
         visit(name, ())
 
 
-@pytest.mark.parametrize("name", TREE)
+@each(TREE)
 def test_the_core_of_a_family_is_its_own(name: str) -> None:
     for target, line in ours(name):
         if family(target) and is_core(target):

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from each import each
 
 ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
 ROOMS = ("runtime", "kernel", "otp", "cluster", "bridges")
@@ -294,7 +295,7 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("module", SOURCES)
+@each(SOURCES)
 def test_terms_are_told_apart_by_exact_alone(module: str) -> None:
     bad = [(line, text) for line, text in faults(SOURCES[module]) if (module, text) not in ALLOWED]
     assert not bad, "\n".join(f"pyerlnode/{module}:{line}: {text}" for line, text in bad)

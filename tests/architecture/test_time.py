@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from each import each
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("tests", "interop_tests")
@@ -110,13 +110,13 @@ def of_test(path: str) -> Iterator[tuple[int, str]]:
                     yield node.lineno, "with deadline(…): the machine's own lateness does not count"
 
 
-@pytest.mark.parametrize("path", [path for path in files(".py") if path not in ALLOWED])
+@each(path for path in files(".py") if path not in ALLOWED)
 def test_nothing_depends_on_how_fast_the_machine_is(path: str) -> None:
     found = [f"{path}:{line}: write {better}" for line, better in of_test(path)]
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("path", [path for path in files(".py", ".erl", ".ex", ".exs") if path not in ALLOWED])
+@each(path for path in files(".py", ".erl", ".ex", ".exs") if path not in ALLOWED)
 def test_a_beam_waits_for_a_minute_too(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     short = [found[0] for found in LATER.finditer(text) if 25 < int(found[1].replace("_", "")) < 60_000]

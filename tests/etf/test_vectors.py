@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from each import each
 
 from pyerlnode.errors import DecodeError
 from pyerlnode.term import A, NativeRecord
@@ -29,13 +30,13 @@ def current(row: dict[str, Any]) -> bytes:
     return bytes.fromhex(row.get("hex_otp29") or row.get("hex_otp27") or row["hex"])
 
 
-@pytest.mark.parametrize("row", WHOLE, ids=lambda row: row["term"][:40])
+@each(WHOLE, lambda row: row["term"][:40])
 def test_what_otp_writes_is_written_back_byte_for_byte(etf: ModuleType, row: dict[str, Any]) -> None:
     data = current(row)
     assert etf.encode(etf.decode(data)) == data
 
 
-@pytest.mark.parametrize("row", WHOLE, ids=lambda row: row["term"][:40])
+@each(WHOLE, lambda row: row["term"][:40])
 def test_every_spelling_of_a_term_decodes_to_the_same_value(etf: ModuleType, row: dict[str, Any]) -> None:
     value = etf.decode(bytes.fromhex(row["hex"]))
     for key, spelling in row.items():
@@ -47,7 +48,7 @@ def test_every_spelling_of_a_term_decodes_to_the_same_value(etf: ModuleType, row
             assert etf.decode(bytes.fromhex(spelling)) == value, key
 
 
-@pytest.mark.parametrize("row", WHOLE, ids=lambda row: row["term"][:40])
+@each(WHOLE, lambda row: row["term"][:40])
 def test_compression_is_that_of_term_to_binary(etf: ModuleType, row: dict[str, Any]) -> None:
     """Where the release of the vectors compressed the same bytes: it had other atoms and another order of keys."""
     written = row.get("hex_compressed_otp25")
@@ -63,7 +64,7 @@ def test_a_long_string_is_written_as_otp_does(etf: ModuleType, row: dict[str, An
     assert etf.decode(bytes.fromhex(row["hex_compressed_otp25"])) == SHORTENED[row["term"]]
 
 
-@pytest.mark.parametrize("row", RECORDS, ids=lambda row: row["printed"])
+@each(RECORDS, lambda row: row["printed"])
 def test_native_records_of_otp_29_go_both_ways(etf: ModuleType, row: dict[str, Any]) -> None:
     data = bytes.fromhex(row["hex"])
     value = etf.decode(data)
@@ -72,7 +73,7 @@ def test_native_records_of_otp_29_go_both_ways(etf: ModuleType, row: dict[str, A
     assert etf.encode(value) == data
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+@each(CASES, lambda case: case["name"])
 def test_odd_input_has_the_verdict_of_otp_27_and_later(etf: ModuleType, case: dict[str, Any]) -> None:
     data = bytes.fromhex(case["hex"])
     verdict = case.get("otp29", case["otp27"])
@@ -86,7 +87,7 @@ def test_odd_input_has_the_verdict_of_otp_27_and_later(etf: ModuleType, case: di
         assert etf.decode(etf.encode(value)) == value
 
 
-@pytest.mark.parametrize("row", [*WHOLE, *RECORDS], ids=lambda row: row.get("term", row.get("printed"))[:40])
+@each([*WHOLE, *RECORDS], lambda row: row.get("term", row.get("printed"))[:40])
 def test_every_truncation_is_a_decode_error(etf: ModuleType, row: dict[str, Any]) -> None:
     data = current(row)
     cuts = range(len(data)) if len(data) < 2_000 else [*range(500), *range(500, len(data), 997), len(data) - 1]
@@ -96,7 +97,7 @@ def test_every_truncation_is_a_decode_error(etf: ModuleType, row: dict[str, Any]
         assert 0 <= caught.value.offset <= cut
 
 
-@pytest.mark.parametrize("row", [*WHOLE, *RECORDS], ids=lambda row: row.get("term", row.get("printed"))[:40])
+@each([*WHOLE, *RECORDS], lambda row: row.get("term", row.get("printed"))[:40])
 def test_a_term_is_read_from_any_kind_of_buffer_at_any_offset(etf: ModuleType, row: dict[str, Any]) -> None:
     data = current(row)
     value = etf.decode(data)

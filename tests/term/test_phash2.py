@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from each import each
 
 from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.etf import decode
@@ -35,7 +36,7 @@ def phash2(request: pytest.FixtureRequest) -> Hash:
     return compiled.phash2  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("vector", VECTORS["terms"], ids=lambda vector: vector["term"][:30])
+@each(VECTORS["terms"], lambda vector: vector["term"][:30])
 def test_hashes_are_those_of_the_vectors(phash2: Hash, vector: dict[str, Any]) -> None:
     form = vector["hex"]
     term = decode(bytes.fromhex(form)) if isinstance(form, str) else [ord("x")] * int(vector["term"][16:21])
