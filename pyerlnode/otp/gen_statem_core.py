@@ -322,6 +322,8 @@ class Core:
 
 def _last_of_each(actions: list[Any]) -> list[Any]:
     """Of actions for one time-out the last one counts, at its own place."""
+    if len(actions) == 1:
+        return actions
     last: ExactDict[Any] = ExactDict()
     for action in actions:
         last.pop(action.name, None)
