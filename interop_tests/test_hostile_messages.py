@@ -123,6 +123,18 @@ def test_what_is_killed_by_a_beam_is_there_for_its_next_question(served: Served)
         assert names_of(served.node)[name] != pid
 
 
+def test_a_member_that_leaves_just_when_the_scope_is_back_does_not_crash_the_beams_scope(served: Served) -> None:
+    node = served.node
+    pid = node.spawn(lambda: node.receive())
+    node.pg.join(A.room, pid, scope=SCOPE)
+    served.beam.wait_until(f"pg:get_members({SCOPE}, room) == [P]", SOON, P=pid)
+    wait_for(lambda: node.system.process(node.whereis(SCOPE)).handler.remotes, SOON)
+    node.exit(node.whereis(SCOPE), A.kill)
+    node.pg.leave(A.room, pid, scope=SCOPE)
+    served.ask_all()
+    served.beam.wait_until(f"pg:get_members({SCOPE}, room) == []", SOON)
+
+
 def test_members_and_names_survive_the_end_of_who_keeps_them(served: Served) -> None:
     node, beam = served.node, served.beam
     pid = node.spawn(lambda: node.receive())

@@ -97,8 +97,11 @@ class Scope(Service):
             subscriber.watch = self._monitor(subscriber.pid)
         self._again: Timer | None = None
         kernel.monitor_nodes(self.process, True)
-        for node in {pid.node for pid in self.remotes}:  # of an earlier life: they know us under its pid
-            self._discover(node)
+        for pid, remote in self.remotes.items():  # of an earlier life: they know us under its pid
+            remote.version = 0
+            self._discover(pid.node)
+            # Before any join or leave: a BEAM's scope crashes by a leave from a group that it does not know of.
+            self._tell(pid, (gen.CAST, (A.sync, self.pid, self.local.pairs())))
         self._discover_unknown()
 
     def _monitor(self, pid: Pid) -> Reference:
