@@ -9,13 +9,14 @@ PY       = $(VENV)/bin/python
 PIP      = $(PY) -m pip --disable-pip-version-check -qq
 SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi pyerlnode/term/*.pyx)
 
-.PHONY: help demo test stress lint format interop wheel compose vectors bench docs changelog clean
+.PHONY: help demo test stress mutants lint format interop wheel compose vectors bench docs changelog clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       join an Elixir (else Erlang, else a second Python) node and verify each step"
 	@echo "make test       every test, against a real BEAM, in about 4 minutes; ARGS='-k name' goes to pytest, ARGS='--lf' runs what failed"
 	@echo "make stress     every test 20 times in another order beside a load, and what failed; ARGS='--rounds 3 --share 3 tests/net'"
+	@echo "make mutants    change the pure cores one bit at a time and see whether their tests notice; ARGS='--most 20 FILE'"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 	@echo "make interop    the tests against a BEAM on OTP 25, 27 and 29, and one table; ARGS='27' for one of them"
@@ -61,6 +62,9 @@ test: $(VENV)/.test
 
 stress: $(VENV)/.test
 	@.ci/stress $(ARGS)
+
+mutants: $(VENV)/.test
+	@$(PY) .ci/mutants $(ARGS)
 
 interop: $(VENV)/.test
 	@.ci/matrix --write $(ARGS)
