@@ -85,14 +85,14 @@ SYSTEM_REQUESTS = """[junk, {debug, junk}, {debug, [junk | x]}, {debug, {log, ju
     {debug, {install, {}}}, {debug, {install, {1, 2, 3, 4}}}, {debug, {remove, junk}}, {debug, {remove, [a | b]}},
     {debug, {trace, junk}}, {debug, {statistics, get}}, {debug, {log, get}}, {debug, no_debug}, {change_code, a, b, c},
     {terminate}, [], #{}, {debug}]"""
-ASK = f"""[begin R = make_ref(), To ! {{system, {{self(), R}}, M}}, receive {{R, A}} -> A after 15000 -> none end end
+ASK = f"""[begin R = make_ref(), To ! {{system, {{self(), R}}, M}}, receive {{R, A}} -> A after 60000 -> none end end
     || M <- {SYSTEM_REQUESTS}]"""
 
 
 @pytest.mark.parametrize("name", ["net_kernel", "rex"])
 def test_system_requests_of_any_shape_are_answered_as_its_own_server_answers_them(served: Served, name: str) -> None:
-    own = served.beam.eval(ASK, 60, To=A[name])
-    ours = served.beam.eval(ASK, 60, To=(A[name], served.name))
+    own = served.beam.eval(ASK, To=A[name])
+    ours = served.beam.eval(ASK, To=(A[name], served.name))
     assert len(own) == 22
     assert ours == own
 
@@ -103,9 +103,9 @@ def test_unknown_calls_stay_unanswered_as_at_its_own_server(served: Served, name
     known = {"net_kernel": "{is_auth, node()}", "rex": "{call, erlang, node, [], group_leader()}"}[name]
     ask = f"""R = make_ref(), [To ! {{'$gen_call', {{self(), R}}, M}} || M <- [junk, {{a, b}}, [x | y], {{call, 1}}]],
         K = make_ref(), To ! {{'$gen_call', {{self(), K}}, {known}}},
-        receive {{K, _}} -> receive {{R, A}} -> {{answered, A}} after 0 -> unanswered end after 15000 -> lost end"""
-    assert served.beam.eval(ask, 60, To=A[name]) is A.unanswered
-    assert served.beam.eval(ask, 60, To=(A[name], served.name)) is A.unanswered
+        receive {{K, _}} -> receive {{R, A}} -> {{answered, A}} after 0 -> unanswered end after 60000 -> lost end"""
+    assert served.beam.eval(ask, To=A[name]) is A.unanswered
+    assert served.beam.eval(ask, To=(A[name], served.name)) is A.unanswered
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -146,11 +146,11 @@ import socket, gevent
 from pyerlnode import A
 left = []
 def test_greenlet(beam):
-    left.append(gevent.spawn(gevent.sleep, 60))
+    left.append(gevent.spawn(gevent.sleep, 36_000))
 def test_socket(cluster):
     left.append(socket.socket())
 def test_process_on_the_beam(beam, erl_node):
-    erl_node.rpc(beam.name, "erlang", "spawn", [A.timer, A.sleep, [60_000]])
+    erl_node.rpc(beam.name, "erlang", "spawn", [A.timer, A.sleep, [36_000_000]])
 def test_tidy(beam, erl_node):
     erl_node.connect(beam.name)
 def test_without_a_beam():

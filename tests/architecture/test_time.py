@@ -32,6 +32,7 @@ ALLOWED = {
     "interop_tests/test_phoenix_pubsub.py": "a server is busy for that time",
     "interop_tests/test_priority.py": "messages are let come in before the first is taken",
     "interop_tests/test_spawn.py": "asks whether something is told at all: the time is the question",
+    "interop_tests/worker_targets.py": "a function of a user raises it",
     "tests/kernel/test_blocked.py": "a program is stopped for two seconds: the time is the question",
     "tests/net/test_busy_wait.py": "has a clock of its own",
     "tests/net/test_hostile_peers.py": "a peer is slow on purpose",

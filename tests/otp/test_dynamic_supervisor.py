@@ -121,7 +121,7 @@ def test_all_children_are_stopped_at_once(system, caplog):
             sup, {"id": "x", "start": lambda: system.spawn_function(stubborn, (), {}, link=system.myself()).pid,
                   "shutdown": shutdown}, on=system,
         )  # fmt: skip
-    gevent.sleep(0)
+    settle(system)
     with deadline(0.2, "the end of all three, whose times run beside each other"):
         system.exit(sup, A.shutdown)
         wait_for(lambda: system.process(sup) is None)

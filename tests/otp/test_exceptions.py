@@ -22,6 +22,7 @@ from pyerlnode.runtime.edges import ProcessKilled
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.testing.patience import patience
+from pyerlnode.testing.waiting import settle
 
 
 @pytest.fixture
@@ -305,7 +306,7 @@ def test_a_report_that_fails_says_so_in_one_line(system, caplog):
         system.monitor(me, pid)
         system.send(pid, A.x)
         assert is_of(downs(me)[0], ValueError)
-        gevent.sleep(0)
+        settle(system)
     finally:
         logger.removeHandler(broken)
     lines = [record.getMessage() for record in caplog.records if record.name == "pyerlnode.runtime"]
@@ -384,7 +385,7 @@ def test_sys_exit_in_a_handler_is_no_end_of_the_program(system, caplog):
     pid = gen_server.start(system, Exits)
     with pytest.raises(ServerExit):
         gen.call(system, pid, A.x, 60)
-    gevent.sleep(0)
+    settle(system)
     assert "terminates" in caplog.text
 
 
@@ -400,7 +401,7 @@ def test_a_killed_process_is_unwound_wherever_it_waits(system):
 
     pid = gen_server.start(system, Waits)
     system.send(pid, A.x)
-    gevent.sleep(0)
+    settle(system)
     with pytest.raises(CallTimeout):
         gen.call(system, pid, A.x, 0)
     system.exit(pid, A.kill)

@@ -17,6 +17,7 @@ from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.testing.virtual import Simulation
+from pyerlnode.testing.waiting import settle
 
 
 @pytest.fixture
@@ -82,8 +83,7 @@ def test_a_failed_start_ends_a_parent_that_does_not_trap_exits(system):
             ended.append("went on")
 
     process = system.spawn_function(parent, (), {})
-    gevent.sleep(0)
-    gevent.sleep(0)
+    settle(system)
     assert process.exit_reason is A.oops
     assert ended == []
 
@@ -158,8 +158,7 @@ def test_init_may_go_on_behind_the_start(system):
 
     gen_server.start(system, Later)
     assert seen == []
-    gevent.sleep(0)
-    gevent.sleep(0)
+    settle(system)
     assert seen == [1, A.timeout]
 
 
@@ -170,7 +169,7 @@ def test_a_crash_is_reported_with_otps_fields_and_without_the_message(system, ca
         raise ValueError("broken")
 
     system.send(pid, secret)
-    gevent.sleep(0)
+    settle(system)
     (record,) = caplog.records
     assert record.name == "pyerlnode.gen_server"
     assert record.levelno == logging.ERROR
@@ -272,7 +271,7 @@ def test_ten_thousand_servers_that_crash_leave_nothing_behind(system, caplog):
             gevent.sleep(0)
     while len(system.processes) > 2:
         gevent.sleep(0)
-    gevent.sleep(0)
+    settle(system)
     assert sum(1 for message in me.queue if message[0] is A.EXIT) == 5_000
     me.queue.clear()
     assert not me.links
@@ -297,7 +296,7 @@ def test_ten_thousand_functions_that_crash_leave_no_greenlet_behind(system, capl
             system.send(pid, A.go)
         while len(system.processes) > 1:
             gevent.sleep(0)
-    gevent.sleep(0)
+    settle(system)
     gc.collect()
     assert sum(isinstance(found, (Process, greenlet.greenlet)) for found in gc.get_objects()) <= before
     assert len(system.timers.wheel) == 0

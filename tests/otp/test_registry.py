@@ -12,6 +12,7 @@ from pyerlnode.runtime import api
 from pyerlnode.runtime.names import Via
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.waiting import settle
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_process_that_ends_loses_its_keys(system, me, rooms):
     system.exit(pid, A.kill)
     assert Registry.lookup("rooms", 1, on=system) == []
     Registry.register("rooms", 1, on=system)  # before the registry has seen the exit
-    gevent.sleep(0)
+    settle(system)
     assert Registry.keys("rooms", pid, on=system) == []
     assert Registry.lookup("rooms", 1, on=system) == [(me.pid, None)]
     assert Registry.count("rooms", on=system) == 1

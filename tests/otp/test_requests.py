@@ -22,6 +22,7 @@ from pyerlnode.otp.results import NoReply, Reply, Stop
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.containers import ImproperList
+from pyerlnode.testing.waiting import settle
 
 
 class Echo(GenServer):
@@ -118,10 +119,10 @@ def test_a_request_that_was_given_up_leaves_nothing_and_its_late_answer_is_dropp
 def test_a_server_gets_the_answer_as_a_message_that_check_response_knows(system, pid):
     asker = gen_server.start(system, Asker, (pid, 42))
     system.send(asker, A.other)
-    gevent.sleep(0)
+    settle(system)
     assert gen.call(system, asker, A.got) == [NO_REPLY, (42, A.mine)]
     asker = gen_server.start(system, Asker, (pid, A.stop))
-    gevent.sleep(0)
+    settle(system)
     assert gen.call(system, asker, A.got) == [A.gone]
 
 

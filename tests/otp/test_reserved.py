@@ -25,6 +25,7 @@ from pyerlnode.runtime import info
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.waiting import settle
 
 CALLBACKS = {
     "init", "handle_call", "handle_cast", "handle_info", "handle_continue", "handle_event", "terminate",
@@ -215,5 +216,5 @@ def test_a_timer_of_the_users_is_not_cancelled_by_a_message(system):
 
     pid = gen_statem.start(system, Waits)
     system.send(pid, A.x)
-    gevent.sleep(0)
+    settle(system)
     assert system.process(pid) is not None

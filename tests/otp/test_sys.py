@@ -11,7 +11,7 @@ from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply, Timeout
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
-from pyerlnode.testing.waiting import wait_for
+from pyerlnode.testing.waiting import settle, wait_for
 
 
 class Counter(GenServer):
@@ -242,5 +242,5 @@ def test_a_flooded_mailbox_lets_system_messages_overtake(system, monkeypatch):
     me = system.adopt()
     process.deliver_urgent((A.system, (me.pid, system.new_ref()), A.get_state))
     process.deliver_urgent((A.system, (me.pid, system.new_ref()), (A.terminate, A.enough)))
-    gevent.sleep(0)
+    settle(system)
     assert order == [A.enough]

@@ -76,7 +76,7 @@ def test_yield_gives_none_while_it_runs(system, me):
 
 def test_shutdown_gives_a_result_that_had_come(system, me):
     task = Task.async_(double, 4, on=system)
-    gevent.sleep(0)
+    settle(system)
     assert task.shutdown() == (A.ok, 8)
     assert Task.async_(forever, on=system).shutdown() is None
 
@@ -149,7 +149,7 @@ def test_a_stream_takes_items_as_it_needs_them_and_ends_its_tasks_when_it_is_lef
     outcomes = Task.async_stream(items(), lambda x: forever() if x else x, max_concurrency=4, on=system)
     assert next(outcomes) == (A.ok, 0)
     outcomes.close()
-    gevent.sleep(0)
+    settle(system)
     assert len(taken) == 4
     assert len(system.processes) == before
 
@@ -173,7 +173,7 @@ def test_a_task_as_a_child_is_temporary(system, me):
     assert id is A.Elixir.Task
     assert gen.call(system, sup, (A.get_childspec, id))[1][A.restart] is A.temporary
     system.exit(pid, A.kill)
-    gevent.sleep(0)
+    settle(system)
     assert gen.call(system, sup, A.which_children) == []
 
 

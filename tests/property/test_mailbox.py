@@ -20,6 +20,7 @@ from pyerlnode.runtime.priority_core import advance
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.pattern import ANY, match
+from pyerlnode.testing.waiting import settle
 
 RUNS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 300
 
@@ -236,8 +237,8 @@ def test_a_receiver_that_waits_takes_what_comes_in_the_middle_of_its_look(system
 
     pid = system.spawn(body)
     process = system.process(pid)
-    gevent.sleep(0)
+    settle(system)
     process.deliver_first((A.x, A.other))
     process.deliver_first((A.x, A.wanted))
-    gevent.sleep(0)
+    settle(system)
     assert got == [(A.x, A.wanted), (A.x, A.other), [1, 2]]

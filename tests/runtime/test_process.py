@@ -9,6 +9,7 @@ from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply, Stop
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
+from pyerlnode.testing.waiting import settle
 
 
 class Counter(GenServer):
@@ -61,7 +62,7 @@ def test_call_and_cast(system):
 def test_late_reply(system):
     pid = gen_server.start(system, Counter)
     job = gevent.spawn(gen.call, system, pid, A.later)
-    gevent.sleep(0)
+    settle(system)
     gen.cast(system, pid, A.answer)
     assert job.get() is A.late
 
@@ -110,10 +111,10 @@ def test_kill_of_blocked_function_body(system):
     me = system.adopt()
     pid = system.spawn(body)
     ref = system.monitor(me, pid)
-    gevent.sleep(0)
+    settle(system)
     system.exit(pid, A.kill)
     assert me.receive(None, 0) == (A.DOWN, ref, A.process, pid, A.killed)
-    gevent.sleep(0)
+    settle(system)
     assert unwound == [True]
 
 
@@ -126,6 +127,6 @@ def test_long_chain_of_links_falls_at_once(system):
         last = system.spawn_function(body, (), {}, link=last)
     me = system.adopt()
     ref = system.monitor(me, last.pid)
-    gevent.sleep(0)
+    settle(system)
     system.exit(first.pid, A.boom)
     assert me.receive(lambda m: m[1] == ref, 1) == (A.DOWN, ref, A.process, last.pid, A.boom)

@@ -96,8 +96,7 @@ def test_process_info_tells_of_a_live_process_and_none_of_a_dead_one(system):
 def test_a_blocked_callback_shows_where_it_stands(system):
     pid = gen_server.start(system, Server)
     job = gevent.spawn(gen.call, system, pid, lambda: gevent.sleep(5))
-    gevent.sleep(0)
-    gevent.sleep(0)
+    settle(system)
     assert info.process_info(system, pid, "status") is A.running
     job.kill()
 
@@ -179,14 +178,14 @@ def test_a_stop_runs_terminate_of_everybody_and_tells_who_was_stuck(system):
     first = gen_server.start(system, Ends, (1,))
     gen_server.start(system, Ends, (2,))
     system.spawn(api.receive)
-    gevent.sleep(0)
+    settle(system)
     report = system.shut_down(1.0, keep=[first])
     assert report
     assert report.asked == 2
     assert ended == [(2, A.shutdown)]
     assert [p for p in system.processes.values() if p is not system.root] == [system.process(first)]
     gen.cast(system, first, A.block)
-    gevent.sleep(0)
+    settle(system)
     with deadline(1.0, "a shutdown of a hundredth of a second"):
         report = system.shut_down(0.01)
     assert not report
@@ -273,7 +272,7 @@ def test_a_full_mailbox_makes_its_local_senders_wait_and_loses_nothing(system):
 
     jobs = [gevent.spawn(sender, base) for base in (0, 100)]
     gevent.joinall(jobs, timeout=patience())
-    gevent.sleep(0)
+    settle(system)
     got = gen.call(system, pid, A.got)
     assert [n for n in got if n < 100] == list(range(10))
     assert [n for n in got if n >= 100] == list(range(100, 110))
@@ -286,9 +285,9 @@ def test_the_end_of_a_full_process_lets_its_senders_go(system):
         gevent.sleep(60)
 
     process = system.spawn_function(deaf, (), {}, mailbox=MailboxLimit(1))
-    gevent.sleep(0)
+    settle(system)
     job = gevent.spawn(lambda: [system.send(process.pid, n) for n in range(3)])
-    gevent.sleep(0)
+    settle(system)
     assert not job.ready()
     system.exit(process.pid, A.kill)
     job.get(timeout=patience())
@@ -301,7 +300,7 @@ def test_exits_downs_and_system_messages_enter_a_full_mailbox(system):
     me = system.adopt()
     system.exit(pid, A.soft)
     system.monitor(process, A.nobody)
-    gevent.sleep(0)
+    settle(system)
     got = gen.call(system, pid, A.got)
     assert got[:2] == [1, (A.EXIT, me.pid, A.soft)]
     assert got[2][0] is A.DOWN

@@ -67,24 +67,36 @@ def test_a_deadline_lets_the_error_of_its_block_through() -> None:
     assert threading.active_count() == before
 
 
+def test_the_lateness_of_the_machine_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(patience.Heartbeat):
+        def __exit__(self, *error: object) -> None:
+            super().__exit__(*error)
+            self.late = 60.0
+
+    monkeypatch.setattr(patience, "Heartbeat", Late)
+    with patience.deadline(-119.0, "a block that takes no second and should have ended two minutes ago"):
+        pass
+    with pytest.raises(AssertionError, match=r"twice the 60\.000 s"), patience.deadline(-999.0, "the block"):
+        pass
+
+
 STOPPED = """
-import sys, time
-from pyerlnode.testing.patience import Heartbeat, deadline
-with Heartbeat() as heart, deadline(0.1, "a stopped program"):
+import time
+from pyerlnode.testing.patience import Heartbeat
+with Heartbeat() as heart:
     print("beats", flush=True)
     while heart.late < 0.3:
         time.sleep(0.01)
 """
 
 
-def test_the_time_for_which_a_process_is_stopped_is_not_its_own() -> None:
+def test_a_process_that_is_stopped_is_late() -> None:
     with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "beats\n"
         for _ in range(2):
             program.send_signal(signal.SIGSTOP)
-            until = threading.Event()
-            until.wait(0.3)  # for so long it has no turn: this is the lateness, not a wait for something
+            threading.Event().wait(0.3)  # for so long it has no turn: this is the lateness, not a wait for something
             program.send_signal(signal.SIGCONT)
         wait_for(lambda: program.poll() is not None)
         assert program.returncode == 0
