@@ -93,6 +93,8 @@ def _next(parts: Iterator[Any]) -> Any:
 def _parts(term: Any) -> Iterable[Any] | None:
     """The parts of a container; None for anything else."""
     try:
+        if isinstance(term, str):  # a Charlist is a list on the wire, and one text here
+            return None
         if isinstance(term, (list, tuple)):
             return list(term)
         if type(term) is TermMap:

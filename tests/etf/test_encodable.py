@@ -8,7 +8,7 @@ import pytest
 
 from pyerlnode.etf import decode, encode
 from pyerlnode.etf.encodable import LEVELS, encodable
-from pyerlnode.term import A, ImproperList, Struct, TermMap
+from pyerlnode.term import A, Charlist, ImproperList, Struct, TermMap
 from tests.helpers import hostile
 
 
@@ -91,3 +91,9 @@ def test_it_is_linear_and_bounded(shape: str) -> None:
         while type(made) is list:
             made, levels = made[1], levels + 1
         assert levels == LEVELS
+
+
+def test_a_charlist_stays_one_beside_what_has_no_form() -> None:
+    shown = encodable([Charlist("Status"), object()])
+    assert type(shown[0]) is Charlist
+    assert encode(shown[0]) == encode([*b"Status"])
