@@ -6,7 +6,7 @@
 
 A request goes to the session when that runs here; else by `Ownership.where` of its partition: here (a session is
 started), wait (until the partition is held), or to the owner's router, at most `MAX_HOPS` times while views differ.
-The sessions are linked to the router and end with it. What moves them is in `moves`.
+The sessions are linked to the router and end with it. How they move is in `handover`, who the members are in `moves`.
 """
 
 from __future__ import annotations
