@@ -148,7 +148,7 @@ WAY_IN = [
 ]
 WAY_OUT = [
     ("the socket", "one sendmsg for all that was gathered", "edge"),
-    ("net/connection", "writer: gathered until the read is done", "edge"),
+    ("net/outgoing", "gathered until the read is done", "edge"),
     ("dist/channel, etf", "a list of buffers; big binaries not copied", "pure"),
     ("Route", "the port that net_kernel has installed", "plain"),
     ("runtime/system", "another node: its Route; this one: step 5", "plain"),
