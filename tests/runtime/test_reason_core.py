@@ -1,7 +1,9 @@
 """Exceptions as exit reasons."""
 
+import pytest
+
 from pyerlnode.errors import Exit
-from pyerlnode.runtime.reason_core import MAX_FRAMES, MAX_MESSAGE, exit_reason
+from pyerlnode.runtime.reason_core import MAX_FRAMES, MAX_MESSAGE, erlang_stack, exit_reason, python_cause
 from pyerlnode.term import A
 
 
@@ -44,8 +46,8 @@ def test_a_message_and_a_stack_are_bounded():
         deep(n - 1)
 
     _, _, message, stack = caught(lambda: deep(200))
-    assert len(message) == MAX_MESSAGE
-    assert len(stack) == MAX_FRAMES
+    assert len(message) == MAX_MESSAGE == 4_096
+    assert len(stack) == MAX_FRAMES == 32
 
 
 def test_an_exception_whose_text_raises_still_gives_a_reason():
@@ -57,3 +59,57 @@ def test_an_exception_whose_text_raises_still_gives_a_reason():
         raise Broken
 
     assert b"TypeError" in caught(fail)[2]
+
+
+def test_an_exit_whose_reason_can_not_be_had_is_told_as_any_exception():
+    class Lost(Exit):
+        def __init__(self):
+            pass
+
+        @property
+        def reason(self):
+            raise KeyError
+
+    def leave():
+        raise Lost
+
+    assert caught(leave)[:2] == (A.python_error, f"{__name__}.{Lost.__qualname__}".encode())
+
+
+def of(module, name="f", calls=None):
+    """A function of that name in a module of that name; it calls another, or fails."""
+    space = {"__name__": module, "calls": calls}
+    exec(f"def {name}(): calls() if calls else 1 / 0", space)
+    return space[name]
+
+
+def test_the_frames_of_the_library_are_left_out_unless_there_are_no_others():
+    users = of("shop", "sell", of("pyerlnode.otp.gen", "call", of("pyerlnode.cluster.x", "ours")))
+    names = [(frame[0].name, frame[1].name) for frame in caught(users)[3]]
+    assert names == [("pyerlnode.cluster.x", "ours"), ("shop", "sell"), (__name__, "caught")]
+    with pytest.raises(ZeroDivisionError) as raised:
+        of("pyerlnode.runtime.x")()
+    assert [frame[0].name for frame in erlang_stack(raised.tb.tb_next)] == ["pyerlnode.runtime.x"]
+
+
+def test_names_longer_than_an_atom_are_cut():
+    (module, function, *_), *_ = caught(of("m" * 256, "f" * 256))[3]
+    assert (module.name, function.name) == ("m" * 255, "f" * 255)
+
+
+def test_the_cause_of_a_reason_is_the_exception_with_its_lines_outermost_first():
+    cause = python_cause(caught(of("shop", "sell", of("stock", "take"))))
+    assert (cause.kind, cause.message) == ("ZeroDivisionError", "division by zero")
+    first, *lines, last = cause.traceback.splitlines()
+    assert (first, last) == ("Traceback (most recent call last):", "ZeroDivisionError: division by zero")
+    assert [line.rsplit(" in ", 1)[1] for line in lines] == ["caught", "sell", "take"]
+    assert lines[0].startswith(f'  File "{__file__}", line ')
+
+
+def test_a_reason_of_somebody_else_has_no_cause_and_frames_that_are_none_are_no_lines():
+    assert python_cause((A.badarith, [])) is None
+    assert python_cause((A.python_error, b"E", b"m", A.none)) is None
+    wild = (A.m, A.f, 1, [(A.file, [A.x]), (A.line, 7)])
+    cause = python_cause((A.python_error, b"E\xff", b"m\xff", [A.junk, wild]))
+    assert cause.traceback.splitlines()[1:] == ['  File "?", line 7, in f', "E\ufffd: m\ufffd"]
+    assert python_cause((A.python_error, b"E", b"m", [A.junk])).traceback == ""
