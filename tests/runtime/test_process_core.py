@@ -74,3 +74,11 @@ def test_a_second_unlink_sends_nothing():
     end = LinkEnd()
     assert end.unlink(7)
     assert not end.unlink(8)
+
+
+def test_a_link_that_the_peer_made_anew_after_the_end_of_the_old_one_is_one():
+    end = LinkEnd()
+    assert end.unlink_received() is True
+    assert end.active is False
+    end.link_received()
+    assert end.active is True

@@ -26,6 +26,8 @@ def test_a_message_without_a_token_ends_it_and_the_count_goes_on():
 
 
 def test_what_is_no_token_is_told_apart():
+    assert MOST == (1 << 59) - 1
     assert is_token((0, A.any, 1, THEM, 0))
+    assert is_token((0, A.any, MOST - 1, THEM, 0))
     for value in (None, (), (0, 1, 2, THEM), (0, 1, A.x, THEM, 0), (0, 1, -1, THEM, 0), (0, 1, MOST, THEM, 0), [1] * 5):
         assert not is_token(value)
