@@ -549,6 +549,11 @@ class Acceptor(_Handshake):
         else:
             self._finish()
 
+    def _closed(self, waited: State) -> HandshakeError:
+        if waited is State.WAIT_ALIVE:  # a BEAM ends its dial so when ours has become the connection meanwhile
+            return HandshakeError(f"{self.peer_name} has ended its attempt, and keeps the connection that it has", "nok")
+        return super()._closed(waited)
+
     def _finish(self) -> None:
         self._say(self._reply_ack)
         self._established(self._creation, expand(self._theirs), self.own, self._offered)

@@ -4,7 +4,8 @@ One table, one entry per peer, one connection per peer at most. What a new attem
 
     state of the peer     we want to send                    the peer connects to us
     nothing               dial                               accept
-    dialling              wait for that attempt              `simultaneous`: the greater name's attempt lives
+    dialling              wait for that attempt              `simultaneous`: the greater name's attempt lives,
+                                                             the other one is ended at once, as OTP's is
     accepting             wait for that attempt              refuse the second
     up                    use it                             `alive`: replaces the old one when the cookie is right
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyerlnode.dist.channel import Channel
@@ -39,7 +41,7 @@ from pyerlnode.net.ticker import Ticker
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.service import Service
 from pyerlnode.runtime.mailbox import REPLY, Waiter
-from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.process import Process, current
 from pyerlnode.runtime.router import Route
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
@@ -84,14 +86,15 @@ class Settings:
 class _Attempt:
     """A connection in the making, and all who wait for it."""
 
-    __slots__ = ("dialling", "timer", "waiters", "yielded")
+    __slots__ = ("dialling", "renewed", "timer", "waiters")
 
     def __init__(self) -> None:
         self.waiters: list[Waiter] = []
         self.timer: Timer | None = None
-        self.dialling = False
-        self.yielded = False
-        """The peer's own attempt goes on instead of ours."""
+        self.dialling: Process | None = None
+        """The process that dials; None while the peer's own attempt goes on instead."""
+        self.renewed = False
+        """Dialled again, after the peer's attempt for which the first one was ended came to nothing."""
 
 
 class NetKernel:
@@ -176,8 +179,11 @@ class NetKernel:
             raise NoSuchNodeName(str(error), node.name, "bad_name") from None
 
     def _start_dial(self, node: Atom, attempt: _Attempt) -> None:
-        attempt.dialling = True
-        self.system.spawn(self._dial, node, attempt)
+        attempt.dialling = self.system.spawn_function(self._dial, (node, attempt), {})
+
+    def _is_wanted(self, node: Atom, attempt: _Attempt) -> bool:
+        """Asked by the dial of `attempt`: neither was it given up, nor has the peer's own gone before it."""
+        return self._attempts.get(node) is attempt and attempt.dialling is current()
 
     def _dial(self, node: Atom, attempt: _Attempt) -> None:
         try:
@@ -187,23 +193,30 @@ class NetKernel:
                 cookie=self.cookie_for(node.name),
                 epmd=self.settings.where,
                 setup_time=self.settings.setup_time,
+                still_wanted=partial(self._is_wanted, node, attempt),
                 tls=None if self.settings.tls is None else self.settings.tls.client,
             )
         except ConnectError as error:
-            if error.reason == "nok" or attempt.yielded:
-                self._await_peer(node, attempt)
-            else:
-                self._give_up(node, attempt, error)
+            self._not_dialled(node, attempt, error)
         except PyerlnodeError as error:
-            self._give_up(node, attempt, ConnectError(str(error), node.name, "protocol"))
+            self._not_dialled(node, attempt, ConnectError(str(error), node.name, "protocol"))
         except BaseException:
-            self._give_up(node, attempt, ConnectError(f"connecting to {node} was broken off", node.name, "stopped"))
+            why = f"connecting to {node} was broken off"
+            self._not_dialled(node, attempt, ConnectError(why, node.name, "stopped"))
             raise
         else:
-            if self.stopped or self._attempts.get(node) is not attempt or node in self.connections:
-                sock.close()  # the peer's own attempt was quicker, or nobody wants it any more
+            if self.stopped or not self._is_wanted(node, attempt):
+                sock.close()  # the peer's own attempt goes first, or nobody wants it any more
             else:
                 self._up(sock, peer, leftover)
+
+    def _not_dialled(self, node: Atom, attempt: _Attempt, error: ConnectError) -> None:
+        if not self._is_wanted(node, attempt):
+            return  # its end says nothing: the peer's own attempt goes on
+        if error.reason == "nok":
+            self._await_peer(node, attempt)
+        else:
+            self._give_up(node, attempt, error)
 
     def _await_peer(self, node: Atom, attempt: _Attempt) -> None:
         """The peer dials us at the same time and its attempt goes first: it has the setup time to come."""
@@ -214,6 +227,8 @@ class NetKernel:
     def _give_up(self, node: Atom, attempt: _Attempt, error: ConnectError) -> None:
         if self._attempts.get(node) is attempt:
             del self._attempts[node]
+            if attempt.timer is not None:
+                attempt.timer.cancel()
             self.telemetry.emit("connection.failed", {}, peer=node.name, reason=error.reason, text=str(error))
             for waiter in attempt.waiters:
                 waiter.settle(3, error)
@@ -233,11 +248,20 @@ class NetKernel:
             status = simultaneous(self.system.node.name, name)
             if status is Status.NOK:
                 return status
-            attempt.yielded = True
+            self._yield_to_peer(attempt)
             self._accepting.add(name)
             return status
         self._accepting.add(name)
         return Status.OK
+
+    def _yield_to_peer(self, attempt: _Attempt) -> None:
+        """End our own dial: going on it would replace the connection that the peer is about to make."""
+        process, attempt.dialling = attempt.dialling, None
+        if process is not None:
+            process.exit(A.killed)
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+            attempt.timer = None
 
     def _give_name(self, host: str) -> tuple[str, int] | None:
         """For a peer without a name; a node that allows certain names only gives none."""
@@ -250,12 +274,13 @@ class NetKernel:
         attempt = self._attempts.get(node)
         if attempt is None:
             return
-        if not attempt.dialling:  # it waited for this one
-            self._start_dial(node, attempt)
-        elif attempt.timer is not None:  # its own has ended in favour of this one
+        if attempt.dialling is not None:
+            return  # its own goes on, or has its time
+        if attempt.renewed:
             self._give_up(node, attempt, ConnectError(str(error), name, error.reason))
-        else:
-            attempt.yielded = False
+        else:  # it waited for this one, or was ended in favour of it
+            attempt.renewed = True
+            self._start_dial(node, attempt)
 
     def _replace(self, name: str) -> None:
         connection = self.connections.get(Atom(name))
@@ -296,6 +321,8 @@ class NetKernel:
         peer.connected(connection)
         peer.creation = info.creation
         attempt = self._attempts.pop(node, None)
+        if attempt is not None and attempt.timer is not None:
+            attempt.timer.cancel()
         connection.start(leftover)
         log.info("connected to %s", node)
         for waiter in attempt.waiters if attempt is not None else ():

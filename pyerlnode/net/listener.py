@@ -5,7 +5,8 @@ Reference: OTP's `inet_tcp_dist` (accept loop) and `dist_util` (handshake_other_
 The socket listens from its construction, since EPMD must be told the port before the node knows its
 creation; connections wait in the backlog until `start`. Each one is handled in a greenlet of its own.
 Sockets that have not said who they are are bounded: when the bound is reached the oldest one is closed,
-so that ten thousand silent connections do not keep a real peer out. What fails is one warning in the log.
+so that ten thousand silent connections do not keep a real peer out. What fails is one warning in the log, but for
+a dial that our own goes before.
 """
 
 from __future__ import annotations
@@ -164,7 +165,9 @@ class Listener:
             peer, leftover = guest.shake_hands(sock, address, self._setup_time, self._limits)
         except HandshakeError as error:
             guest.stream.close()
-            log.warning("a connection from %s was refused: %s", address, guest.why or error)
+            # `nok`: two nodes dial each other, or a peer keeps the connection that it has. Nobody has done wrong.
+            level = logging.DEBUG if error.reason == "nok" else logging.WARNING
+            log.log(level, "a connection from %s was refused: %s", address, guest.why or error)
             if guest.name:
                 reception.on_failure(guest.name, error)
             return

@@ -1,0 +1,111 @@
+"""What a new attempt to connect meets, told by a peer in the hands of the test."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from pyerlnode import Node
+from pyerlnode.dist.flags import HIDDEN_FLAGS
+from pyerlnode.dist.handshake import OwnIdentity, Status
+from pyerlnode.errors import ConnectError
+from pyerlnode.net.connector import connect
+from pyerlnode.net.listener import Listener, Reception
+from pyerlnode.testing.patience import patience
+from pyerlnode.testing.waiting import wait_for
+
+PEER = OwnIdentity("zz@127.0.0.1", 9, HIDDEN_FLAGS)
+
+
+class Peer:
+    """A peer with the greater name, that answers a dial when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = Event()
+        self.go_on = Event()
+        self.status = Status.OK
+        self.failures: list[str] = []
+        self.connections: list[Any] = []
+        self.listener = Listener("127.0.0.1")
+        self.listener.start(
+            Reception(
+                PEER,
+                self._decide,
+                lambda _: "secret",
+                lambda sock, *_: self.connections.append(sock),
+                on_failure=lambda _, error: self.failures.append(error.reason),
+            )
+        )
+
+    def _decide(self, *_: Any) -> Status:
+        self.asked.set()
+        self.go_on.wait()
+        return self.status
+
+    def dial(self, node: Node) -> None:
+        sock, *_ = connect(node.name, own=PEER, cookie="secret", epmd=("127.0.0.1", node.port))
+        self.connections.append(sock)
+
+    def stop(self) -> None:
+        self.listener.stop()
+        for sock in self.connections:
+            sock.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    made = Peer()
+    with gevent.Timeout(patience()):
+        yield made
+    made.stop()
+
+
+@pytest.fixture
+def node(peer: Peer) -> Iterator[Node]:
+    addresses = {PEER.name: ("127.0.0.1", peer.listener.port)}
+    with Node("aa@127.0.0.1", cookie="secret", epmd="none", addresses=addresses) as made:
+        yield made
+
+
+@pytest.mark.parametrize("status", [Status.ALIVE, Status.OK, Status.OK_SIMULTANEOUS, Status.NOK])
+def test_a_dial_that_has_yielded_is_ended_and_the_connection_of_the_peer_stays(
+    peer: Peer, node: Node, status: Status, caplog: pytest.LogCaptureFixture
+) -> None:
+    downs: list[Any] = []
+    node.telemetry.append(lambda event, *rest: downs.append(rest) if event == "connection.down" else None)
+    peer.status = status
+    connecting = gevent.spawn(node.connect, PEER.name)
+    peer.asked.wait()
+    peer.dial(node)
+    connecting.get()
+    peer.go_on.set()
+    wait_for(lambda: not peer.listener.pending, what="the end of the dial that has yielded")
+    assert len(peer.connections) == 1
+    assert (node.nodes(), downs) == ([PEER.name], [])
+    if status in (Status.ALIVE, Status.NOK):  # what a node answers that dials us itself
+        assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_the_dial_begins_anew_when_the_peer_to_which_it_has_yielded_does_not_come(peer: Peer, node: Node) -> None:
+    connecting = gevent.spawn(node.connect, PEER.name)
+    peer.asked.wait()
+    with pytest.raises(ConnectError):
+        connect(node.name, own=PEER, cookie="another", epmd=("127.0.0.1", node.port))
+    peer.go_on.set()
+    connecting.get()
+    assert node.nodes() == [PEER.name]
+
+
+def test_a_peer_that_never_comes_though_it_was_yielded_to_again_and_again_is_given_up(peer: Peer, node: Node) -> None:
+    connecting = gevent.spawn(node.connect, PEER.name)
+    for _ in range(2):
+        peer.asked.wait()
+        peer.asked.clear()
+        with pytest.raises(ConnectError):
+            connect(node.name, own=PEER, cookie="another", epmd=("127.0.0.1", node.port))
+    with pytest.raises(ConnectError):
+        connecting.get()
+    peer.go_on.set()
