@@ -6,7 +6,7 @@ The socket listens from its construction, since EPMD must be told the port befor
 creation; connections wait in the backlog until `start`. Each one is handled in a greenlet of its own.
 Sockets that have not said who they are are bounded: when the bound is reached the oldest one is closed,
 so that ten thousand silent connections do not keep a real peer out. What fails is one warning in the log, but for
-a dial that our own goes before.
+a peer that gives way to our own attempt, and one that goes before it has said anything.
 """
 
 from __future__ import annotations
@@ -165,9 +165,7 @@ class Listener:
             peer, leftover = guest.shake_hands(sock, address, self._setup_time, self._limits)
         except HandshakeError as error:
             guest.stream.close()
-            # `nok`: two nodes dial each other, or a peer keeps the connection that it has. Nobody has done wrong.
-            level = logging.DEBUG if error.reason == "nok" else logging.WARNING
-            log.log(level, "a connection from %s was refused: %s", address, guest.why or error)
+            log.log(guest.how_bad(error), "a connection from %s was refused: %s", address, guest.why or error)
             if guest.name:
                 reception.on_failure(guest.name, error)
             return
@@ -196,6 +194,16 @@ class _Guest:
         """The peer's, once it was let in."""
         self.why = ""
         """Why it was not, where the handshake can not know."""
+        self.heard = False
+        """It has said who it is."""
+
+    def how_bad(self, error: HandshakeError) -> int:
+        """The level of the log for its refusal: of two that dial each other one gives way, and nobody has done wrong.
+
+        That one says so (`nok`), or closes before it has said who it is, as a probe of the port does.
+        """
+        nobody = error.reason == "closed" and not self.heard
+        return logging.DEBUG if error.reason == "nok" or nobody else logging.WARNING
 
     def shake_hands(self, sock: Any, address: str, setup_time: float, limits: Limits) -> tuple[PeerInfo, bytes]:
         reception = self.reception
@@ -229,12 +237,14 @@ class _Guest:
         return True
 
     def _give_name(self, host: str) -> tuple[str, int] | None:
+        self.heard = True
         given = self.reception.give_name(host) if self._vouched_for(host, f"a nameless peer of {host}") else None
         if given is not None:
             self.name = given[0]
         return given
 
     def _decide(self, name: str, flags: DistFlags) -> Status:
+        self.heard = True
         if not self._vouched_for(name.rpartition("@")[2], name):
             return Status.NOT_ALLOWED
         status = self.reception.decide(name, flags)
