@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pyerlnode import A
+from pyerlnode import A, Node
 from pyerlnode.testing import waiting
 from pyerlnode.testing.attach import AttachedBeam
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.patience import patience
+from pyerlnode.testing.plugin import Cluster, python_name
 from pyerlnode.testing.waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -143,7 +144,7 @@ def test_a_greenlet_that_logged_is_no_leak(beam, erl_node):
 def test_what_a_test_leaves_behind_fails_it_when_that_is_wanted(run: Run) -> None:
     leaky = """
 import socket, gevent
-from pyerlnode import A
+from pyerlnode import A, Node
 left = []
 def test_greenlet(beam):
     left.append(gevent.spawn(gevent.sleep, 36_000))
@@ -269,9 +270,42 @@ def test_a_beam_that_was_there_obeys_and_is_left_as_it_was(
 
 # --- TLS -----------------------------------------------------------------------------------------------
 @pytest.mark.beam(tls=True)
-def test_beams_with_tls_reach_each_other(beam: Beam, beam_factory: Callable[..., Beam]) -> None:
-    one = beam_factory(tls=True, cookie=beam.cookie)
-    other = beam_factory(tls=True, cookie=beam.cookie)
+def test_beams_with_tls_reach_each_other_and_a_python_node(beam_factory: Callable[..., Beam]) -> None:
+    """With `--beam docker`, and with a root file system to `chroot` into, too: nothing of this machine is there."""
+    one = beam_factory(tls=True)
+    other = beam_factory(tls=True, cookie=one.cookie)
     assert one.eval("net_adm:ping(N)", N=other.node) is A.pong
     assert one.tls is not None
-    assert one.tls.certfile.exists()
+    with Node(python_name(), cookie=one.cookie, epmd="external", epmd_port=one.epmd_port, tls=one.tls) as node:
+        assert node.ping(other.name)
+        assert other.eval("net_adm:ping(N)", N=A[node.name]) is A.pong
+    one.restart()
+    assert one.eval("net_adm:ping(N)", N=other.node) is A.pong
+
+
+@pytest.mark.beam(tls=True)
+def test_a_cluster_with_tls_is_connected(cluster: Callable[..., Cluster]) -> None:
+    made = cluster(beams=2, nodes=2, tls=True)
+    for node in made.nodes:
+        assert set(node.nodes()) == {beam.name for beam in made.beams}
+
+
+@pytest.mark.beam(tls=True)
+def test_the_key_of_a_beam_with_tls_is_in_no_file_where_the_beam_is(beam_factory: Callable[..., Beam]) -> None:
+    beam = beam_factory(tls=True)
+    optfile = beam.eval("{ok, [[File]]} = init:get_argument(ssl_dist_optfile), File")
+    assert beam.eval("filelib:is_file(File)", File=optfile) is False
+    assert beam.eval('os:getenv("PYERLNODE_TLS")') is False
+
+
+def test_a_run_that_is_killed_leaves_no_key(run: Run, tmp_path: Path) -> None:
+    process = run.start(f"""
+import os, signal
+def test_it(beam_factory):
+    beam_factory(tls=True)
+    open({str(tmp_path / "ready")!r}, "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+""")
+    process.communicate(timeout=patience())
+    assert (tmp_path / "ready").exists()
+    wait_for(lambda: not [*tmp_path.glob("**/*.key")], what="the end of the private keys")

@@ -31,6 +31,7 @@ from pyerlnode.testing.epmd import ADDRESS, Epmd
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
 from pyerlnode.testing.launch import Launcher, Program
 from pyerlnode.testing.patience import QUIET_S, patience
+from pyerlnode.testing.reaper import REAPER
 from pyerlnode.testing.tls import Tls
 
 BOOT_S = QUIET_S
@@ -40,12 +41,16 @@ ANSWER_S = QUIET_S
 AGENT = Path(__file__).with_name("agent.erl")
 # Elixir's directories are found beside the real file of `elixir`, so one boot serves both languages.
 # File descriptor 3 becomes the channel; whatever else the BEAM prints goes to standard error.
+# Certificates come in the environment, and are a file for as long as the boot takes.
 SCRIPT = """
+[ -z "$PYERLNODE_TLS" ] || (umask 077 && printf %s "$PYERLNODE_TLS" >"$PYERLNODE_TLS_FILE") || exit
+unset PYERLNODE_TLS
 e=$(command -v elixir) && e=$(readlink -f "$e") && e=${e%/bin/elixir}/lib &&
   [ -d "$e/elixir/ebin" ] && set -- -pa "$e"/*/ebin "$@"
 exec erl "$@" 3>&1 1>&2
 """
 BOOT = """
+[file:delete(F) || F <- [os:getenv("PYERLNODE_TLS_FILE")], F =/= false],
 spawn(fun() ->
   Port = open_port({fd, 0, 3}, [binary, {packet, 4}, eof]),
   port_command(Port, [<<"pyerlnode:">>, erlang:system_info(version)]),
@@ -103,7 +108,9 @@ class Beam:
         self.otp = 0
         self.elixir_version = ""
         self.tls = tls
-        self._args = (*(("-hidden",) if hidden else ()), *(tls.args if tls is not None else ()), *args)
+        self._tls_file = f"/tmp/pyerlnode_tls_{uuid.uuid4().hex}"  # noqa: S108 - where the BEAM is, and no name to guess
+        speaks = tls.args_for(self._tls_file) if tls is not None else ()
+        self._args = (*(("-hidden",) if hidden else ()), *speaks, *args)
         self._env = dict(env or {})
         self._program: Program | None = None
         self._channel: Channel | None = None
@@ -133,6 +140,7 @@ class Beam:
             return self
         self._close()
         self._loaded.clear()
+        key = None if self.tls is None else self.launcher.reap_file(self._tls_file)
         below, above = os.pipe(), os.pipe()  # to the BEAM, from the BEAM
         self._program = self.launcher.start(
             ["sh", "-c", self.script, "beam", *self._options()], self._environment(),
@@ -147,6 +155,8 @@ class Beam:
             facts = self._channel.request(A.facts, patience(BOOT_S))
         except (BeamDown, BeamTimeout) as error:
             raise self._down(f"{self.name} did not boot: {error}") from None
+        if key is not None:
+            REAPER.remove(key)  # the boot has removed it
         _agents[version] = facts[A.code]
         self.otp, self.elixir_version = facts[A.otp], facts[A.elixir].decode()
         return self
@@ -161,7 +171,8 @@ class Beam:
         return "-name" if "." in self.host else "-sname"
 
     def _environment(self) -> dict[str, str]:
-        return {"ERL_EPMD_PORT": str(self.epmd.port), "ERL_EPMD_ADDRESS": ADDRESS, **self._env}
+        tls = {} if self.tls is None else {"PYERLNODE_TLS": self.tls.options, "PYERLNODE_TLS_FILE": self._tls_file}
+        return {"ERL_EPMD_PORT": str(self.epmd.port), "ERL_EPMD_ADDRESS": ADDRESS, **tls, **self._env}
 
     def running(self) -> bool:
         return self._program is not None and self._program.running()

@@ -88,6 +88,9 @@ class DockerLauncher(Launcher):
         )
         return Container(process, name)
 
+    def reap_file(self, _path: str, /) -> None:
+        """Nothing to do: its files go with a container."""
+
     def release(self) -> int | None:
         """From the image's labels and name only: looking into it would start a container for a line of a header."""
         match = re.search(r"otp-?(\d\d)|erlang:(\d\d)|:(\d\d)$", self.image)

@@ -118,6 +118,10 @@ class Launcher:
             raise BeamUnavailable(f"{self.label}: {(*self.prefix, *command)[0]} can not be run: {error}") from None
         return Program(process)
 
+    def reap_file(self, path: str, /) -> int | None:
+        """Remove a file of this installation when the test run ends; gives the reaper's key, None if it goes anyhow."""
+        return REAPER.add(*self.prefix, "rm", "-f", path)
+
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """This process's environment without what would change the BEAM, and `more`."""
         env = {name: value for name, value in os.environ.items() if name not in FOREIGN_SETTINGS}

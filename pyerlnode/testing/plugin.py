@@ -259,7 +259,8 @@ def erl_node(beam: Beam) -> Iterator[Any]:
     """A Python `Node` with the cookie of `beam`, at its EPMD; stopped after the test. Not connected yet."""
     from pyerlnode import Node
 
-    with Node(python_name(), cookie=beam.cookie, epmd_port=beam.epmd_port) as node:
+    # `external`: the EPMD of a test is the test's to start, and no node's.
+    with Node(python_name(), cookie=beam.cookie, epmd="external", epmd_port=beam.epmd_port, tls=beam.tls) as node:
         yield node
 
 
@@ -295,7 +296,12 @@ def cluster(beam_factory: Callable[..., Beam]) -> Iterator[Callable[..., Cluster
             for beam in made[1:]:
                 beam.eval("true = net_kernel:connect_node(Node)", Node=made[0].node)
             port = made[0].epmd_port
-            joined = [stack.enter_context(Node(python_name(), cookie=cookie, epmd_port=port)) for _ in range(nodes)]
+            joined = [
+                stack.enter_context(
+                    Node(python_name(), cookie=cookie, epmd="external", epmd_port=port, tls=made[0].tls)
+                )
+                for _ in range(nodes)
+            ]
             for node in joined:
                 for beam in made:
                     node.connect(beam.name)
