@@ -151,7 +151,7 @@ WAY_OUT = [
     ("net/outgoing", "gathered until the read is done", "edge"),
     ("dist/channel, etf", "a list of buffers; big binaries not copied", "pure"),
     ("Route", "the port that net_kernel has installed", "plain"),
-    ("runtime/system", "another node: its Route; this one: step 5", "plain"),
+    ("runtime/tables", "another node: its Route; this one: step 5", "plain"),
     ("otp/gen.reply", "to the alias of the call", "plain"),
     ("Reply, send, cast", "what the callback gives", "user"),
 ]

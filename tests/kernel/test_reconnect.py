@@ -54,12 +54,12 @@ class Peer:
 @pytest.fixture(autouse=True)
 def _slots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timers has slots: let a test put its own `start` there."""
-    from pyerlnode.runtime import system, timer
+    from pyerlnode.runtime import tables, timer
 
     class Open(timer.Timers):
         pass
 
-    monkeypatch.setattr(system, "Timers", Open)
+    monkeypatch.setattr(tables, "Timers", Open)
 
 
 def test_delays_double_up_to_the_last() -> None:
