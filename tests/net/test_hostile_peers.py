@@ -1,5 +1,6 @@
 """What strangers do to the port of a node: garbage at any byte, silence, crowds, one byte at a time, half a goodbye."""
 
+import os
 import random
 import re
 import resource
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 PY = OwnIdentity("py@127.0.0.1", 7, HIDDEN_FLAGS)
 APP = OwnIdentity("app@127.0.0.1", 9, VISIBLE_FLAGS)
-CROWD = 10_000
+CROWD = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 2_500
 ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
 
 
@@ -93,7 +94,7 @@ def test_garbage_after_the_challenge_is_refused(door: Door) -> None:
 
 @pytest.fixture
 def crowd() -> Iterator[int]:
-    """How many strangers fit into this process: 10,000, or what the hard limit of open files leaves."""
+    """How many strangers fit into this process: `CROWD`, or what the hard limit of open files leaves."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = CROWD + 1_000
     limit = enough if hard == resource.RLIM_INFINITY else min(hard, enough)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pyerlnode.otp import supervisor_core as core
 from pyerlnode.otp.child_spec import ChildSpec, Start
+from pyerlnode.otp.children_core import Restarts
 from pyerlnode.otp.dynamic_core import Pool, alike, shutdown_errors, with_arguments
 from pyerlnode.term import A
 from pyerlnode.term.pid import Pid
@@ -113,3 +114,35 @@ def test_the_pool_ends_exactly_when_more_than_intensity_restarts_lie_within_the_
         else:
             p.failed(A.no)
         assert len(p) == 1
+
+
+def test_who_is_unknown_or_waits_to_be_tried_again_has_no_end():
+    p = pool()
+    assert p.exited(pid(9), A.boom, 0.0) == ()
+    p.exited(pid(1), A.boom, 0.0)
+    p.failed(A.no)
+    assert p.exited(pid(1), A.boom, 0.0) == ()
+
+
+def test_who_waits_to_be_tried_again_does_not_run():
+    p = pool()
+    p.add(spec())
+    p.started(pid(2))
+    p.exited(pid(1), A.boom, 0.0)
+    p.failed(A.no)
+    assert [p.is_running(pid(number)) for number in (1, 2, 3)] == [False, True, False]
+    assert [one for one, _ in p.running()] == [pid(2)]
+    assert p.restarting == 1
+
+
+def test_supervisors_are_counted_apart():
+    p = pool()
+    p.add(spec(type=A.supervisor))
+    p.started(pid(2))
+    assert p.count_children() == [(A.specs, 2), (A.active, 2), (A.supervisors, 1), (A.workers, 1)]
+
+
+def test_a_restart_as_old_as_the_period_counts_and_an_older_one_does_not():
+    restarts = Restarts()
+    assert [restarts.add(now, 5.0) for now in (0.0, 5.0, 10.0, 16.0)] == [1, 2, 2, 1]
+    assert (list(restarts), len(restarts)) == ([16.0], 1)

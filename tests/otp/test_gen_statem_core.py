@@ -52,6 +52,12 @@ def test_an_event_is_handled_in_the_state_and_none_keeps_it():
     assert event(core, "c", KeepState(Hibernate())) == ([(A.cast, "c", 2)], [])
 
 
+def test_what_stands_behind_hibernate_is_done_too():
+    core = Core(1)
+    core.started()
+    assert event(core, "a", KeepState(Hibernate(), ReplyTo(A.me, 1)))[1] == [Answer(A.me, 1)]
+
+
 def test_postponed_events_come_back_in_order_when_the_state_changes_and_not_before():
     core = Core(1)
     event(core, "a", KeepState(Postpone()))
