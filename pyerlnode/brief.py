@@ -9,6 +9,8 @@ no longer than its text (but for what a program's own `repr` takes), and gives n
     >>> told([[[]]] * 1000, 20)
     '[[[]], [[]], [[]], […'
 
+The text of an exception may be anything as well: `message` takes it.
+
 It looks into what is entered in `PARTS`; of anything else it asks `repr`.
 """
 
@@ -47,6 +49,20 @@ def told(value: Any, most: int = TOLD) -> str:
         if size > most:
             return "".join(words)[:most] + "…"
     return "".join(words)
+
+
+def short(value: Any) -> str:
+    """`value` in a line of text."""
+    return told(value, BRIEF)
+
+
+def message(error: BaseException, most: int = TOLD) -> str:
+    """The text of an exception, whatever its `__str__` does; at most `most` characters and an ellipsis."""
+    try:
+        text = str(error)
+    except BaseException as broken:
+        return f"<str() of the exception raised {_name(type(broken))}>"
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def written(value: Any) -> str:

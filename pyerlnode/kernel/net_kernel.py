@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pyerlnode.brief import short
 from pyerlnode.dist.channel import Channel
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.dist.handshake import OwnIdentity, PeerInfo, Status, simultaneous
@@ -413,7 +414,7 @@ class NetKernel:
         """Names of connected nodes: `visible`, `hidden` or `connected` (both)."""
         wanted = {"connected": (True, False), "hidden": (True,), "visible": (False,)}
         if kind not in wanted:
-            raise BadName(f"nodes({kind!r}): give 'connected', 'visible' or 'hidden'")
+            raise BadName(f"nodes({short(kind)}): give 'connected', 'visible' or 'hidden'")
         return [node for node, connection in self.connections.items() if connection.peer.hidden in wanted[kind]]
 
 

@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar
 import gevent
 from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
 
+from pyerlnode.brief import short
 from pyerlnode.dist import epmd as protocol
 from pyerlnode.dist.epmd import DEFAULT_PORT, NodeEntry
 from pyerlnode.errors import ConnectError, EpmdError, NameTaken, NetworkError, ProtocolError, UsageError
@@ -50,7 +51,7 @@ def port_from_environment() -> int:
     if not text:
         return DEFAULT_PORT
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise UsageError(f"ERL_EPMD_PORT is {text!r}: give a port between 1 and 65535")
+        raise UsageError(f"ERL_EPMD_PORT is {short(text)}: give a port between 1 and 65535")
     return int(text)
 
 
@@ -394,7 +395,7 @@ def find_or_start_epmd(
         UsageError: an unknown mode.
     """
     if mode not in ("auto", "external", "embedded", "none"):
-        raise UsageError(f"epmd={mode!r}: give 'auto', 'external', 'embedded' or 'none'")
+        raise UsageError(f"epmd={short(mode)}: give 'auto', 'external', 'embedded' or 'none'")
     service = EpmdService(epmd or Epmd(), mode, tuple(addresses))
     service.ensure()
     return service

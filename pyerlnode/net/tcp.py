@@ -18,6 +18,7 @@ from typing import Any
 import gevent.socket
 from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
 
+from pyerlnode.brief import short
 from pyerlnode.errors import ConnectError, NetworkError
 
 BACKLOG = 128
@@ -86,7 +87,7 @@ def _resolve(host: str, port: int, where: str, timeout: float) -> list[tuple[int
         raise _dial_error(error, host, port, where, timeout) from None
     except (OSError, UnicodeError):
         raise ConnectError(
-            f"the host {host!r} is not known here: check the name, DNS or /etc/hosts", where, "unknown_host"
+            f"the host {short(host)} is not known here: check the name, DNS or /etc/hosts", where, "unknown_host"
         ) from None
     return [(family, address) for family, _, _, _, address in found]
 

@@ -148,7 +148,7 @@ def side(given: Mapping[str, Any]) -> SideOptions:
     return SideOptions(**taken)
 
 
-def _pairs(options: Any, path: Any) -> list[tuple[str, Any]]:
+def _pairs(options: Any, path: str | os.PathLike[str]) -> list[tuple[str, Any]]:
     """The pairs of a property list; an atom alone means true."""
     if not isinstance(options, list):
         raise UsageError(f"the TLS options {path} hold something that is no list of options")

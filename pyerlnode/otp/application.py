@@ -29,7 +29,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from pyerlnode.brief import BRIEF, told
+from pyerlnode.brief import BRIEF, short, told
 from pyerlnode.errors import NoProc, PyerlnodeError, ServerExit, StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server, where
 from pyerlnode.otp.gen_server import GenServer
@@ -161,7 +161,7 @@ class Applications(GenServer):
         Raises `ApplicationError` (``{not_started, App}`` names a dependency) and `StartFailed`.
         """
         if type not in TYPES:
-            raise UsageError(f"an application is {', '.join(TYPES)}, not {type!r}")
+            raise UsageError(f"an application is {', '.join(TYPES)}, not {short(type)}")
         if not app.name:
             raise UsageError(f"{app.__qualname__} has no name")
         name = Atom(app.name)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from inspect import unwrap
 from typing import Any, Final, NoReturn
 
-from pyerlnode.brief import BRIEF, told
+from pyerlnode.brief import BRIEF, short, told
 from pyerlnode.errors import (
     AlreadyStarted,
     CallTimeout,
@@ -153,14 +153,16 @@ def _mfa(dest: Any, request: Any, timeout: float | None) -> tuple[Any, ...]:
 def failure(state: int, value: Any, dest: Any, request: Any, timeout: float | None) -> Exit:
     where = _mfa(dest, request, timeout)
     if state != DOWN:
-        return CallTimeout((A.timeout, where), f"{dest!r} did not answer within {timeout} s")
+        return CallTimeout((A.timeout, where), f"{short(dest)} did not answer within {timeout} s")
     if value is A.noproc:
-        return NoProc((A.noproc, where), f"there is no process {dest!r}")
+        return NoProc((A.noproc, where), f"there is no process {short(dest)}")
     if value is A.noconnection:
         # Of a Global or Via name the node is not known any more: the name went with the connection.
         node = dest.node if isinstance(dest, Pid) else Atom(str(dest[1])) if isinstance(dest, tuple) else A.undefined
-        return NodeDown(((A.nodedown, node), where), f"the connection to {node} was lost during a call to {dest!r}")
-    ended = ServerExit((value, where), f"{dest!r} did not answer: {brief(value)}")
+        return NodeDown(
+            ((A.nodedown, node), where), f"the connection to {node} was lost during a call to {short(dest)}"
+        )
+    ended = ServerExit((value, where), f"{short(dest)} did not answer: {brief(value)}")
     ended.__cause__ = python_cause(value)
     return ended
 
@@ -460,7 +462,7 @@ def begun(process: Process) -> None:
 def _check_free(system: System, name: Any) -> None:
     holder = system.whereis(name)
     if holder is not None:
-        raise AlreadyStarted((A.already_started, holder), f"the name {name} is taken by {holder}", holder)
+        raise AlreadyStarted((A.already_started, holder), f"the name {short(name)} is taken by {holder}", holder)
 
 
 def _register(system: System, name: Any, process: Process) -> None:
@@ -471,7 +473,7 @@ def _register(system: System, name: Any, process: Process) -> None:
     taken = run_as(process, lambda: name_service(system, name).register_name(name.name, process.pid))
     if taken not in (True, A.yes):
         holder = system.whereis(name)
-        raise AlreadyStarted((A.already_started, holder), f"the name {name} is taken by {holder}", holder)
+        raise AlreadyStarted((A.already_started, holder), f"the name {short(name)} is taken by {holder}", holder)
 
 
 __all__ = [

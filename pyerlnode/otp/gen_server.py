@@ -38,6 +38,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import IN, Behaviour
@@ -372,7 +373,7 @@ def start(
     Raises `StartFailed` when `init` raised, stopped or took too long, `AlreadyStarted` when `name` is taken.
     """
     if not (isinstance(cls, type) and issubclass(cls, GenServer)):
-        raise UsageError(f"start wants a subclass of GenServer, not {cls!r}")
+        raise UsageError(f"start wants a subclass of GenServer, not {short(cls)}")
     server = cls()
     options = kwargs or {}
 

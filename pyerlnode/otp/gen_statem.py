@@ -37,6 +37,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from pyerlnode.brief import short
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
@@ -243,7 +244,9 @@ def _call(machine: GenStatem, invoke: Invoke) -> Any:
     else:
         function = getattr(machine, invoke.state.name, None) if type(invoke.state) is Atom else None
     if function is None:
-        raise Exit((A.undef, invoke.state), f"{type(machine).__name__} has no method for the state {invoke.state!r}")
+        raise Exit(
+            (A.undef, invoke.state), f"{type(machine).__name__} has no method for the state {short(invoke.state)}"
+        )
     result = function(*args)
     if result is None:
         machine._gave_none(function, args)
@@ -282,7 +285,7 @@ def start(
 ) -> Pid | None:
     """Start a state machine and wait for its `init`; as `gen_server.start`."""
     if not (isinstance(cls, type) and issubclass(cls, GenStatem)):
-        raise UsageError(f"start wants a subclass of GenStatem, not {cls!r}")
+        raise UsageError(f"start wants a subclass of GenStatem, not {short(cls)}")
     machine = cls()
     machine.__core__ = None
     machine.__timers__ = ExactDict()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from pyerlnode.brief import short
 from pyerlnode.errors import NoProc, UsageError
 from pyerlnode.otp import where
 from pyerlnode.otp.child_spec import child_of
@@ -78,7 +79,7 @@ def _server(supervisor: Any, system: System) -> PartitionSupervisor:
     process = system.resolve(supervisor)[1]
     server = None if process is None else behaviour_of(process)
     if not isinstance(server, PartitionSupervisor):
-        raise NoProc((A.noproc, supervisor), f"there is no partition supervisor {supervisor!r} here")
+        raise NoProc((A.noproc, supervisor), f"there is no partition supervisor {short(supervisor)} here")
     return server
 
 
@@ -89,10 +90,12 @@ class _Names:
         self._system = system
 
     def register_name(self, name: Any, pid: Pid) -> bool:
-        raise UsageError(f"{pid} can not be registered as {name!r}: the children of a partition supervisor are its own")
+        raise UsageError(
+            f"{pid} can not be registered as {short(name)}: the children of a partition supervisor are its own"
+        )
 
     def unregister_name(self, name: Any) -> None:
-        raise UsageError(f"{name!r} can not be unregistered: the children of a partition supervisor are its own")
+        raise UsageError(f"{short(name)} can not be unregistered: the children of a partition supervisor are its own")
 
     def whereis_name(self, name: tuple[Any, Any]) -> Pid | None:
         supervisor, key = name

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pyerlnode.brief import short
 from pyerlnode.errors import NoProc, PyerlnodeError, UsageError
 from pyerlnode.otp import gen, where
 from pyerlnode.otp.child_spec import ChildSpec, child_spec
@@ -122,7 +123,7 @@ def _server(registry: Any, system: System) -> RegistryServer:
     process = system.resolve(registry)[1]
     server = None if process is None else behaviour_of(process)
     if not isinstance(server, RegistryServer):
-        raise NoProc((A.noproc, registry), f"there is no registry {registry!r} here")
+        raise NoProc((A.noproc, registry), f"there is no registry {short(registry)} here")
     return server
 
 

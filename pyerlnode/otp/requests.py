@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.errors import CallTimeout, ConnectError, Exit, NodeDown
 from pyerlnode.otp import gen
 from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, TIMEOUT, Waiter
@@ -180,7 +181,7 @@ def receive_response(what: Request | RequestIds, timeout: float | None = None, *
     what.again()
     if what.wait(timeout) == TIMEOUT:
         what.abandon()
-        raise CallTimeout(A.timeout, f"{what.dest!r} did not answer within {timeout} s")
+        raise CallTimeout(A.timeout, f"{short(what.dest)} did not answer within {timeout} s")
     return what.taken()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.term.atom import A
 
 UNSET: Final = object()
@@ -29,7 +30,7 @@ class Timeout:
         self.seconds = seconds
 
     def __repr__(self) -> str:
-        return f"Timeout({self.seconds!r})"
+        return f"Timeout({short(self.seconds)})"
 
 
 class Continue:
@@ -42,7 +43,7 @@ class Continue:
         self.value = value
 
     def __repr__(self) -> str:
-        return f"Continue({self.value!r})"
+        return f"Continue({short(self.value)})"
 
 
 class NoReply:
@@ -70,7 +71,7 @@ class Reply:
         self.then = None if timeout is None and continue_ is UNSET else _then(timeout, continue_, hibernate)
 
     def __repr__(self) -> str:
-        return f"Reply({self.value!r})"
+        return f"Reply({short(self.value)})"
 
 
 class Stop:
@@ -84,7 +85,7 @@ class Stop:
         self.reply = reply
 
     def __repr__(self) -> str:
-        return f"Stop({self.reason!r})"
+        return f"Stop({short(self.reason)})"
 
 
 class Ignore:

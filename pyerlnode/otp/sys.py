@@ -33,7 +33,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pyerlnode.brief import told
+from pyerlnode.brief import short, told
 from pyerlnode.errors import Exit
 from pyerlnode.etf.encodable import encodable
 from pyerlnode.otp import gen
@@ -265,7 +265,7 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
             return A.ok, list(state.events or ())
         case (A.log, A.print):
             for event in state.events or ():
-                log.info("*DBG* %s %r", server.process.name or server.process.pid, event)
+                log.info("*DBG* %s %s", server.process.name or server.process.pid, told(event))
             return A.ok
         case A.no_debug:
             suspended, waiting = state.suspended, state.waiting
@@ -354,7 +354,7 @@ def _ask(system: System, dest: Any, request: Any, timeout: float | None) -> Any:
         case (A.ok, value):
             return value
         case (A.error, reason):
-            raise Exit(reason, f"{dest!r} refused: {gen.brief(reason)}")
+            raise Exit(reason, f"{short(dest)} refused: {gen.brief(reason)}")
     return answer
 
 

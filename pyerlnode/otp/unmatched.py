@@ -34,9 +34,11 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from pyerlnode.brief import short
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.runtime.info import module_atom
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.pid import Pid
 
 WARN: Final = "warn"
 CRASH: Final = "crash"
@@ -67,11 +69,13 @@ def choice(cls: type) -> str:
 def check_choice(cls: type) -> None:
     given = cls.__dict__.get("unmatched", WARN)
     if isinstance(given, str) and given not in CHOICES:
-        raise UsageError(f"{cls.__name__}.unmatched is one of {', '.join(CHOICES)}, not {given!r}")
+        raise UsageError(f"{cls.__name__}.unmatched is one of {', '.join(CHOICES)}, not {short(given)}")
 
 
 # --- what follows ------------------------------------------------------------------------------
-def gave_none(logger: logging.Logger, cls: type, who: Any, callback: Any, args: tuple[Any, ...], what: str) -> None:
+def gave_none(
+    logger: logging.Logger, cls: type, who: Pid | Atom, callback: Any, args: tuple[Any, ...], what: str
+) -> None:
     """The method `callback` of a `cls` has given None for `args`; `what` says what kind of message they are.
 
     Raises `Exit` when no case took it and the class wants to end.
@@ -114,7 +118,7 @@ def function_clause(cls: type, function: Any) -> Exit:
 _told: WeakKeyDictionary[type, set[tuple[str, str]]] = WeakKeyDictionary()
 
 
-def _warn(logger: logging.Logger, cls: type, name: str, who: Any, what: str) -> None:
+def _warn(logger: logging.Logger, cls: type, name: str, who: Pid | Atom, what: str) -> None:
     """One line for each class, callback and shape of message."""
     told = _told.setdefault(cls, set())
     if (name, what) in told or len(told) > MOST_SHAPES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyerlnode.brief import short
 from pyerlnode.errors import ProtocolError, UsageError
 
 SIZES = (1, 2, 4)
@@ -14,7 +15,7 @@ class Packets:
 
     def __init__(self, width: int = 4, limit: int = 256 * 1024 * 1024) -> None:
         if width not in SIZES:
-            raise UsageError(f"a port has packets of 1, 2 or 4 bytes of length, not {width!r}")
+            raise UsageError(f"a port has packets of 1, 2 or 4 bytes of length, not {short(width)}")
         self._width = width
         self._limit = limit
         self._buffer = bytearray()

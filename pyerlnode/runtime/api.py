@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from pyerlnode.brief import short
 from pyerlnode.errors import ReceiveTimeout, UsageError
 from pyerlnode.runtime import info
 from pyerlnode.runtime.mailbox_core import NOTHING
@@ -200,7 +201,7 @@ def register(name: Any, pid: Pid | None = None) -> None:
 def register_in(system: Any, name: Any, pid: Pid) -> None:
     process = system.process(pid)
     if process is None:
-        raise UsageError(f"{pid} can not be registered as {name}: it is no live process of this node")
+        raise UsageError(f"{pid} can not be registered as {short(name)}: it is no live process of this node")
     system.registry.register(name, process)
 
 

@@ -23,6 +23,7 @@ from typing import Any, Final, TypeVar
 from gevent import GreenletExit, get_hub, getcurrent
 from gevent.monkey import get_original
 
+from pyerlnode.brief import short
 from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import exit_reason
 
@@ -93,7 +94,7 @@ def report(logger: logging.Logger, text: str, *args: Any, **kwargs: Any) -> None
         if stops_program(error):
             stop_program(error)
         try:
-            log.error("a report could not be logged (%r): it raised %s", text, type(error).__name__)
+            log.error("a report could not be logged (%s): it raised %s", short(text), type(error).__name__)
         except BaseException:
             return  # the log itself is broken: there is nowhere left to say so
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from pyerlnode.brief import PARTS, call, row, short, told
 from pyerlnode.errors import UsageError
 from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
@@ -20,19 +21,29 @@ from pyerlnode.term.exact import Key
 from pyerlnode.term.pid import Pid
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Global:
     """``{global, Name}``: a name of the whole cluster; any term that can be hashed."""
 
     name: Any
 
+    def __repr__(self) -> str:
+        return told(self)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Via:
     """``{via, Module, Name}``: `module` is a `NameService`, or the name of one that the system knows."""
 
     module: Any
     name: Any
+
+    def __repr__(self) -> str:
+        return told(self)
+
+
+PARTS[Global] = lambda dest: row("Global(name=", (dest.name,), ")")
+PARTS[Via] = lambda dest: call("Via", dest.module, dest.name)
 
 
 @runtime_checkable
@@ -60,7 +71,7 @@ class LocalNames:
             return False
         process = self._system.process(pid)
         if process is None:
-            raise UsageError(f"{pid} can not have the name {name!r}: it is no live process of this node")
+            raise UsageError(f"{pid} can not have the name {short(name)}: it is no live process of this node")
         holder = _Holder(self, exact.key(name))
         self._names[holder.name] = name, pid
         if process.monitored_by is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+from pyerlnode.brief import message
 from pyerlnode.errors import Exit, PythonError
 from pyerlnode.term.atom import A, Atom
 
@@ -36,11 +37,7 @@ def python_error(error: BaseException) -> tuple[Any, ...]:
 
 def message_of(error: BaseException) -> bytes:
     """The text of an exception, whatever its `__str__` does."""
-    try:
-        text = str(error)[:MAX_MESSAGE].encode("utf-8", "replace")
-    except BaseException as broken:  # a user's __str__ may raise; the end of a process must not
-        text = f"<str() of the exception raised {type(broken).__name__}>".encode()
-    return text
+    return message(error, MAX_MESSAGE)[:MAX_MESSAGE].encode("utf-8", "replace")
 
 
 def erlang_stack(traceback: TracebackType | None) -> list[tuple[Any, ...]]:
@@ -61,7 +58,7 @@ def _frame(frame: FrameType, line: int) -> tuple[Any, ...]:
 def erlang_frame(module: Any, code: CodeType, line: int) -> tuple[Any, ...]:
     """``{Module, Function, Arity, [{file, File}, {line, Line}]}``."""
     where = [(A.file, list(code.co_filename.encode("utf-8", "replace"))), (A.line, line)]
-    return Atom(str(module)[:255]), Atom(code.co_name[:255]), code.co_argcount, where
+    return Atom(module[:255] if type(module) is str else "?"), Atom(code.co_name[:255]), code.co_argcount, where
 
 
 def python_cause(reason: Any) -> PythonError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyerlnode.brief import short
 from pyerlnode.errors import NameRegistered
 from pyerlnode.runtime.process import Process
 from pyerlnode.term.atom import Atom
@@ -44,4 +45,4 @@ def as_name(name: Any) -> Atom:
         return name
     if isinstance(name, str) and name and name not in ("undefined", "true", "false", "nil"):
         return Atom(name)
-    raise NameRegistered(f"a registered name is an atom or a str, not {name!r}")
+    raise NameRegistered(f"a registered name is an atom or a str, not {short(name)}")

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from pyerlnode.brief import message
 from pyerlnode.errors import DecodeError, ProtocolError
 from pyerlnode.port.speech_core import say
 from pyerlnode.port.stream import Stream
@@ -141,7 +142,7 @@ class WorkerProgram(PortProgram):
         try:
             self._say((A.failed, from_, reason))
         except Exception as error:  # a reason is what anybody raised
-            self._say((A.failed, from_, (A.unencodable_reason, str(error).encode("utf-8", "replace"))))
+            self._say((A.failed, from_, (A.unencodable_reason, message(error).encode("utf-8", "replace"))))
 
     def _open_stream(self, descriptors: tuple[int, int]) -> Stream:
         return SocketStream(descriptors, self._received, self._lost, self._packer)

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.cluster.load import callers
 from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.otp import gen
@@ -239,5 +240,5 @@ def name_of(target: Any) -> str:
         return target
     module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", "<")
     if not module or module == "__main__" or "<" in name:
-        raise UsageError(f"a worker imports what it runs: {target!r} is not a name of a module; put it into one")
+        raise UsageError(f"a worker imports what it runs: {short(target)} is not a name of a module; put it into one")
     return f"{module}:{name}"

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.errors import Exit
 from pyerlnode.otp import gen
 from pyerlnode.otp.where import call, system_of
@@ -84,7 +85,7 @@ def sync_subscribe(
     answer = call(stage, (Request.SUBSCRIBE, replaces, _sent(to), keywords(options)), timeout, on)
     if type(answer) is tuple and answer[0] is A.ok:
         return answer[1]
-    raise Exit(answer[1], f"{stage!r} does not subscribe to {to!r}: {gen.brief(answer[1])}")
+    raise Exit(answer[1], f"{short(stage)} does not subscribe to {short(to)}: {gen.brief(answer[1])}")
 
 
 def async_subscribe(

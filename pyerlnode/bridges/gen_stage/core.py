@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pyerlnode.bridges.gen_stage.dispatchers_core import Deliveries, Demand, Dispatcher, Downstream, Refused
+from pyerlnode.brief import short
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import ExactDict, Key
 from pyerlnode.term.pid import Pid
@@ -455,7 +456,7 @@ class Receiver:
         effects: list[Effect] = []
         if producer.demand is not None and len(events) > producer.demand:
             excess = len(events) - producer.demand
-            effects.append(Warn(f"has received {excess} events in excess from {pid}"))
+            effects.append(Warn(f"has received {excess} events in excess from {short(pid)}"))
         effects.extend(HandleEvents(batch, pid, tag, ask) for batch, ask in producer.batches(events))
         return effects
 

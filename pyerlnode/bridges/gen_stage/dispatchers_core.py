@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pyerlnode.brief import told
+from pyerlnode.brief import short, told
 from pyerlnode.errors import UsageError
 from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
@@ -55,7 +55,7 @@ class Downstream:
         self.selector: Callable[[Any], Any] | None = None
 
     def __repr__(self) -> str:
-        return f"Downstream({self.pid!r}, demand={self.demand})"
+        return f"Downstream({short(self.pid)}, demand={self.demand})"
 
 
 class Dispatcher:

@@ -77,6 +77,7 @@ from pyerlnode.bridges.gen_stage.core import (
     Watch,
 )
 from pyerlnode.bridges.gen_stage.dispatchers_core import Broadcast, Demand, Dispatcher, Partition
+from pyerlnode.brief import short
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
@@ -174,9 +175,9 @@ class Stage(GenServer):
             try:
                 answer = self._subscribe(None, to, keywords(options))
             except _Stopped as stopped:
-                raise Exit(stopped.reason, f"can not subscribe to {to!r}: {gen.brief(stopped.reason)}") from None
+                raise Exit(stopped.reason, f"can not subscribe to {short(to)}: {gen.brief(stopped.reason)}") from None
             if answer[0] is A.error:
-                raise Exit(answer[1], f"can not subscribe to {to!r}: {gen.brief(answer[1])}")
+                raise Exit(answer[1], f"can not subscribe to {short(to)}: {gen.brief(answer[1])}")
 
     # --- callbacks -----------------------------------------------------------------------------
     def handle_subscribe(self, kind: Atom, options: list[Any], from_: tuple[Any, Any]) -> Any:
@@ -373,7 +374,7 @@ class Stage(GenServer):
             tag = system.new_ref()
             if mode is A.temporary:
                 return A.ok, tag
-            log.error("%s can not subscribe to %r: there is no such process", self._who(), to)
+            log.error("%s can not subscribe to %s: there is no such process", self._who(), short(to))
             raise _Stopped(A.noproc, (A.ok, tag))
         tag = system.monitor(self.process, producer)
         self._run(receiver.subscribe(producer, tag, current, options))
@@ -557,11 +558,11 @@ def _emitter(options: Options, bounded: bool) -> Emitter:
     if size is UNSET:
         size = BUFFER_SIZE if bounded else None
     if size is not None and (type(size) is not int or size < 0):
-        raise UsageError(f"buffer_size is a number of events, or None for no bound, not {size!r}")
+        raise UsageError(f"buffer_size is a number of events, or None for no bound, not {short(size)}")
     if options.buffer_keep not in ("first", "last"):
-        raise UsageError(f'buffer_keep is "first" or "last", not {options.buffer_keep!r}')
+        raise UsageError(f'buffer_keep is "first" or "last", not {short(options.buffer_keep)}')
     if options.demand not in ("forward", "accumulate"):
-        raise UsageError(f'demand is "forward" or "accumulate", not {options.demand!r}')
+        raise UsageError(f'demand is "forward" or "accumulate", not {short(options.demand)}')
     if options.dispatcher is not None and not isinstance(options.dispatcher, Dispatcher):
         raise UsageError("dispatcher is an object: Demand(), Broadcast() or Partition(n)")
     buffer = Buffer(size, keep_last=options.buffer_keep == "last")

@@ -19,6 +19,7 @@ from pyerlnode.bridges.gen_stage import client as gen_stage_client
 from pyerlnode.bridges.gen_stage.core import Demonitor, Receiver, Upstream, is_transient_shutdown
 from pyerlnode.bridges.gen_stage.dispatchers_core import Dispatcher
 from pyerlnode.bridges.gen_stage.stage import Consumer, Options, Producer, is_subscription
+from pyerlnode.brief import short
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.results import NoReply, Reply, Stop
@@ -100,7 +101,7 @@ def from_iterable(
         on_cancel: "stop" ends it with its last consumer; "continue" waits for others.
     """
     if on_cancel not in ("continue", "stop"):
-        raise UsageError(f'on_cancel is "continue" or "stop", not {on_cancel!r}')
+        raise UsageError(f'on_cancel is "continue" or "stop", not {short(on_cancel)}')
     me = caller(on)
     args = (iterable, Options(dispatcher=dispatcher, demand=demand), on_cancel == "stop")
     return started(gen_server.start(me.system, Iterating, args, name=name, link=me if link else None))

@@ -46,6 +46,7 @@ from pyerlnode.bridges.nx.request import (
     Request,
 )
 from pyerlnode.bridges.nx.serving_core import FULL, Batcher, Execution, Outcome, Refused, rows
+from pyerlnode.brief import short
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.otp import gen
 from pyerlnode.otp.gen_server import GenServer
@@ -281,7 +282,7 @@ class Serving(GenServer):
             return gen.call(system, handler, given, None)
         except Exit as ended:  # its reason holds the call, and so all the rows: what is told is why
             reason = ended.reason[0] if type(ended.reason) is tuple and len(ended.reason) == 2 else ended.reason
-            raise Exit(reason, f"{handler!r} did not run a batch") from None
+            raise Exit(reason, f"{short(handler)} did not run a batch") from None
 
     def _steps(self, steps: Generator[Any, Any, Any], execution: Execution) -> Any:
         """What a generator returns; what it yields under a hook's name goes to the callers."""

@@ -351,8 +351,8 @@ class Presence:
             reason = error.reason if isinstance(error, Exit) else A.noconnection
             raise PresenceError(reason, f"{node} could not be asked for the tracker {self.tracker}") from error
         match answer:
-            case (A.badrpc, reason):
-                raise PresenceError(reason, f"{node} has no tracker {self.tracker}, or it failed")
+            case (A.badrpc, why):
+                raise PresenceError(why, f"{node} has no tracker {self.tracker}, or it failed")
             case (A.error, (Atom() as reason, *_)) | (A.error, Atom() as reason):
                 raise PresenceError(reason, f"the tracker {self.tracker} on {node} refused: {reason}")
         return answer

@@ -27,6 +27,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from pyerlnode.brief import short
 from pyerlnode.cluster.load import callers
 from pyerlnode.cluster.load.breaker_core import Circuit, Thresholds
 from pyerlnode.errors import Exit, NodeDown, NoProc, ServerExit, UsageError
@@ -49,7 +50,7 @@ class BreakerOpen(Exit):
     """The call was not made: the breaker `breaker` is open. Trying again makes sense after `retry_after` seconds."""
 
     def __init__(self, breaker: Any, retry_after: float) -> None:
-        super().__init__((A.open, breaker), f"the breaker {breaker} is open; try again in {retry_after:.3g} s")
+        super().__init__((A.open, breaker), f"the breaker {short(breaker)} is open; try again in {retry_after:.3g} s")
         self.breaker = breaker
         self.retry_after = retry_after
 
@@ -231,10 +232,10 @@ class Breaker:
     def _server(self) -> BreakerServer:
         process = self.system.resolve(self.dest)[1]
         if process is None:
-            raise NoProc((A.noproc, self.dest), f"there is no breaker {self.dest!r} on this node")
+            raise NoProc((A.noproc, self.dest), f"there is no breaker {short(self.dest)} on this node")
         server = behaviour_of(process)
         if not isinstance(server, BreakerServer):
-            raise UsageError(f"{self.dest!r} is no breaker")
+            raise UsageError(f"{short(self.dest)} is no breaker")
         return server
 
     def call(self, dest: Any, request: Any, timeout: float | None = gen.DEFAULT_TIMEOUT) -> Any:

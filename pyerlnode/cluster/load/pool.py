@@ -36,7 +36,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
-from pyerlnode.brief import BRIEF, told
+from pyerlnode.brief import BRIEF, short, told
 from pyerlnode.cluster.load import callers
 from pyerlnode.cluster.load import pool_core as core
 from pyerlnode.errors import Exit, StartFailed, UsageError
@@ -68,7 +68,7 @@ class PoolBusy(Exit):
     """No member could be borrowed; `reason` is ``A.overload`` or ``A.timeout``."""
 
     def __init__(self, pool: Any, reason: Atom) -> None:
-        super().__init__(reason, f"no member of the pool {pool!r} could be borrowed: {told(reason, BRIEF)}")
+        super().__init__(reason, f"no member of the pool {short(pool)} could be borrowed: {told(reason, BRIEF)}")
 
 
 class Job:
@@ -339,7 +339,7 @@ class Pool(GenServer):
     def resize(dest: Any, size: int, *, on: Any = None) -> None:
         """Have so many members from now on; those that are too many finish what they have under way."""
         if gen.call(system_of(on), dest, (POOL, A.resize, size)) is not A.ok:
-            raise UsageError(f"the pool {dest!r} can not be resized to {size!r} from here")
+            raise UsageError(f"the pool {short(dest)} can not be resized to {short(size)} from here")
 
     @staticmethod
     def checkout(dest: Any, *, timeout: float | None = None, on: Any = None) -> Loan:
@@ -354,7 +354,7 @@ class Pool(GenServer):
                 return Loan(system, dest, ref, pid)
             case (A.error, (A.overload | A.timeout) as reason):
                 raise PoolBusy(dest, reason)
-        raise UsageError(f"{dest!r} is no pool")
+        raise UsageError(f"{short(dest)} is no pool")
 
 
 class Loan:

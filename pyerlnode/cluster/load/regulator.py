@@ -28,6 +28,7 @@ from collections.abc import Callable, Hashable, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from pyerlnode.brief import short
 from pyerlnode.cluster.load import callers
 from pyerlnode.cluster.load.regulator_core import Admitted, Outcome, Queue, Refused, Rules, rules_of
 from pyerlnode.errors import Exit, NodeDown, NoProc, UsageError
@@ -476,8 +477,8 @@ class Regulator:
             case (A.error, (Atom() as reason, int(milliseconds))):
                 raise NotAdmitted(as_name(name), reason, milliseconds / 1000)
             case (A.error, A.unknown_queue):
-                raise UsageError(f"the regulator {self.dest!r} has no queue {name}")
-        raise UsageError(f"{self.dest!r} is no regulator")
+                raise UsageError(f"the regulator {short(self.dest)} has no queue {as_name(name)}")
+        raise UsageError(f"{short(self.dest)} is no regulator")
 
     def run(
         self, name: Any, fn: Callable[..., T], /, *args: Any, timeout: float | None = None, priority: int = 0, **kw: Any
@@ -491,13 +492,13 @@ class Regulator:
         match gen.call(self.system, self.dest, (A.info, as_name(name))):
             case (A.ok, dict() as info):
                 return {str(key): value for key, value in info.items()}
-        raise UsageError(f"the regulator {self.dest!r} has no queue {name}")
+        raise UsageError(f"the regulator {short(self.dest)} has no queue {as_name(name)}")
 
     def change(self, name: Any, rules: Rules | Mapping[Any, Any]) -> None:
         """Give a queue of a regulator of this node other rules, or make a new one."""
         server, atom = self._server(), as_name(name)
         if server is None:
-            raise NoProc((A.noproc, self.dest), f"there is no regulator {self.dest!r} on this node")
+            raise NoProc((A.noproc, self.dest), f"there is no regulator {short(self.dest)} on this node")
         queue = server.queues.get(atom)
         if queue is None:
             server.queues[atom] = Queue(rules_of(rules))
@@ -507,7 +508,7 @@ class Regulator:
 
 def _found(server: Any, dest: Any) -> RegulatorServer:
     if not isinstance(server, RegulatorServer):
-        raise UsageError(f"{dest!r} is no regulator")
+        raise UsageError(f"{short(dest)} is no regulator")
     return server
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pyerlnode.brief import message, short
 from pyerlnode.cluster.sessions import callers
 from pyerlnode.cluster.sessions.callers import is_caller
 from pyerlnode.cluster.sessions.core import HERE, WAIT, Ownership
@@ -64,7 +65,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.cls, type) and issubclass(self.cls, Session)):
-            raise UsageError(f"sessions are of a subclass of Session, not {self.cls!r}")
+            raise UsageError(f"sessions are of a subclass of Session, not {short(self.cls)}")
         times = (self.handoff_timeout, self.settle_timeout, 1 if self.idle is None else self.idle)
         if min(times) <= 0 or min(self.max_sessions, self.max_waiting) < 1:
             raise UsageError("time-outs are seconds, more than 0; max_sessions and max_waiting are at least 1")
@@ -277,7 +278,7 @@ class RequestRouter(GenServer):
                 work()
             except BaseException as error:
                 caught(error)
-                log.debug("a helper of the sessions %s failed: %s", self.options.name, error)
+                log.debug("a helper of the sessions %s failed: %s", self.options.name, message(error))
             finally:
                 system.send(me, report)
 

@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.cluster.standby.elector import Activation, Elector, Fenced, Options, Told, activation
 from pyerlnode.cluster.standby.types_core import Config
 from pyerlnode.cluster.standby.wire_core import TAG
@@ -507,7 +508,7 @@ def _check(
     if len(set(members)) != len(members):
         raise UsageError("a node is named twice among the nodes of a standby group")
     if quorum not in ("majority", None):
-        raise UsageError(f"quorum is 'majority' or None, not {quorum!r}")
+        raise UsageError(f"quorum is 'majority' or None, not {short(quorum)}")
     if not all(value > 0 for value in seconds):
         raise UsageError("lease, shutdown, stop, start, within and hold are seconds, more than 0")
     if not 0 <= drift < 0.5 or failures < 1:

@@ -18,6 +18,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from pyerlnode.brief import short
 from pyerlnode.errors import RpcError, UsageError
 from pyerlnode.etf import encode
 from pyerlnode.kernel.global_.core import GLOBAL
@@ -68,7 +69,7 @@ class GlobalNames:
             return False
         process = self.system.process(pid)
         if process is None:
-            raise UsageError(f"{pid} can not have the name {name!r}: it is no live process of this node")
+            raise UsageError(f"{pid} can not have the name {short(name)}: it is no live process of this node")
         entry = Entry(name, pid)
         if not self._claim(entry) or key in self.entries:  # somebody else was quicker while we waited
             return False
@@ -140,7 +141,7 @@ class GlobalNames:
         for key, entry in list(self.entries.items()):
             if entry.home is None and not self._claim(entry) and self.entries.get(key) is entry:
                 del self.entries[key]
-                log.warning("the global name %r is lost: another process has it now", entry.name)
+                log.warning("the global name %s is lost: another process has it now", short(entry.name))
                 self.system.send(entry.pid, (A.global_name_conflict, entry.name))
 
     def lost(self, node: Atom) -> None:

@@ -14,7 +14,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-from pyerlnode.brief import BRIEF, told
+from pyerlnode.brief import BRIEF, short, told
 from pyerlnode.errors import ConnectError, PyerlnodeError
 from pyerlnode.runtime.mailbox import REPLY, TIMEOUT, Waiter
 from pyerlnode.runtime.system import System
@@ -64,12 +64,12 @@ def request(system: System, device: Any, what: Any, timeout: float | None = None
         system.unwatch(ref, handle)
         client.exit(A.normal)
     if state == TIMEOUT:
-        raise DeviceError(f"the device {device!r} did not answer within {timeout} s", A.timeout)
+        raise DeviceError(f"the device {short(device)} did not answer within {timeout} s", A.timeout)
     if state != REPLY:
-        raise DeviceError(f"the device {device!r} is gone: {waiter.value}", A.terminated)
+        raise DeviceError(f"the device {short(device)} is gone: {waiter.value}", A.terminated)
     match waiter.value:
         case (A.error, reason):
-            raise DeviceError(f"the device {device!r} refused: {told(reason, BRIEF)}", reason)
+            raise DeviceError(f"the device {short(device)} refused: {told(reason, BRIEF)}", reason)
     return waiter.value
 
 
@@ -83,7 +83,7 @@ class Device(io.TextIOBase):
         self._timeout = timeout
 
     def __repr__(self) -> str:
-        return f"<Device {self.dest!r}>"
+        return f"<Device {short(self.dest)}>"
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # TextIOBase has a plain attribute there

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.errors import CallTimeout, RpcFailed, StartFailed, UsageError
 from pyerlnode.kernel.remote import erpc, spawn
 from pyerlnode.otp import gen
@@ -99,7 +100,7 @@ def remote_server(
         options: keys of a child specification: id (else the module), restart, shutdown (seconds), significant.
     """
     if behaviour not in BEHAVIOURS:
-        raise UsageError(f"behaviour is one of {', '.join(BEHAVIOURS)}, not {behaviour!r}")
+        raise UsageError(f"behaviour is one of {', '.join(BEHAVIOURS)}, not {short(behaviour)}")
     callback = Atom(str(module))
     kind = Atom("supervisor" if behaviour == "supervisor" else "worker")
     given = None if name is None else Atom(str(name))

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
+from pyerlnode.brief import short
 from pyerlnode.errors import AlreadyStarted, Exit, StartFailed, UsageError
 from pyerlnode.kernel.remote.erpc import Request
 from pyerlnode.kernel.remote.exports import Exports
@@ -125,7 +126,7 @@ def export_server(
         options: keys of a child specification for `child_spec`: id, restart, shutdown (seconds), type, significant.
     """
     if not (isinstance(cls, type) and issubclass(cls, Behaviour)):
-        raise UsageError(f"export_server wants a class of a behaviour, not {cls!r}")
+        raise UsageError(f"export_server wants a class of a behaviour, not {short(cls)}")
     made = ServerExport(host, Atom(str(module)), cls, None if name is None else Atom(str(name)), options)
     made.child_spec()  # a wrong option is an error here, not in a supervisor far away
     functions = {"start_link": made.start_link, "start": made.start, "child_spec": made.child_spec}

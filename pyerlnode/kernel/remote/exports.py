@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from pyerlnode.brief import short
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import Atom
 
@@ -75,5 +76,5 @@ def arity(function: Callable[..., Any]) -> tuple[int, float]:
             most += 1
             least += parameter.default is parameter.empty
         elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
-            raise UsageError(f"{function!r} can not be exported: {parameter.name} must be given by keyword")
+            raise UsageError(f"{short(function)} can not be exported: {parameter.name} must be given by keyword")
     return least, most

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.errors import CallTimeout, ConnectError, NotAProcess, RpcFailed, UsageError
 from pyerlnode.kernel.remote.spawn_server import LINKED, MONITORED, Call, refusal
 from pyerlnode.runtime.mailbox import REPLY, Waiter
@@ -135,7 +136,7 @@ def spawn_request(
     Raises `EncodeError` for arguments that have no form on the wire, `UsageError` for another `reply`.
     """
     if reply not in REPLIES:
-        raise UsageError(f"reply is one of {', '.join(REPLIES)}, not {reply!r}")
+        raise UsageError(f"reply is one of {', '.join(REPLIES)}, not {short(reply)}")
     ref = system.new_ref()
     pending = Pending(process, system.peer(node), ref, reply, reply_tag)
     _send(system, process, node, listed(mfa), options, pending)

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.errors import Exit, RemoteError, RemoteExit, RemoteThrow, Throw
 from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.otp import gen
@@ -224,7 +225,7 @@ class SpawnServer:
         if len(refused) > LOGGED_NAMES:
             log.warning("peers asked for %d functions that are not exported; more are not logged", LOGGED_NAMES)
         else:
-            log.warning("%s asked for %s:%s/%s, which is not exported", node, module, function, count)
+            log.warning("%s asked for %s:%s/%s, which is not exported", node, module, function, short(count))
 
     # --- for rex -------------------------------------------------------------------------------
     def call(self, node: Atom, module: Any, function: Any, args: Any) -> Any:
