@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pyerlnode.brief import short
 from pyerlnode.errors import ConnectError, UsageError
 from pyerlnode.runtime.bounded import BoundedProcess, MailboxLimit
 from pyerlnode.runtime.edges import stop_program, stops_program
@@ -235,7 +236,7 @@ class Tables:
                 return as_name(name), Atom(node) if isinstance(node, str) else node
         elif isinstance(dest, (str, Atom)):
             return as_name(dest), self.node
-        raise UsageError(f"a destination is a pid, a name, (name, node), Global, Via or an alias, not {dest!r}")
+        raise UsageError(f"a destination is a pid, a name, (name, node), Global, Via or an alias, not {short(dest)}")
 
     def resolve(self, dest: Any) -> tuple[Atom, Process | None, Pid | Atom]:
         """(node, the process if it is here and alive, how its own node calls it) of a pid or a name."""
