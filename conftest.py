@@ -19,7 +19,10 @@ settings.register_profile("pyerlnode", deadline=None, suppress_health_check=[Hea
 settings.load_profile("pyerlnode")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    # From a source tree that is not installed there is no entry point that would load the plugin.
+    if not pluginmanager.has_plugin("pyerlnode"):
+        pluginmanager.import_plugin("pyerlnode.testing.plugin")
     parser.addoption("--share", metavar="N/SEED", help="run one test of N only, chosen by SEED")
 
 

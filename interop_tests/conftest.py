@@ -17,12 +17,6 @@ from pyerlnode.testing.lab import why_no_namespaces
 BEAM_SRC = Path(__file__).parent / "beam_src"
 
 
-def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    # From a source tree that is not installed there is no entry point that would load the plugin.
-    if not pluginmanager.has_plugin("pyerlnode"):
-        pluginmanager.import_plugin("pyerlnode.testing.plugin")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Law 8, whatever a node starts, it stops: every test here is checked."""
     config.option.beam_leaks = True

@@ -44,7 +44,7 @@ def test_source_that_does_not_parse_says_where(beam: Beam) -> None:
 
 
 def test_an_answer_that_does_not_come_is_a_timeout_and_the_next_one_arrives(beam: Beam) -> None:
-    with pytest.raises(BeamTimeout, match=r"within 0\.05 s"):
+    with pytest.raises(BeamTimeout, match=r"within [\d.]+ s"):
         beam.eval("receive never -> ok end", 0.05)
     assert beam.eval("1") == 1
 
