@@ -1,12 +1,14 @@
 """The fixture itself: a BEAM that boots, obeys, is cleaned, dies and comes back."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pyerlnode.term.atom import A
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 
@@ -32,6 +34,52 @@ def test_elixir_is_there_after_the_same_boot(beam: Beam) -> None:
     assert beam.elixir_text("%{a: x}", x="é") == '%{a: "é"}'
 
 
+# --- modules of a test ------------------------------------------------------------------------------------
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_file_that_was_loaded_is_what_runs_whoever_came_between(beam: Beam, tmp_path: Path) -> None:
+    one, two = (
+        write(tmp_path / name / "same.erl", f"-module(same).\n-export([which/0]).\nwhich() -> {name}.\n")
+        for name in ("one", "two")
+    )
+    for path in (one, two, one, one, two):
+        assert beam.load(path) == [A.same]
+        assert beam.rpc("same", "which") is A[path.parent.name]
+    beam.eval("code:purge(same), code:delete(same)")
+    beam.load(two)
+    assert beam.rpc("same", "which") is A.two
+
+
+@pytest.mark.beam(elixir=True)
+def test_a_module_that_a_test_has_defined_anew_is_loaded_again(beam: Beam, tmp_path: Path) -> None:
+    path = write(tmp_path / "same.ex", "defmodule Same do\n  def which, do: :file\nend\n")
+    beam.load(path)
+    beam.elixir("defmodule Same do\n  def which, do: :test\nend")
+    assert beam.rpc("Elixir.Same", "which") is A.test
+    beam.load(path)
+    assert beam.rpc("Elixir.Same", "which") is A.file
+
+
+def test_what_a_file_includes_comes_with_it_and_a_change_there_is_seen(beam: Beam, tmp_path: Path) -> None:
+    source = '-module(with).\n-include("outer.hrl").\n-include_lib("kernel/include/file.hrl").\n'
+    path = write(tmp_path / "src" / "with.erl", f"{source}-export([value/0]).\nvalue() -> ?VALUE.\n")
+    write(tmp_path / "include" / "outer.hrl", '-include("deep/inner.hrl").\n')
+    write(tmp_path / "include" / "deep" / "inner.hrl", '-include("../beside.hrl").\n')
+    beside = write(tmp_path / "include" / "beside.hrl", "-define(VALUE, 1).\n")
+    beam.load(path)
+    assert beam.rpc("with", "value") == 1
+    write(beside, "-define(VALUE, 2).\n")
+    beam.load(path)
+    assert beam.rpc("with", "value") == 2
+    beside.unlink()
+    with pytest.raises(BeamError, match="can't find include file"):
+        beam.load(path)
+
+
 def test_an_exception_there_is_a_beam_error_here(beam: Beam) -> None:
     with pytest.raises(BeamError) as caught:
         beam.eval("throw({not_this, 1})")
@@ -44,7 +92,7 @@ def test_source_that_does_not_parse_says_where(beam: Beam) -> None:
 
 
 def test_an_answer_that_does_not_come_is_a_timeout_and_the_next_one_arrives(beam: Beam) -> None:
-    with pytest.raises(BeamTimeout, match=r"within [\d.]+ s"):
+    with pytest.raises(BeamTimeout, match=f"within {patience(0.05):g} s"):
         beam.eval("receive never -> ok end", 0.05)
     assert beam.eval("1") == 1
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from interop_tests.test_plugin import Run
+from pyerlnode import A
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.exunit import RUNNER
 
 pytestmark = pytest.mark.beam(elixir=True)
 
@@ -173,3 +175,83 @@ def test_files_are_shared_among_processes(run: Run) -> None:
     status, output = run("", "-n", "2")
     assert "2 passed" in output, output
     assert status == 0
+
+
+# --- what must not be green -----------------------------------------------------------------------------
+PARAMETERS = """
+defmodule ParametersTest do
+  use ExUnit.Case, parameterize: [%{value: 1}, %{value: 3}, %{value: 2}]
+  test "is two", %{value: value}, do: assert value == 2
+end
+"""
+TOLD = """
+for state <- [{:failed, [{:error, %RuntimeError{message: "the first"}, []}]}, nil, {:skipped, "no"}, nil] do
+  test = %ExUnit.Test{name: :"test it", module: SomeTest, state: state, tags: %{file: "it.exs", line: 1}}
+  send(self(), {:pyerlnode_exunit, :test_finished, test})
+end
+:pyerlnode_exunit.result(:"test it", :none)
+"""
+
+
+def test_a_test_that_fails_for_one_of_its_parameters_has_failed(run: Run, beam: Beam) -> None:
+    version = tuple(map(int, beam.elixir_version.split(".")[:2]))
+    if version < (1, 18):
+        pytest.skip("`parameterize` came with Elixir 1.18")
+    write(run, test_parameters__exs=PARAMETERS)
+    status, output = run("")
+    assert "1 failed" in output, output
+    assert "Parameters: %{value: 1}" in output
+    assert "Parameters: %{value: 3}" in output
+    assert "Parameters: %{value: 2}" not in output
+    assert status == 1
+
+
+def test_a_failure_is_not_hidden_by_what_is_told_of_the_same_test_later(beam: Beam) -> None:
+    beam.load(RUNNER)
+    beam.rpc("pyerlnode_exunit", "prepare")
+    what, text = beam.elixir(TOLD)
+    assert what is A.failed
+    assert b"the first" in text
+
+
+def test_two_files_with_a_module_of_one_name_are_each_tested_as_they_are(run: Run) -> None:
+    """In an order that goes to and fro between them."""
+    for name, value in (("one", 1), ("two", 2)):
+        tests = "".join(f'test "{test}", do: assert __ENV__.file =~ "test_{name}" and {value} > 0\n' for test in "ab")
+        write(run, **{f"test_{name}__exs": f"defmodule SameTest do\nuse ExUnit.Case\n{tests}end\n"})
+    fail = 'defmodule SameTest do\nuse ExUnit.Case\ntest "a", do: assert 1 == 2\nend\n'
+    write(run, test_zero__exs=fail)
+    order = [f"test_{at}.exs::test {name}" for at, name in (("zero", "a"), ("one", "a"), ("two", "b"), ("one", "b"))]
+    status, output = run("", *order)
+    assert "1 failed, 3 passed" in output, output
+    assert status == 1
+
+
+def test_what_a_test_logs_is_captured_when_it_wants_that(run: Run) -> None:
+    source = """
+defmodule LogTest do
+  use ExUnit.Case
+  require Logger
+  @moduletag capture_log: true
+
+  test "fails" do
+    Logger.error("of the one that fails")
+    assert false
+  end
+
+  test "passes" do
+    Logger.error("of the one that passes")
+  end
+
+  test "captures by itself" do
+    assert ExUnit.CaptureLog.capture_log(fn -> Logger.error("by hand") end) =~ "by hand"
+  end
+end
+"""
+    write(run, test_log__exs=source)
+    status, output = run("")
+    assert "1 failed, 2 passed" in output, output
+    assert "The test's log:" in output
+    assert "of the one that fails" in output
+    assert "of the one that passes" not in output
+    assert status == 1

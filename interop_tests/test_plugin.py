@@ -88,6 +88,46 @@ def test_the_next_one_is_clean(beam):
     assert status == 0
 
 
+def test_what_a_fixture_of_the_session_has_made_is_left_to_it(run: Run) -> None:
+    status, output = run("""
+import pytest
+from pyerlnode import Node
+from pyerlnode.testing.plugin import python_name
+
+@pytest.fixture(scope="session")
+def server(beam_session):
+    server = "fun L() -> receive {P, start} -> P ! spawn(fun() -> receive never -> ok end end), L() end end"
+    return beam_session.eval(f"spawn({server})")
+
+@pytest.fixture(scope="session")
+def lasting(beam_session):
+    with Node(python_name(), cookie=beam_session.cookie, epmd_port=beam_session.epmd_port) as node:
+        node.connect(beam_session.name)
+        pid = node.rpc(beam_session.name, "erlang", "spawn", [A.timer, A.sleep, [A.infinity]])
+        yield node, pid
+
+from pyerlnode import A
+left = []
+
+def alive(beam, pid):
+    return beam.eval("is_process_alive(P)", P=pid)
+
+@pytest.mark.parametrize("n", range(3))
+def test_it(beam, server, lasting, n):
+    left.append(beam.eval("spawn(fun() -> receive never -> ok end end)"))
+    made = beam.eval("S ! {self(), start}, receive P -> P end", S=server)
+    assert beam.clean() == 1
+    assert [alive(beam, pid) for pid in (server, made, lasting[1], *left)] == [True] * 3 + [False] * len(left)
+    assert beam.nodes() == [lasting[0].name]
+    left.append(beam.eval("spawn(fun() -> receive never -> ok end end)"))
+
+def test_the_end(beam, server):
+    assert [alive(beam, pid) for pid in (server, *left)] == [True, *[False] * 6]
+""")
+    assert "4 passed" in output, output
+    assert status == 0
+
+
 def test_a_failed_test_shows_what_the_beam_said(run: Run) -> None:
     status, output = run("""
 def test_quiet(beam):

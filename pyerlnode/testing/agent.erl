@@ -2,35 +2,41 @@
 %% file descriptor 3, each framed by four bytes of length. It knows nothing of pyerlnode.
 %%
 %% A request is <<Id:32, Term/binary>>, its answer <<Id:32, Term/binary>>. Each request runs in a
-%% process of its own, so that one that waits does not hold up the others; all of them, and whatever
-%% they spawn, have the group leader `leader`, by which clean/1 knows what a test has left behind.
+%% process of its own, so that one that waits does not hold up the others. All of them, and whatever
+%% they spawn, have the group leader of their scope, by which clean/0 knows what a test has left behind:
+%% between begin_test and end_test it is the test's own, before and after that of the run.
 -module(pyerlnode_beam_agent).
 -export([start/1, request/1]).
 
 start(Port) ->
     register(pyerlnode_beam_agent, self()),
-    Leader = spawn(fun leader/0),
+    Run = {spawn(fun leader/0), {[], []}},
     try
-        loop(Port, Leader)
+        loop(Port, Run, Run)
     catch
         Class:Reason -> erlang:display({agent, Class, Reason}), erlang:halt(2)
     end.
 
-loop(Port, Leader) ->
+%% Run and Scope are {Leader, {Nodes, Processes}}: what is kept when the scope is cleaned.
+loop(Port, Run, Scope) ->
     receive
         {Port, {data, <<Id:32, Request/binary>>}} ->
-            spawn(fun() -> answer(Port, Leader, Id, Request) end),
-            loop(Port, Leader);
+            spawn(fun() -> answer(Port, Scope, Id, Request) end),
+            loop(Port, Run, Scope);
+        {scope, From, New} ->
+            From ! {scope, self()},
+            loop(Port, Run, case New of run -> Run; _ -> New end);
         {Port, eof} ->
             %% The test run is over, however it ended. Unless it asked to keep this node, so is the node.
             persistent_term:get(pyerlnode_beam_keep, false) orelse erlang:halt(0, [{flush, false}]),
-            loop(Port, Leader);
+            loop(Port, Run, Scope);
         _ ->
-            loop(Port, Leader)
+            loop(Port, Run, Scope)
     end.
 
-answer(Port, Leader, Id, Request) ->
+answer(Port, {Leader, Kept}, Id, Request) ->
     group_leader(Leader, self()),
+    put(pyerlnode_kept, Kept),
     Answer =
         try
             {ok, request(binary_to_term(Request))}
@@ -46,16 +52,19 @@ request({elixir_text, Source, Bindings}) -> 'Elixir.Kernel':inspect(elixir(Sourc
 request({apply, Module, Function, Args}) -> apply(Module, Function, Args);
 request({wait_until, Source, Bindings, Milliseconds}) ->
     wait_until(parse(Source), Bindings, erlang:monotonic_time(millisecond) + Milliseconds);
-request({load_erl, File, Source}) -> load_erl(binary_to_list(File), Source);
+request({load_erl, Name, Files}) -> [version(load_erl(binary_to_list(Name), Files))];
 request({load_ex, File, Source}) ->
     with_elixir(),
-    [Module || {Module, _Code} <- 'Elixir.Code':compile_string(Source, File)];
-request({reload, Module, Code}) ->
-    {module, Module} = code:load_binary(Module, atom_to_list(Module), Code),
-    Module;
+    [version(Module) || {Module, _Code} <- 'Elixir.Code':compile_string(Source, File)];
+request({has, Versions}) ->
+    lists:all(fun({Module, MD5}) -> erlang:module_loaded(Module) andalso version(Module) =:= {Module, MD5} end, Versions);
 request(facts) -> facts();
 request({there, Node, Request}) -> erpc:call(Node, pyerlnode_beam_agent, request, [Request], infinity);
-request(foreign) -> [describe(P) || P <- processes(), is_foreign(P)];
+request(begin_test) -> scope({spawn(fun leader/0), {nodes(connected), [P || P <- processes(), is_foreign(P)]}});
+request(end_test) -> scope(run);
+request(foreign) ->
+    {_, Kept} = kept(),
+    [describe(P) || P <- processes() -- Kept, is_foreign(P)];
 request(keep) -> persistent_term:put(pyerlnode_beam_keep, true);
 request(clean_own) -> kill([P || P <- processes(), P =/= self(), leader_is(P, fun(L) -> L =:= group_leader() end)]);
 request(clean) -> clean().
@@ -133,26 +142,48 @@ wait_until(Exprs, Bindings, Deadline) ->
 text(Term) -> unicode:characters_to_binary(io_lib:format("~0tp", [Term])).
 
 %% --- modules of a test -------------------------------------------------------------------------
-%% Through a file in a directory of its own: -include and ?FILE work, and the compiler's messages name it.
-load_erl(Name, Source) ->
+%% Through files in a directory of their own, by their names from that of the module, with what it includes among
+%% them (`..` in a name stays inside): ?FILE works, and the compiler's messages name them.
+load_erl(Name, Files) ->
     Directory = filename:join(temporary(), "pyerlnode_" ++ os:getpid() ++ integer_to_list(erlang:unique_integer([positive]))),
-    File = filename:join(Directory, Name),
-    ok = filelib:ensure_dir(File),
-    ok = file:write_file(File, Source),
-    try compile:file(File, [binary, return_errors, report_warnings, debug_info]) of
+    Source = filename:join([Directory, "0", "0", "0", "src"]),
+    ok = filelib:ensure_dir(filename:join(Source, Name)),
+    [
+        begin
+            Path = filename:join(Source, binary_to_list(Relative)),
+            ok = filelib:ensure_dir(Path),
+            ok = file:write_file(Path, Text)
+        end
+     || {Relative, Text} <- Files
+    ],
+    File = filename:join(Source, Name),
+    Includes = [{i, Source}, {i, filename:join(Source, "include")}, {i, filename:join([Source, "..", "include"])}],
+    try compile:file(File, [binary, return_errors, report_warnings, debug_info | Includes]) of
         {ok, Module, Code} ->
             {module, Module} = code:load_binary(Module, File, Code),
-            {Module, Code};
+            Module;
         {error, Errors, _} ->
             error({compile, text([{Line, lists:flatten(M:format_error(W))} || {_, L} <- Errors, {Line, M, W} <- L])})
     after
-        file:delete(File),
-        file:del_dir(Directory)
+        file:del_dir_r(Directory)
     end.
+
+version(Module) -> {Module, Module:module_info(md5)}.
 
 temporary() -> os:getenv("TMPDIR", "/tmp").
 
 %% --- what a test leaves --------------------------------------------------------------------------
+scope(Scope) ->
+    Agent = whereis(pyerlnode_beam_agent),
+    Agent ! {scope, self(), Scope},
+    receive {scope, Agent} -> ok end.
+
+kept() ->
+    case get(pyerlnode_kept) of
+        undefined -> {[], []};
+        Kept -> Kept
+    end.
+
 %% Its own processes have our group leader; what a remote node had started here has that node's.
 leader() ->
     receive
@@ -173,10 +204,11 @@ describe(P) -> text({P, process_info(P, [registered_name, initial_call, current_
 
 clean() ->
     Own = group_leader(),
-    Left = [P || P <- processes(), P =/= self(), leader_is(P, fun(L) -> L =:= Own orelse node(L) =/= node() end)],
-    Count = kill(Left),
-    [erlang:disconnect_node(Node) || Node <- nodes(connected)],
-    settled(100),
+    {Nodes, Processes} = kept(),
+    Here = processes() -- [self() | Processes],
+    Count = kill([P || P <- Here, leader_is(P, fun(L) -> L =:= Own orelse node(L) =/= node() end)]),
+    [erlang:disconnect_node(Node) || Node <- nodes(connected) -- Nodes],
+    settled(Nodes, 100),
     Count.
 
 kill(Processes) ->
@@ -185,9 +217,9 @@ kill(Processes) ->
     [receive {'DOWN', Ref, process, P, _} -> ok end || {P, Ref} <- Monitors],
     length(Processes).
 
-settled(0) -> error({still_connected, nodes(connected)});
-settled(N) ->
-    case nodes(connected) of
+settled(Kept, 0) -> error({still_connected, nodes(connected) -- Kept});
+settled(Kept, N) ->
+    case nodes(connected) -- Kept of
         [] -> ok;
-        _ -> receive after 10 -> ok end, settled(N - 1)
+        _ -> receive after 10 -> ok end, settled(Kept, N - 1)
     end.

@@ -80,6 +80,12 @@ class AttachedBeam(Beam):
         """Kill what tests have spawned there; its connections are its own."""
         return int(self._request(A.clean_own, ANSWER_S))
 
+    def begin_test(self) -> None:
+        super()._request(A.begin_test, ANSWER_S)  # it is the one between that gives a test its processes
+
+    def end_test(self) -> None:
+        super()._request(A.end_test, ANSWER_S)
+
     def _refuse(self, *_: Any) -> Any:
         raise UsageError(f"{self.name} was there before this test and stays: start one of your own with beam_factory")
 

@@ -16,6 +16,7 @@ and what it spawns lives on until `clean`. While it waits, the greenlets of this
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import uuid
 import weakref
@@ -70,6 +71,7 @@ spawn(fun() ->
   Agent:start(Port)
 end)
 """
+INCLUDE = re.compile(r'^\s*-\s*include\s*\(\s*"([^"]+)"', re.MULTILINE)
 _agents: dict[str, bytes] = {}
 """The agent as each release has compiled it, by the version of its runtime system."""
 
@@ -118,7 +120,7 @@ class Beam:
         self._blocked: set[Atom] = set()
         self._output = _unnamed_file()
         weakref.finalize(self, os.close, self._output)
-        self._loaded: dict[str, tuple[str, Any]] = {}
+        self._loaded: dict[str, tuple[dict[str, str], list[Any]]] = {}
 
     def __repr__(self) -> str:
         return f"<Beam {self.name} OTP {self.otp or '?'} ({self.launcher.label})>"
@@ -305,21 +307,28 @@ class Beam:
             raise
 
     def load(self, path: str | os.PathLike[str]) -> list[Atom]:
-        """Compile a `.erl`, `.ex` or `.exs` file there and load it; gives its modules. Cheap when it is loaded."""
+        """Compile a `.erl`, `.ex` or `.exs` file there and load it; gives its modules. Cheap when it is loaded.
+
+        What a `.erl` file includes by ``-include("…")`` is looked for beside it, in ``include/`` and ``../include/``.
+        """
         file = Path(path)
-        source = file.read_text(encoding="utf-8")
-        if (known := self._loaded.get(str(file))) is not None and known[0] == source:
-            return list(known[1])
+        texts = sources(file)
+        if (known := self._loaded.get(_key(file))) is not None and known[0] == texts and self._has(known[1]):
+            return [module for module, _ in known[1]]
         if file.suffix == ".erl":
-            modules = [self._request((A.load_erl, file.name, source), 60)[0]]
+            versions = self._request((A.load_erl, file.name, list(texts.items())), 60)
         else:
-            modules = list(self._request((A.load_ex, str(file), source), 60))
-        self._loaded[str(file)] = source, modules
-        return list(modules)
+            versions = self._request((A.load_ex, str(file), texts[file.name]), 60)
+        self._loaded[_key(file)] = texts, versions
+        return [module for module, _ in versions]
+
+    def _has(self, versions: list[Any]) -> bool:
+        """Whether the BEAM runs just these: another file, or a test, may have loaded a module of the same name."""
+        return not versions or bool(self._request((A.has, versions), ANSWER_S))
 
     def has_loaded(self, path: str | os.PathLike[str]) -> bool:
         """Whether `load` has loaded this file into the BEAM as it runs now."""
-        return str(path) in self._loaded
+        return _key(path) in self._loaded
 
     def block_dist(self, peer: str) -> None:
         """Cut the distribution to `peer` and keep it cut, both ways: its cookie is wrong from now on."""
@@ -341,12 +350,22 @@ class Beam:
         return [line.decode() for line in self._request(A.foreign, ANSWER_S)]
 
     def clean(self) -> int:
-        """Kill what tests have spawned there, drop its connections; gives how many processes there were."""
+        """Kill what was spawned there and drop its connections; gives how many processes there were.
+
+        In a test that is what has come since `begin_test`.
+        """
         if self._suspended:
             self.resume()
         for peer in tuple(self._blocked):
             self.unblock_dist(peer.name)
         return int(self._request(A.clean, ANSWER_S))
+
+    def begin_test(self) -> None:
+        """What there is now, and what that starts, is not the test's: `clean` leaves it until `end_test`."""
+        self._request(A.begin_test, ANSWER_S)
+
+    def end_test(self) -> None:
+        self._request(A.end_test, ANSWER_S)
 
     def _request(self, request: Any, timeout: float) -> Any:
         if self._channel is None:
@@ -388,6 +407,28 @@ class Beam:
             yield
         finally:
             self.resume()
+
+
+def _key(path: str | os.PathLike[str]) -> str:
+    return os.path.abspath(path)
+
+
+def sources(file: Path) -> dict[str, str]:
+    """The text of `file` and, of a `.erl` file, of all that it includes, each by its way from the file's directory."""
+    found: dict[str, str] = {}
+    todo = [file]
+    while todo:
+        path = todo.pop()
+        name = os.path.relpath(path, file.parent)
+        if name in found:
+            continue
+        text = found[name] = path.read_text(encoding="utf-8")
+        if file.suffix == ".erl":
+            places = (path.parent, file.parent, file.parent / "include", file.parent.parent / "include")
+            for wanted in INCLUDE.findall(text):
+                # What is not there is left to the compiler, which says so.
+                todo += [place / wanted for place in places if (place / wanted).is_file()][:1]
+    return found
 
 
 def _unnamed_file() -> int:

@@ -2,11 +2,12 @@
 %% formatter, and keeps what ExUnit tells of the one test that was asked for.
 -module(pyerlnode_exunit).
 -behaviour(gen_server).
--export([prepare/0, tests/1, run/3]).
+-export([prepare/0, tests/1, run/3, result/2]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
 %% Files of tests, and test_helper.exs, can be compiled after this. `autorun` stays false when they start ExUnit again.
 prepare() ->
+    {ok, _} = application:ensure_all_started(logger), % Elixir's, as `mix test` does: `capture_log` needs it
     {ok, _} = application:ensure_all_started(ex_unit),
     'Elixir.ExUnit':start([{autorun, false}]),
     ok.
@@ -22,13 +23,23 @@ tests(Modules) ->
         fun(One, Other) -> element(3, One) =< element(3, Other) end,
         [
             {Module, text(atom_to_list(Name)), maps:get(line, Tags), fixtures(Tags),
-                maps:get(timeout, Tags, Longest), excluded(Include, Exclude, Tags#{test => Name, module => Module})}
+                times(maps:get(timeout, Tags, Longest), parameters(Module)), excluded(Include, Exclude, Tags#{test => Name, module => Module})}
          || Module <- Modules,
             erlang:function_exported(Module, '__ex_unit__', 0),
             #{name := Name, tags := Own} <- maps:get(tests, Module:'__ex_unit__'()),
             Tags <- [maps:merge(module_tags(Module), Own)]
         ]
     ).
+
+%% How often each test of a module runs; `parameterize` came with Elixir 1.18.
+parameters(Module) ->
+    case erlang:function_exported(Module, '__ex_unit__', 1) andalso Module:'__ex_unit__'(config) of
+        #{parameterize := [_ | _] = Parameters} -> length(Parameters);
+        _ -> 1
+    end.
+
+times(infinity, _) -> infinity;
+times(Milliseconds, Often) -> Milliseconds * Often.
 
 module_tags(Module) ->
     case Module:'__ex_unit__'() of
@@ -59,24 +70,39 @@ run(Module, Name, Environment) ->
         {formatters, [?MODULE]}, {exclude, [test]}, {include, [{test, Test}]}, {pyerlnode_runner, self()}
     ]),
     'Elixir.ExUnit':run([Module]),
-    result(Test, {failed, <<"ExUnit did not run this test">>}).
+    case result(Test, none) of
+        none -> {failed, <<"ExUnit did not run this test">>};
+        Result -> Result
+    end.
 
 %% Everything has been told when ExUnit returns.
 result(Test, Found) ->
     receive
-        {?MODULE, test_finished, #{name := Test, state := State} = Told} -> result(Test, result_of(Told, State, Found));
+        {?MODULE, test_finished, #{name := Test, state := State} = Told} ->
+            result(Test, with(result_of(Told, State), Found));
         {?MODULE, module_finished, #{state := {failed, Why}} = Told} ->
-            {failed, text('Elixir.ExUnit.Formatter':format_test_all_failure(Told, Why, 1, 100, fun plain/2))};
+            All = 'Elixir.ExUnit.Formatter':format_test_all_failure(Told, Why, 1, 100, fun plain/2),
+            result(Test, with({failed, text(All)}, Found));
         {?MODULE, _, _} -> result(Test, Found)
     after 0 -> Found
     end.
 
-result_of(_, nil, _) -> passed;
-result_of(_, {skipped, Why}, _) -> {skipped, text(Why)};
-result_of(Told, {failed, Why}, _) ->
+result_of(_, nil) -> passed;
+result_of(_, {skipped, Why}) -> {skipped, text(Why)};
+result_of(Told, {failed, Why}) ->
     Text = 'Elixir.ExUnit.Formatter':format_test_failure(Told, Why, 1, 100, fun plain/2),
     {failed, text([Text, logs(Told)])};
-result_of(_, _, Found) -> Found.
+result_of(_, _) -> none.
+
+%% With `parameterize` a test runs once for each of the parameters: one that fails is a failure of the test, all of
+%% whose texts are told, and one that passes hides none.
+with(none, Found) -> Found;
+with(Result, none) -> Result;
+with({failed, Text}, {failed, Before}) -> {failed, <<Before/binary, $\n, Text/binary>>};
+with({failed, _} = Failed, _) -> Failed;
+with(_, {failed, _} = Failed) -> Failed;
+with(passed, _) -> passed;
+with(_, Found) -> Found.
 
 logs(#{logs := Logs}) when Logs =/= <<>> -> ["\nThe test's log:\n", Logs];
 logs(_) -> [].

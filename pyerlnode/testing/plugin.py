@@ -6,7 +6,7 @@
 
 Fixtures
     beam            the run's BEAM, cleaned after each test (restarted when a test has killed it)
-    beam_session    the same, for fixtures of a wider scope; nothing cleans it
+    beam_session    the same, for fixtures of a wider scope; what those have made there is not cleaned
     beam_factory    makes further ones: ``beam_factory(otp=27, files=["echo.erl"], args=["-kernel", …])``
     erl_node        a Python `Node` with the BEAM's cookie, at the BEAM's EPMD
     node_pair       two nodes in memory under a virtual clock, without a BEAM (`pair`)
@@ -168,7 +168,7 @@ def beam_release(request: pytest.FixtureRequest) -> int | None:
 
 @pytest.fixture(scope="session")
 def beam_session(beam_release: int | None, pytestconfig: pytest.Config) -> Any:
-    """The run's BEAM (one per release of the matrix). Shared by all tests; nothing cleans it."""
+    """The run's BEAM (one per release of the matrix). Shared by all tests; `beam` cleans what a test has added."""
     return _or_skip(pytestconfig, lambda: supply_of(pytestconfig).shared(beam_release))
 
 
@@ -193,6 +193,7 @@ def beam(beam_session: Beam, beam_release: int | None, pytestconfig: pytest.Conf
     del beam_session  # it may have been killed since: the supply starts it again
     supply = supply_of(pytestconfig)
     shared = supply.shared(beam_release)
+    shared.begin_test()
     yield shared
     if shared.running():
         try:
@@ -200,6 +201,7 @@ def beam(beam_session: Beam, beam_release: int | None, pytestconfig: pytest.Conf
                 _wait_for_the_end_of_foreign(shared)
         finally:
             shared.clean()
+            shared.end_test()
 
 
 def _wait_for_the_end_of_foreign(beam: Beam) -> None:
