@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from types import FunctionType, MemberDescriptorType, MethodType
+from types import FunctionType, MemberDescriptorType
 from typing import Any, Final, NoReturn
 
 from pyerlnode.errors import UsageError
@@ -68,7 +68,7 @@ def _seal(base: type) -> None:
         if name in IN_CLASS or not (is_reserved(name) or name.startswith("system_")):
             continue  # what `sys` asks for a class may override, and no instance
         if isinstance(value, FunctionType):
-            setattr(base, name, property(partial(MethodType, value), _refuser(base, name)))
+            setattr(base, name, property(value.__get__, _refuser(base, name)))
         elif isinstance(value, staticmethod):
             setattr(base, name, property(partial(_static, value.__func__), _refuser(base, name)))
         elif isinstance(value, MemberDescriptorType):

@@ -45,12 +45,15 @@ class ProcessKilled(GreenletExit):  # type: ignore[misc]  # gevent has no types
 
 
 def edge(function: F) -> F:
-    """`function`, called by the loop or as the body of a greenlet or thread: nothing that it raises leaves it."""
+    """`function`, called by the loop or as the body of a greenlet or thread: nothing that it raises leaves it.
+
+    None of those calls by keywords, and to take them would make a table for each call.
+    """
 
     @wraps(function)
-    def called(*args: Any, **kwargs: Any) -> Any:
+    def called(*args: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            return function(*args)
         except BaseException as error:
             escaped(function.__qualname__, error)
 

@@ -23,7 +23,7 @@ log = logging.getLogger("pyerlnode.process")
 
 def initial_call(process: Process) -> tuple[Atom, Atom, int]:
     """``{Module, Function, Arity}`` with which `process` began."""
-    if process.mfa is not None:
+    if hasattr(process, "mfa"):
         return process.mfa
     handler = behaviour_of(process)
     return process.initial_call() if handler is None else (module_atom(type(handler)), A.init, 1)

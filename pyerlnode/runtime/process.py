@@ -87,6 +87,9 @@ class Process:
         "trap_exit",
     )
 
+    mfa: tuple[Atom, Atom, int]
+    """``{Module, Function, Arity}`` that it was started as, where its body does not tell; else it is not set."""
+
     def __init__(self, system: Any, pid: Pid, group_leader: Pid | None) -> None:
         self.system = system
         self.pid = pid
@@ -117,8 +120,6 @@ class Process:
         self.context: Context | None = None
         """The context variables of a handler body, as they were where it was started; None when there were none."""
         self.children_ancestors: list[Pid | Atom] | None = None
-        self.mfa: tuple[Atom, Atom, int] | None = None
-        """``{Module, Function, Arity}`` that it was started as, where its body does not tell."""
         self.parent: Pid | None = None
         """Of a behaviour: who started it linked. Its exit ends the behaviour, also one that traps exits."""
         self.sys: Any = None
@@ -316,7 +317,7 @@ class Process:
         except BaseException as error:
             self.crashed(error)
         else:
-            self.exit(A.normal)
+            self.finish(A.normal)
 
     def crashed(self, error: BaseException) -> None:
         """The body let `error` escape: end by it, then report it, unless it is an exit."""
@@ -421,7 +422,20 @@ def run_as(process: Process, fn: Callable[[], Any]) -> Any:
     The kill of a process that lends its greenlet unwinds `fn` too, and then what it does itself.
     """
     me = getcurrent()
-    before, lenders = getattr(me, "erl_process", None), getattr(me, "erl_lenders", ())
+    before = getattr(me, "erl_process", None)
+    if before is not None:
+        return _run_lent(process, fn, me, before)
+    me.erl_process = process
+    process.greenlet = me
+    try:
+        return fn()
+    finally:
+        me.erl_process = None
+        process.greenlet = None
+
+
+def _run_lent(process: Process, fn: Callable[[], Any], me: Any, before: Process) -> Any:
+    lenders = getattr(me, "erl_lenders", ())
     me.erl_process, me.erl_lenders = process, (*lenders, before)
     process.greenlet = me
     try:

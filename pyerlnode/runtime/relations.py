@@ -73,7 +73,7 @@ class Relations(Tables):
         finally:
             self._burying = False
 
-    def _tell(self, process: Process, reason: Any) -> None:
+    def _tell(self, process: Process, reason: Any) -> None:  # noqa: C901  # one kind of relation behind the other
         pid = process.pid
         links, process.links = process.links, None
         monitors, process.monitors = process.monitors, None
@@ -83,24 +83,27 @@ class Relations(Tables):
             del self.aliases[words]
         if self.ahead:
             self.ahead.pop(process, None)
-        for other, end in (links or {}).items():
-            try:
-                self._link_ended(process, other, end, reason)
-            except BaseException as error:  # noqa: PERF203  # free while nothing raises
-                report(log, _NOT_TOLD, pid, exc_info=error)
-        for ref, target in (monitors or {}).values():
-            self._drop_monitor(process, ref, target)
-        for watcher in (watchers or {}).values():
-            try:
-                self._down(watcher, reason)
-            except BaseException as error:  # noqa: PERF203  # free while nothing raises
-                report(log, _NOT_TOLD, pid, exc_info=error)
+        if links:
+            for other, end in links.items():
+                try:
+                    if not isinstance(other, Process):
+                        self._remote_link_ended(process, other, end, reason)
+                    elif other.links is not None and other.links.pop(process, self) is None:
+                        other.link_broken(pid, reason)
+                except BaseException as error:  # noqa: PERF203  # free while nothing raises
+                    report(log, _NOT_TOLD, pid, exc_info=error)
+        if monitors:
+            for ref, target in monitors.values():
+                self._drop_monitor(process, ref, target)
+        if watchers:
+            for watcher in watchers.values():
+                try:
+                    self._down(watcher, reason)
+                except BaseException as error:  # noqa: PERF203  # free while nothing raises
+                    report(log, _NOT_TOLD, pid, exc_info=error)
 
-    def _link_ended(self, process: Process, other: Process | Pid, end: LinkEnd | None, reason: Any) -> None:
-        if isinstance(other, Process):
-            if other.links is not None and other.links.pop(process, self) is None:
-                other.link_broken(process.pid, reason)
-        elif end is not None:
+    def _remote_link_ended(self, process: Process, other: Pid, end: LinkEnd | None, reason: Any) -> None:
+        if end is not None:
             peer = self.peer(other.node)
             peer.linked.pop((process, other), None)
             if end.active:

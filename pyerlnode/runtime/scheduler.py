@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from gevent import get_hub, getcurrent
 from greenlet import greenlet
 
-from pyerlnode.runtime.edges import ProcessKilled, edge
+from pyerlnode.runtime.edges import ProcessKilled, edge, escaped
 from pyerlnode.runtime.process_core import ALIVE
 
 SLICE = 200
@@ -129,9 +129,13 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
         for portion in _PORTIONS:
             if process.exit_reason is not ALIVE or clock() - began > SLICE_TIME:
                 return
+            handler = process.handler
+            handle = type(handler).handle
             for _ in portion:
-                handler = process.handler  # looked up each time: `sys` may put another one in front
-                type(handler).handle(handler, queue.popleft())
+                if process.handler is not handler:  # `sys` has put another one in front
+                    handler = process.handler
+                    handle = type(handler).handle
+                handle(handler, queue.popleft())
                 if not queue or process.exit_reason is not ALIVE:
                     return
 
@@ -243,17 +247,19 @@ class Scheduler:
         """Schedule nothing for those that become ready now: the caller is in the hub and calls `drain` itself."""
         self._draining = True
 
-    @edge
     def drain(self) -> None:
-        """Run what is ready. In the hub only. What leaves a greenlet by an exception costs that one, and no other."""
-        if self._scheduled is not None:
-            self._scheduled.stop()
-            self._scheduled = None
+        """Run what is ready. In the hub only. What leaves a greenlet by an exception costs that one, and no other.
+
+        An edge by itself: this is called for each message that finds nobody else at work.
+        """
         ready, clock = self.ready, self.clock
-        now = clock()
-        self.turn_ends = now + TURN
-        self._draining = True
         try:
+            if self._scheduled is not None:
+                self._scheduled.stop()
+                self._scheduled = None
+            now = clock()
+            self.turn_ends = now + TURN
+            self._draining = True
             while ready:
                 self.slice_began = now
                 target = ready[0].greenlet
@@ -267,6 +273,8 @@ class Scheduler:
                 now = clock()
                 if now > self.turn_ends:
                     break
+        except BaseException as error:
+            escaped("Scheduler.drain", error)
         finally:
             self.current = None
             self._draining = False

@@ -152,7 +152,8 @@ class Tables:
 
     def process(self, pid: Pid) -> Process | None:
         """The live local process of `pid`; a pid of an earlier life of this node finds none."""
-        process = self.processes.get(pid.id | pid.serial << PID_BITS)
+        serial = pid.serial  # 0 for the first 2**28 processes of a node
+        process = self.processes.get(pid.id | serial << PID_BITS if serial else pid.id)
         return process if process is not None and pid.creation == self.creation and pid.node is self.node else None
 
     def find(self, to: Pid | Atom | Reference) -> Process | None:

@@ -7,7 +7,7 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.edges import edge, escaped
 from pyerlnode.runtime.scheduler import TURN
 from pyerlnode.runtime.timer_core import Timer, TimerWheel
 
@@ -69,8 +69,7 @@ class Timers:
         try:
             began = self.now()
             while due := self.wheel.expire(began, AT_ONCE):
-                for timer in due:
-                    self._call(timer)
+                self._call_all(due)
                 if self.now() - began > TURN:
                     break  # the rest has its turn when sockets were looked at
         finally:
@@ -79,9 +78,12 @@ class Timers:
                 self._arm(deadline)
 
     @staticmethod
-    @edge  # the other timers of this tick are due all the same
-    def _call(timer: Timer) -> None:
-        timer.callback(*timer.args)
+    def _call_all(due: list[Timer]) -> None:
+        for timer in due:
+            try:
+                timer.callback(*timer.args)
+            except BaseException as error:  # noqa: PERF203  # the other timers of this tick are due all the same
+                escaped("the callback of a timer", error)
 
     def close(self) -> None:
         """Forget every timer."""

@@ -76,8 +76,7 @@ class VirtualTimers(Timers):
         return inf if deadline is None else deadline
 
     def fire_due(self) -> None:
-        for timer in self.wheel.expire(self.now() + ROUNDING):
-            self._call(timer)
+        self._call_all(self.wheel.expire(self.now() + ROUNDING))
 
 
 class ShuffledScheduler(Scheduler):

@@ -75,7 +75,9 @@ def guarded(tree: ast.Module) -> set[str]:
     """Functions and methods with the decorator, and attributes that hold what `edge` gave."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and any(name_of(d) == "edge" for d in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and (
+            any(name_of(d) == "edge" for d in node.decorator_list) or is_edge_itself(node)
+        ):
             found |= {node.name, f"self.{node.name}"}
         elif isinstance(node, ast.Assign):
             values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
@@ -83,6 +85,21 @@ def guarded(tree: ast.Module) -> set[str]:
             if len(values) == len(targets):
                 found |= {name_of(t) for t, v in zip(targets, values, strict=True) if is_edge_call(v)}
     return found
+
+
+def is_edge_itself(function: ast.FunctionDef) -> bool:
+    """Whether it does what `edge` would do for it: all but plain assignments is in a `try` that lets nothing out."""
+    *first, last = function.body
+    return (
+        all(isinstance(statement, (ast.Assign, ast.Expr)) and not calls(statement) for statement in first)
+        and isinstance(last, ast.Try)
+        and [name_of(handler.type) for handler in last.handlers if handler.type] == ["BaseException"]
+        and [name_of(node.func) for node in calls(last.handlers[0])] == ["escaped"]
+    )
+
+
+def calls(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
 def is_edge_call(node: ast.expr) -> bool:
@@ -108,6 +125,26 @@ class C:
     def bare(self): ...
     @edge
     def good(self): ...
+    def itself(self):
+        'An edge.'
+        ready = self.ready
+        try:
+            ready()
+        except BaseException as error:
+            escaped("itself", error)
+        finally:
+            self.done()
+    def late(self):
+        ready = self.ready()
+        try:
+            ready()
+        except BaseException as error:
+            escaped("late", error)
+    def narrow(self):
+        try:
+            self.ready()
+        except Exception as error:
+            escaped("narrow", error)
     def m(self, readable):
         self.w = self.hub.loop.io(1, 1)
         self.w.start({0})
@@ -124,7 +161,13 @@ class C:
 """
 
 
-@pytest.mark.parametrize(("function", "count"), [("self.bare", 10), ("self.good", 0), ("edge(self.bare)", 0)])
+@pytest.mark.parametrize(
+    ("function", "count"),
+    [
+        ("self.bare", 10), ("self.good", 0), ("edge(self.bare)", 0),
+        ("self.itself", 0), ("self.late", 10), ("self.narrow", 10),
+    ],
+)  # fmt: skip
 def test_each_way_to_hand_a_function_over_is_seen(function: str, count: int) -> None:
     assert len(unguarded(ast.parse(SHAPES.format(function)))) == count
 

@@ -138,5 +138,5 @@ def test_a_killed_greenlet_says_nothing(caplog):
 
 
 def test_an_edge_gives_what_its_function_gave():
-    assert edge(lambda *args, **kwargs: (args, kwargs))(1, a=2) == ((1,), {"a": 2})
+    assert edge(lambda *args: args)(1, 2) == (1, 2)
     assert edge(raises).__name__ == "raises"
