@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from pyerlnode.brief import short
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.bounded import BoundedProcess
 from pyerlnode.runtime.edges import report
@@ -169,7 +170,7 @@ def crash_report(process: Process, error: BaseException) -> Callable[[], None]:
     """
     try:
         name = process.name or _ITEMS["label"](process)
-        shown = f" ({name})" if name is not A.undefined else ""
+        shown = "" if name is A.undefined else f" ({name if type(name) is Atom else short(name)})"
         who = (process.pid, shown, *initial_call(process))
         fields = {"label": (A.proc_lib, A.crash), "report": crash_fields(process, error)}
     except BaseException as broken:

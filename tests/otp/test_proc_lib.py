@@ -9,6 +9,7 @@ from pyerlnode.runtime.api import receive, self_
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.testing.waiting import settle
+from tests.helpers import hostile
 
 
 @pytest.fixture
@@ -74,3 +75,18 @@ def test_labels_ancestors_and_initial_calls_are_known(system):
     assert module.name.endswith("test_proc_lib")
     assert function.name.endswith("child")
     assert arity == 0
+
+
+@pytest.mark.parametrize("label", [hostile.deep("list"), 10**5000, hostile.deep_key(), object()], ids=lambda _: "")
+def test_a_crash_of_a_process_with_any_label_is_reported(system, caplog, label):
+    def crash():
+        proc_lib.set_label(label)
+        raise ValueError("on purpose")
+
+    process = system.spawn_function(crash, (), {})
+    settle(system)
+    assert not process.alive
+    [line] = [record.getMessage() for record in caplog.records if record.name == "pyerlnode.process"]
+    assert f"process {process.pid} (" in line
+    assert "could not be made" not in line
+    assert len(line) < 600

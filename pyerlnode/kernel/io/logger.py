@@ -25,6 +25,7 @@ import threading
 from collections import deque
 from typing import Any, Final
 
+from pyerlnode.brief import message, told
 from pyerlnode.errors import PyerlnodeError
 from pyerlnode.kernel.io import io_lib_core
 from pyerlnode.kernel.io.io_lib_core import BadFormat
@@ -127,14 +128,18 @@ class ErlangHandler(logging.Handler):
         return self._sending and threading.get_ident() == self._thread and current() is self._sender
 
     def _event(self, record: logging.LogRecord) -> tuple[Any, ...]:
-        text = self.format(record) if self.formatter is not None else record.getMessage()
+        text = self._text(record)
         meta: dict[Atom, Any] = {
             A.time: round(record.created * 1_000_000),
-            A.file: [ord(c) for c in record.pathname],
+            A.file: list(_binary(record.pathname)),
             A.line: record.lineno,
-            A.mfa: (Atom(record.module[:255]), Atom((record.funcName or "?")[:255]), 0),
-            A.domain: [A.python, *(Atom(part[:255]) for part in record.name.split(".")[:8] if part)],
-            A.python: {A.logger: record.name, A.thread: record.threadName or "", A.process: record.process or 0},
+            A.mfa: (_atom(record.module), _atom(record.funcName or "?"), 0),
+            A.domain: [A.python, *(_atom(part) for part in record.name.split(".")[:8] if part)],
+            A.python: {
+                A.logger: _binary(record.name),
+                A.thread: _binary(record.threadName or ""),
+                A.process: record.process or 0,
+            },
         }
         process = current() if threading.get_ident() == self._thread else None
         if process is not None and process.system is self._system:
@@ -145,7 +150,15 @@ class ErlangHandler(logging.Handler):
             meta[A.crash_reason] = (kind, name, message), erlang_stack(error.__traceback__)
             if self.formatter is None:
                 text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"  # type: ignore[arg-type]  # it is one
-        return A.log, erlang_level(record.levelno), text[:MAX_TEXT].encode("utf-8", "replace"), meta
+        return A.log, erlang_level(record.levelno), _binary(text[:MAX_TEXT]), meta
+
+    def _text(self, record: logging.LogRecord) -> str:
+        """The text of a record; when its arguments have none (an object whose `__str__` raises), its parts."""
+        try:
+            return self.format(record) if self.formatter is not None else record.getMessage()
+        except BaseException as error:
+            caught(error)
+            return f"{told(record.msg)} of {told(record.args)}, which has no text: {message(error)}"
 
     # --- in the hub ----------------------------------------------------------------------------
     @edge
@@ -192,6 +205,15 @@ class ErlangHandler(logging.Handler):
             self._watcher.stop()
             self._watcher.close()
         super().close()
+
+
+def _binary(text: Any) -> bytes:
+    """UTF-8, whatever the program took for a text: a thread may have any name, a file that of another system."""
+    return (text if isinstance(text, str) else told(text)).encode("utf-8", "replace")
+
+
+def _atom(text: Any) -> Atom:
+    return Atom(_binary(text).decode()[:255])
 
 
 class LoggerProxy(Service):
