@@ -137,13 +137,16 @@ def supply_of(config: pytest.Config) -> Supply:
     return config.stash[_supply]
 
 
-def _or_skip(config: pytest.Config, make: Callable[[], Any]) -> Any:
-    """What `make` gives; without a BEAM the test is skipped, or fails when one is required."""
+def _or_skip(config: pytest.Config, make: Callable[[], Any], *, containers: bool = False) -> Any:
+    """What `make` gives; without a BEAM the test is skipped, or fails when one is required or was named."""
     try:
         return make()
     except BeamUnavailable as error:
-        if settings.read(config).required:
+        wanted = settings.read(config)
+        if wanted.required:
             pytest.fail(f"no BEAM, and --beam-required: {error}", pytrace=False)
+        if wanted.containers_named if containers else wanted.beam_named:
+            pytest.fail(f"the BEAM that was asked for can not be had: {error}", pytrace=False)
         pytest.skip(f"no BEAM: {error}")
 
 
@@ -251,7 +254,7 @@ def beam_network(beam_release: int | None, pytestconfig: pytest.Config) -> Itera
     from pyerlnode.testing.epmd import free_port
 
     image = settings.read(pytestconfig).image.replace("{otp}", str(beam_release or ""))
-    network = _or_skip(pytestconfig, lambda: BeamNetwork(image, free_port()))
+    network = _or_skip(pytestconfig, lambda: BeamNetwork(image, free_port()), containers=True)
     yield network
     network.close()
 

@@ -23,7 +23,11 @@ _TEXTS = (
     ("beam-matrix", "", "run every test that uses a BEAM on each of these OTP releases: 25,27,29"),
 )
 _SWITCHES = (
-    ("beam-required", "a missing BEAM fails the tests that need one, instead of skipping them"),
+    (
+        "beam-required",
+        "a missing BEAM fails the tests that need one, instead of skipping them; one that --beam, --beam-image or "
+        "--beam-matrix names does so anyhow",
+    ),
     (
         "beam-leaks",
         "fail a test with a BEAM that leaves something behind: a greenlet, a thread, a socket, an OS process, a name "
@@ -43,6 +47,18 @@ class Settings:
     required: bool = False
     leaks: bool = False
     keep: bool = False
+    image_named: bool = False
+    """Whether somebody has chosen `image`; the default is nobody's choice."""
+
+    @property
+    def beam_named(self) -> bool:
+        """Whether this run is to have a certain BEAM. One that cannot be had is then a failure: only `auto` skips."""
+        return self.beam != "auto" or self.image_named or bool(self.matrix)
+
+    @property
+    def containers_named(self) -> bool:
+        """The same of BEAMs in containers."""
+        return self.beam == "docker" or self.image_named
 
 
 def add_options(parser: Any) -> None:
@@ -80,6 +96,7 @@ def read(config: Any) -> Settings:
         required=switches["beam-required"],
         leaks=switches["beam-leaks"],
         keep=switches["beam-keep"],
+        image_named=bool(text("beam-image", "")),
     )
 
 

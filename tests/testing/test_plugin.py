@@ -74,6 +74,29 @@ def test_without_a_beam_a_test_fails_when_one_is_required(run: Run, how: str) ->
     assert "no BEAM, and --beam-required: no `erl` on PATH" in output
 
 
+@pytest.mark.parametrize("options", [("--beam", "/no/where"), ("--beam-image", "elixir:1.18")])
+def test_a_beam_that_was_named_and_can_not_be_had_is_a_failure(run: Run, options: tuple[str, ...]) -> None:
+    """Only `auto` may skip: whoever names a BEAM wants to see their tests run on it."""
+    status, output = run(USES_BEAM, *options)
+    assert "1 error" in output, output
+    assert "the BEAM that was asked for can not be had" in output
+    assert status == 1
+
+
+def test_a_network_of_containers_is_skipped_unless_they_were_asked_for(run: Run) -> None:
+    uses = "def test_it(beam_network):\n    pass\n"
+    status, output = run(uses, "--beam", "local")
+    assert (status, "1 skipped" in output) == (0, True), output
+    status, output = run(uses, "--beam", "docker")
+    assert (status, "1 error" in output) == (1, True), output
+
+
+def test_a_file_of_exunit_without_the_beam_that_was_named_is_a_failure(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.exs").write_text("defmodule T do\n  use ExUnit.Case\nend\n")
+    status, output = run(USES_NONE, "--beam", "local", "test_theirs.exs")
+    assert (status, "1 error" in output) == (1, True), output
+
+
 def test_a_marker_alone_asks_for_a_beam_too(run: Run) -> None:
     _, output = run("import pytest\n@pytest.mark.beam(otp='>=27')\ndef test_it(): pass\n", "--strict-markers")
     assert "1 skipped" in output

@@ -1,0 +1,46 @@
+"""`testing.settings`: whether somebody has asked for a certain BEAM, wherever they said so."""
+
+from typing import Any
+
+import pytest
+
+from pyerlnode.testing.settings import read
+
+
+class Config:
+    """As much of pytest's configuration as the settings look at."""
+
+    def __init__(self, options: dict[str, str], ini: dict[str, str]) -> None:
+        self._options, self._ini = options, ini
+
+    def getoption(self, name: str) -> Any:
+        return self._options.get(name.removeprefix("--").replace("-", "_"))
+
+    def getini(self, name: str) -> str:
+        return self._ini.get(name, "")
+
+
+@pytest.mark.parametrize("how", ["option", "ini", "environment"])
+@pytest.mark.parametrize(
+    ("key", "value", "beam", "containers"),
+    [
+        ("beam", "auto", False, False),
+        ("beam_required", "true", False, False),
+        ("beam", "local", True, False),
+        ("beam", "app@host", True, False),
+        ("beam", "docker", True, True),
+        ("beam_image", "mine:27", True, True),
+        ("beam_image", "elixir:1.18", True, True),  # the default, but said
+        ("beam_matrix", "25,27", True, False),
+    ],
+)
+def test_a_beam_is_asked_for_by_its_name_however_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, how: str, key: str, value: str, beam: bool, containers: bool
+) -> None:
+    for name in ("BEAM", "BEAM_IMAGE", "BEAM_MATRIX", "BEAM_REQUIRED"):
+        monkeypatch.delenv(f"PYERLNODE_{name}", raising=False)
+    said = {key: value}
+    if how == "environment":
+        monkeypatch.setenv(f"PYERLNODE_{key.upper()}", value)
+    found = read(Config(said if how == "option" else {}, said if how == "ini" else {}))
+    assert (found.beam_named, found.containers_named) == (beam, containers)
