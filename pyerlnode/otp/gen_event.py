@@ -142,7 +142,7 @@ class GenEvent(Behaviour):
     def _request(self, from_: Any, request: Any) -> None:
         if request is A.stop:
             gen.reply(self.process.system, from_, A.ok)
-            self.system_terminate(A.normal)
+            type(self).system_terminate(self, A.normal)
             return
         answer = self._answer(request)
         if type(request) is tuple and request[0] is A.call:
@@ -227,7 +227,7 @@ class GenEvent(Behaviour):
 
     def _exited(self, pid: Pid, reason: Any) -> None:
         if pid == self.process.parent:
-            self.system_terminate(reason)
+            type(self).system_terminate(self, reason)
             return
         for entry in [entry for entry in self.entries if entry.supervisor == pid]:
             self._remove(entry, (A.stop, reason), None)

@@ -137,10 +137,11 @@ class GenServer(Behaviour):
                 elif tag is _SYSTEM and len(message) == 3:
                     process.timer = timer
                     sys.handle_system_message(self, message[1], message[2])
-                    self._resume_timer(timer)
+                    if timer is not None:
+                        _resume_timer(self, timer)
                     return
                 elif tag is _EXIT and len(message) == 3 and type(message[1]) is Pid and message[1] == process.parent:
-                    self._stop(message[2])
+                    _end(self, message[2])
                     return
                 else:
                     result = self.handle_info(message)
@@ -205,7 +206,7 @@ class GenServer(Behaviour):
                 self._then(result.then)
         elif isinstance(result, Stop):
             # OTP answers after terminate; whoever reads the answer may rely on what terminate did.
-            self._stop(result.reason, None if result.reply is UNSET else (from_, result.reply))
+            _end(self, result.reason, None if result.reply is UNSET else (from_, result.reply))
         elif isinstance(result, NoReply):
             self._result(result)
         else:
@@ -216,7 +217,7 @@ class GenServer(Behaviour):
             if result.then is not None:
                 self._then(result.then)
         elif isinstance(result, Stop):
-            self._stop(result.reason)
+            _end(self, result.reason)
         elif result is not None:
             raise _bad_return("a callback", "NoReply, Stop or None", result)
 
@@ -236,16 +237,6 @@ class GenServer(Behaviour):
         if not process.queue:
             process.deliver(A.timeout)
 
-    def _resume_timer(self, timer: Timer | None) -> None:
-        """A system message is none that the server waits for: the wait begins anew, in full, as in OTP."""
-        process = self.process
-        if timer is not None and process.timer is timer and process.alive:
-            process.timer = None
-            if process.sys is not None and process.sys.suspended:
-                process.timer = timer
-            else:
-                self._then(timer.args[0])
-
     def initialised(self, result: Any) -> None:
         if isinstance(result, Timeout):
             self._then(result)
@@ -263,34 +254,15 @@ class GenServer(Behaviour):
 
     # --- asked by sys --------------------------------------------------------------------------
     def system_terminate(self, reason: Any) -> None:
-        self._stop(reason)
+        _end(self, reason)
 
     def system_resumed(self) -> None:
-        self._resume_timer(self.process.timer)
+        _resume_timer(self, self.process.timer)
 
     # --- the end -------------------------------------------------------------------------------
     # Whatever fails on the way, the process ends, and ends first: the log is told of it afterwards.
     def _stop(self, reason: Any, answer: tuple[Any, Any] | None = None) -> None:
-        process = self.process
-        if process.timer is not None:
-            process.timer.cancel()
-            process.timer = None
-        reports = []
-        try:
-            self.terminate(reason)
-        except BaseException as error:
-            reason = caught(error)
-            reports.append(self._reporter(reason, error))
-        else:
-            if not is_quiet(reason):
-                reports.append(self._reporter(reason, None))
-        try:
-            if answer is not None:
-                gen.reply(process.system, *answer)
-        finally:
-            process.finish(reason)
-            for tell in reports:
-                tell()
+        _end(self, reason, answer)
 
     def _crashed(self, error: BaseException, message: Any = None) -> None:
         """A callback raised: clean up, end, tell the log."""
@@ -315,6 +287,41 @@ class GenServer(Behaviour):
             "log": [],
         }
         return end_report(log, self, reason, error, fields)
+
+
+def _resume_timer(server: GenServer, timer: Timer | None) -> None:
+    """A system message is none that the server waits for: the wait begins anew, in full, as in OTP."""
+    process = server.__process__
+    if timer is not None and process.timer is timer and process.alive:
+        process.timer = None
+        if process.sys is not None and process.sys.suspended:
+            process.timer = timer
+        else:
+            server._then(timer.args[0])
+
+
+def _end(server: GenServer, reason: Any, answer: tuple[Any, Any] | None = None) -> None:
+    """`GenServer._stop`; a function, as to find a guarded name (`reserved`) costs what three small calls do."""
+    process = server.__process__
+    if process.timer is not None:
+        process.timer.cancel()
+        process.timer = None
+    reports = []
+    try:
+        server.terminate(reason)
+    except BaseException as error:
+        reason = caught(error)
+        reports.append(server._reporter(reason, error))
+    else:
+        if not is_quiet(reason):
+            reports.append(server._reporter(reason, None))
+    try:
+        if answer is not None:
+            gen.reply(process.system, *answer)
+    finally:
+        process.finish(reason)
+        for tell in reports:
+            tell()
 
 
 def end_report(

@@ -153,7 +153,7 @@ class GenStatem(Behaviour):
                 _guarded(self, message, self.__core__.fired, message[1], message[2])
                 return
             if tag is A.EXIT and len(message) == 3 and self._is_parent(message[1]):
-                self.system_terminate(message[2])
+                type(self).system_terminate(self, message[2])
                 return
         kind, content = type(self).event_of(self, message)
         assert self.__core__ is not None
@@ -268,7 +268,7 @@ def _perform(machine: GenStatem, effects: list[Any]) -> bool:
         elif kind is CancelTimer:
             machine._stop_timer(effect.name)
         elif kind is End:
-            machine.system_terminate(effect.reason)
+            type(machine).system_terminate(machine, effect.reason)
     return machine.__process__.exit_reason is ALIVE
 
 

@@ -27,8 +27,8 @@ FIXED: Final = frozenset(
     }
 )  # fmt: skip
 """Public names that our code itself goes by; other public ones may be overridden, for that is meant."""
-IN_CLASS: Final = frozenset({"handle", "event_of"})
-"""Looked up in the class for each message, so that an attribute is never in the way."""
+IN_CLASS: Final = frozenset({"handle", "event_of", "system_terminate"})
+"""Looked up in the class, each time, so that an attribute is never in the way."""
 _sealed: set[type] = set()
 
 

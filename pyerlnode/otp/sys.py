@@ -95,7 +95,7 @@ class Suspended(StandIn):
                 handle_system_message(server, message[1], message[2])
                 return
             if message[0] is A.EXIT and type(message[1]) is Pid and message[1] == server.process.parent:
-                server.system_terminate(message[2])
+                type(server).system_terminate(server, message[2])
                 return
         server.process.sys.waiting.append(message)
 
@@ -175,8 +175,8 @@ def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
         log.warning("%s got a system message without a caller", server.process.pid)
         return
     if type(request) is tuple and len(request) == 2 and request[0] is _TERMINATE:
-        answer(server, from_, A.ok)
-        server.system_terminate(request[1])
+        gen.reply(server.__process__.system, from_, A.ok)
+        type(server).system_terminate(server, request[1])
         return
     if server.process.sys is None:
         server.process.sys = SysState()

@@ -39,12 +39,13 @@ _BY_VALUE: Final = frozenset((int, bytes, str, Pid, Reference, Port))
 class Place:
     """No message before `seen` matches `pattern`; `matches` is the pattern compiled, None for a reference alone."""
 
-    __slots__ = ("matches", "pattern", "seen")
+    __slots__ = ("has_reference", "matches", "pattern", "seen")
 
     def __init__(self, pattern: Any, matches: Callable[[Any], Any] | None, seen: int = 0) -> None:
         self.pattern = pattern
         self.matches = matches
         self.seen = seen
+        self.has_reference = has_reference(pattern)
 
 
 def find(queue: deque[Any], matches: Callable[[Any], Any], start: int = 0) -> int:
@@ -80,7 +81,7 @@ def inserted(places: list[Place], index: int) -> None:
 
 
 def place_of(places: list[Place], pattern: Any) -> Place | None:
-    """The place of this very pattern, which now counts as the latest one."""
+    """The place of this very pattern, which now counts as the latest one; of none that is not constant."""
     for at, place in enumerate(places):
         if place.matches is not None and same(place.pattern, pattern):
             if at:
@@ -109,6 +110,10 @@ def behind(places: list[Place], pattern: Any) -> int:
 
 
 # --- patterns ----------------------------------------------------------------------------------
+def has_reference(pattern: Any) -> bool:
+    return type(pattern) is Reference or (type(pattern) is tuple and any(map(has_reference, pattern)))
+
+
 def is_constant(pattern: Any) -> bool:
     """Whether `pattern` is made of terms that do not change, plain types and `ANY`."""
     kind = type(pattern)
@@ -125,5 +130,10 @@ def same(one: Any, other: Any) -> bool:
     if kind is not type(other):
         return False
     if kind is tuple:
-        return len(one) == len(other) and all(map(same, one, other))
+        if len(one) != len(other):
+            return False
+        for mine, theirs in zip(one, other, strict=True):  # noqa: SIM110  # atoms and types are met before any call
+            if mine is not theirs and not same(mine, theirs):
+                return False
+        return True
     return kind in _BY_VALUE and bool(one == other)

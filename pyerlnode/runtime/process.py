@@ -197,11 +197,16 @@ class Process:
 
     def receive_pattern(self, pattern: Any, timeout: float | None, *, since: Reference | None = None) -> Any:
         """As `receive`, for a pattern; how far it was looked for is remembered, unless it has a function in it."""
-        if not is_constant(pattern):
-            return self.receive(compile_pattern(pattern), timeout, since=since)
         places = self._places()
-        place = place_of(places, pattern) or add_place(places, Place(pattern, compile_pattern(pattern)))
-        place.seen = max(place.seen, behind(places, pattern), 0 if since is None else behind(places, since))
+        place = place_of(places, pattern)
+        if place is None:
+            if not is_constant(pattern):
+                return self.receive(compile_pattern(pattern), timeout, since=since)
+            place = add_place(places, Place(pattern, compile_pattern(pattern)))
+        if place.has_reference:
+            place.seen = max(place.seen, behind(places, pattern))
+        if since is not None:
+            place.seen = max(place.seen, behind(places, since))
         return self._receive(place, timeout)
 
     def _places(self) -> list[Place]:

@@ -153,6 +153,11 @@ class _Pause:
 class Scheduler:
     """The ready queue of one system, in the hub of the thread that made it."""
 
+    __slots__ = (
+        "_counted", "_draining", "_next_turn", "_scheduled", "_steps", "clock", "current", "hub", "idle", "loop",
+        "ready", "slice_began", "stopping", "turn_ends", "unarmed",
+    )  # fmt: skip
+
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.hub: Any = get_hub()
         self.loop: Any = self.hub.loop
