@@ -43,8 +43,8 @@ def member(name):
         name="counter",
         nodes=NAMES,
         handoff=lambda pid: node.call(pid, A.look)[0],
-        lease=0.4,  # short, so that this example is; 2 seconds unless given
-        shutdown=0.2,
+        lease=1.0,  # short, so that this example is; 2 seconds unless given
+        shutdown=0.5,
     )
     return node
 

@@ -43,7 +43,7 @@ class Counter(GenServer):
 
 
 def main(name: str, cookie: str, epmd_port: str, nodes: str, lease: str, path: str) -> None:
-    with Node(name, cookie=cookie, epmd_port=int(epmd_port), ticktime=4.0) as node:
+    with Node(name, cookie=cookie, epmd_port=int(epmd_port), ticktime=2 * float(lease)) as node:
         node.start(
             Standby,
             (Counter, path),
