@@ -31,7 +31,7 @@ from pyerlnode.runtime.edges import GreenletExit, report, stop_program, stops_pr
 from pyerlnode.runtime.handler import OtpHandler, behaviour_of
 from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
 from pyerlnode.runtime.names import Global, Via, name_service
-from pyerlnode.runtime.process import Process, current, run_as
+from pyerlnode.runtime.process import Process, acting, current, run_as
 from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import erlang_frame, exit_reason, message_of, python_cause
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
@@ -91,7 +91,7 @@ def call(system: System, dest: Any, request: Any, timeout: float | None = DEFAUL
         node, server, to = system.resolve(dest)  # type: ignore[assignment]  # `to` may be a name now
     if server is None:
         return _call_away(system, dest, (node, to), request, timeout, label)
-    caller = system.myself()
+    caller = acting(system)
     if server is caller:
         raise Exit((A.calling_self, _mfa(dest, request, timeout)), "a process can not call itself")
     waiter = LocalCall(system)
@@ -118,7 +118,7 @@ def _call_away(
     node, to = resolved
     if node is system.node:
         raise failure(DOWN, A.noproc, dest, request, timeout)
-    caller = system.myself().pid
+    caller = acting(system).pid
     peer = system.peer(node)
     ref = system.new_ref()
     waiter = system.waiter(ref)
@@ -292,7 +292,7 @@ def stop(system: System, dest: Any, reason: Any = A.normal, timeout: float | Non
     if server is None:
         state, value = _stop_away(system, dest, reason, timeout)
     else:
-        caller = system.myself()
+        caller = acting(system)
         if server is caller:
             raise Exit((A.calling_self, (A.sys, A.terminate, [dest, reason])), "a process can not stop itself so")
         waiter, tag = Waiter(system.scheduler, system.timers), LocalCall(system)

@@ -70,7 +70,7 @@ from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.exact import ExactDict
+from pyerlnode.term.exact import Key, key
 from pyerlnode.term.pid import Pid
 
 log = logging.getLogger("pyerlnode.gen_statem")
@@ -98,7 +98,7 @@ class GenStatem(Behaviour):
     callback_mode: ClassVar[Atom] = A.state_functions
     state_enter: ClassVar[bool] = False
     __core__: Core | None
-    __timers__: ExactDict[Timer]
+    __timers__: dict[Key, Timer]
 
     # --- callbacks -------------------------------------------------------------------------------
     def init(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002  # the callback's shape
@@ -165,8 +165,14 @@ class GenStatem(Behaviour):
     def event_of(self, message: Any) -> tuple[Any, Any]:
         """The kind and content of the event that a message is."""
         if type(message) is tuple and message:
-            if message[0] is gen.CALL and len(message) == 3 and gen.is_from(message[1]):
-                return (A.call, message[1]), message[2]
+            if (  # `gen.is_from`, without a call for each call
+                message[0] is gen.CALL
+                and len(message) == 3
+                and type(from_ := message[1]) is tuple
+                and len(from_) == 2
+                and type(from_[0]) is Pid
+            ):
+                return (A.call, from_), message[2]
             if message[0] is gen.CAST and len(message) == 2:
                 return A.cast, message[1]
         return A.info, message
@@ -178,11 +184,6 @@ class GenStatem(Behaviour):
             raise unmatched.function_clause(cls, function.__func__)
         what = f"{kind if type(kind) is Atom else unmatched.shape(kind)}: {unmatched.shape(args[1])}"
         unmatched.gave_none(log, cls, process.name or process.pid, function, args, what)
-
-    def _stop_timer(self, name: Any) -> None:
-        timer = self.__timers__.pop(name, None) if self.__timers__ else None
-        if timer is not None:
-            timer.cancel()
 
     # --- asked by sys --------------------------------------------------------------------------------
     def system_get_state(self) -> Any:
@@ -253,6 +254,16 @@ def _call(machine: GenStatem, invoke: Invoke) -> Any:
     return result
 
 
+def _stop_timer(machine: GenStatem, name: Any) -> Key:
+    """Cancel the time-out of that name, if one runs; gives its key."""
+    mark = key(name)
+    if machine.__timers__:
+        timer = machine.__timers__.pop(mark, None)
+        if timer is not None:
+            timer.cancel()
+    return mark
+
+
 def _perform(machine: GenStatem, effects: list[Any]) -> bool:
     """Carry out; False when the machine has ended."""
     for effect in effects:
@@ -260,13 +271,13 @@ def _perform(machine: GenStatem, effects: list[Any]) -> bool:
         if kind is Answer:
             gen.reply(machine.__process__.system, effect.from_, effect.value)
         elif kind is StartTimer:
-            machine._stop_timer(effect.name)
+            mark = _stop_timer(machine, effect.name)
             start = machine.__process__.system.timers.start
             message = (_FIRED, effect.name, effect.turn)
             seconds = max(0.0, effect.seconds - machine.now()) if effect.absolute else effect.seconds
-            machine.__timers__[effect.name] = start(seconds, machine.__process__.deliver, message)
+            machine.__timers__[mark] = start(seconds, machine.__process__.deliver, message)
         elif kind is CancelTimer:
-            machine._stop_timer(effect.name)
+            _stop_timer(machine, effect.name)
         elif kind is End:
             type(machine).system_terminate(machine, effect.reason)
     return machine.__process__.exit_reason is ALIVE
@@ -288,7 +299,7 @@ def start(
         raise UsageError(f"start wants a subclass of GenStatem, not {short(cls)}")
     machine = cls()
     machine.__core__ = None
-    machine.__timers__ = ExactDict()
+    machine.__timers__ = {}
     options = kwargs or {}
 
     def init() -> Any:

@@ -28,7 +28,7 @@ from pyerlnode.brief import told
 from pyerlnode.errors import Exit
 from pyerlnode.otp.results import UNSET, Stop
 from pyerlnode.term.atom import A
-from pyerlnode.term.exact import ExactDict, same
+from pyerlnode.term.exact import ExactDict, Key, key, same
 
 EVENT: Final = A.timeout
 STATE: Final = A.state_timeout
@@ -192,8 +192,8 @@ class Core:
         self.enter_calls = enter_calls
         self.queue: deque[tuple[Any, Any]] = deque()
         self.postponed: list[tuple[Any, Any]] = []
-        self.timers: ExactDict[tuple[int, Any]] = ExactDict()
-        """Running time-outs by name: the turn by which a late one is known, and the content."""
+        self.timers: dict[Key, tuple[int, Any]] = {}
+        """Running time-outs by the key of their name: the turn by which a late one is known, and the content."""
         self._turn = 0
         self._begin(None)
 
@@ -219,10 +219,11 @@ class Core:
 
     def fired(self, name: Any, turn: int) -> Step:
         """A timer has come to its end; one that was cancelled or set anew meanwhile counts for nothing."""
-        known = self.timers.get(name)
+        mark = key(name)
+        known = self.timers.get(mark)
         if known is None or known[0] != turn:
             return [], None
-        del self.timers[name]
+        del self.timers[mark]
         return self.arrived(name, known[1])
 
     def returned(self, result: Any) -> Step:
@@ -278,7 +279,8 @@ class Core:
         if not same(self._old, self.state):
             self.queue.extendleft(reversed(self.postponed))
             self.postponed.clear()
-            self._cancel(STATE, effects)
+            if self.timers:
+                self._cancel(STATE, effects)
         self.queue.extendleft(reversed(self._inserted))
         if self._timeouts:
             self._set_timeouts(effects)
@@ -289,9 +291,10 @@ class Core:
         for action in _last_of_each(self._timeouts):
             name = action.name
             if type(action) is UpdateTimeout:
-                running = self.timers.get(name)
+                mark = key(name)
+                running = self.timers.get(mark)
                 if running is not None:
-                    self.timers[name] = (running[0], action.content)
+                    self.timers[mark] = (running[0], action.content)
                 else:
                     at_once.append((name, action.content))
             elif action.seconds is None:
@@ -301,14 +304,14 @@ class Core:
                 at_once.append((name, action.content))
             else:
                 self._turn += 1
-                self.timers[name] = (self._turn, action.content)
+                self.timers[key(name)] = (self._turn, action.content)
                 effects.append(StartTimer(name, action.seconds, self._turn, action.absolute))
         for event in at_once:
             if event[0] is not EVENT or not self.queue:
                 self.queue.append(event)
 
     def _cancel(self, name: Any, effects: list[Any]) -> None:
-        if self.timers and self.timers.pop(name, None) is not None:
+        if self.timers.pop(key(name), None) is not None:
             effects.append(CancelTimer(name))
 
     def _next(self, effects: list[Any]) -> Step:
@@ -316,7 +319,8 @@ class Core:
             return effects, None
         event = self.queue.popleft()
         self._begin(event)
-        self._cancel(EVENT, effects)
+        if self.timers:
+            self._cancel(EVENT, effects)
         return effects, Invoke(event[0], event[1], self.state)
 
 

@@ -397,6 +397,15 @@ def current() -> Process | None:
     return getattr(getcurrent(), "erl_process", None)
 
 
+def acting(system: Any) -> Process:
+    """The process in whose name the current greenlet acts in `system`: its own, else the root."""
+    process: Process | None = getattr(getcurrent(), "erl_process", None)
+    if process is not None and process.system is system and process.exit_reason is ALIVE:
+        return process
+    root: Process = system.root
+    return root
+
+
 def require_current() -> Process:
     process = current()
     if process is None:

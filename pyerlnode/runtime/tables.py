@@ -18,8 +18,7 @@ from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.names import Global, LocalNames, NameService, Via, whereis_name
 from pyerlnode.runtime.offload import OsProcesses
 from pyerlnode.runtime.priority_core import advance
-from pyerlnode.runtime.process import Process, current
-from pyerlnode.runtime.process_core import ALIVE
+from pyerlnode.runtime.process import Process, acting
 from pyerlnode.runtime.reason_core import message_of
 from pyerlnode.runtime.registry import Registry, as_name
 from pyerlnode.runtime.router import RemoteNode, Route
@@ -192,8 +191,7 @@ class Tables:
 
     def myself(self) -> Process:
         """The process in whose name the current greenlet acts: its own, else the root."""
-        process = current()
-        return process if process is not None and process.system is self and process.exit_reason is ALIVE else self.root
+        return acting(self)
 
     # --- sending -------------------------------------------------------------------------------
     def send(self, dest: Any, message: Any) -> None:

@@ -79,7 +79,11 @@ def key(term: Any) -> Key:
 
 def same(one: Any, other: Any) -> bool:
     """Erlang's ``one =:= other``."""
-    return one is other or key(one) == key(other)
+    if one is other:
+        return True
+    if type(one) is Atom and type(other) is Atom:
+        return False  # there is one object for each: states and reasons, mostly
+    return key(one) == key(other)
 
 
 class ExactDict(MutableMapping[Any, V]):

@@ -25,6 +25,7 @@ from pyerlnode.otp.gen_statem_core import (
 )
 from pyerlnode.otp.results import Stop
 from pyerlnode.term import A
+from pyerlnode.term.exact import key
 
 
 def run(core, step, script):
@@ -121,7 +122,7 @@ def test_a_generic_time_out_survives_events_and_states_and_is_set_anew_or_cancel
     assert core.fired(one, 1) == ([], None)
     assert event(core, "d", KeepState(timeout("one", None)))[1] == [CancelTimer(one)]
     assert event(core, "e", KeepState(timeout("one", None)))[1] == []
-    assert list(core.timers) == [(A.timeout, "two")]
+    assert list(core.timers) == [key((A.timeout, "two"))]
 
 
 def test_update_changes_the_content_of_a_running_time_out_and_fires_one_that_does_not_run():
