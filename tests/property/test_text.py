@@ -37,7 +37,7 @@ def compound(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return (
         st.lists(inner, max_size=5)
         | st.lists(inner, max_size=5).map(tuple)
-        | keys.map(lambda pairs: make_map(pairs, 0))
+        | keys.map(make_map)
         | st.builds(
             ImproperList,
             st.lists(inner, min_size=1, max_size=3).map(tuple),
