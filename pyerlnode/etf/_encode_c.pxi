@@ -406,6 +406,10 @@ cdef int write_map(Writer* w, Pending* top) except -1:
             changed()
         incref(value)
         top.value = value
+        if type_of(key) == ATOM_TYPE and top.keys <= PLAIN_KEYS:  # most keys: nothing of the user's runs meanwhile
+            top.keys = PLAIN_KEYS
+            put_atom(w, key)
+            continue
         look_at_key(w, top, key)
         if put_held(w, key):
             return 1
@@ -429,7 +433,9 @@ cdef int write_pairs(Writer* w, Pending* top) except -1:
 cdef int look_at_depth(Writer* w) except -1:
     """Refuse a term that holds itself; see `_encode_py._check_depth`."""
     cdef PyObject* owner = w.stack[w.depth].owner
-    cdef Py_ssize_t power = SUSPICIOUS_DEPTH, odd = 1
+    cdef Py_ssize_t depth = w.depth, power = SUSPICIOUS_DEPTH, odd = 1
+    if w.marked != owner and depth & (depth - 1) and (depth - 1) & (depth - 2):
+        return 0  # nearly always: only a power of two, or one more, is a depth to mark
     if w.marked == owner and w.depth > w.marked_at and w.stack[w.marked_at].owner == owner:
         raise _TooDeep("a term that holds itself")
     while 2 * power <= w.depth:
