@@ -18,10 +18,12 @@ Erlang (``1``, ``1.0`` and ``True``; ``0.0`` and ``-0.0``), the map is a `TermMa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NoReturn
 
 from pyerlnode import brief
 from pyerlnode.errors import UsageError
+from pyerlnode.term import copying
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import LEAVES, PARTS, Key, Known, Parts, bits_token, list_parts, map_parts, range_parts
 from pyerlnode.term.exact import key as exact
@@ -52,8 +54,15 @@ class ImproperList:
     def __repr__(self) -> str:
         return brief.written(self)
 
+    def __copy__(self) -> ImproperList:
+        return ImproperList(self.items, self.tail)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ImproperList:
+        copied: ImproperList = copying.deepcopy(self, memo)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return ImproperList, (self.items, self.tail)
+        return copying.reduced(self)
 
 
 class Bitstring:
@@ -140,8 +149,15 @@ class FrozenList(list[Any]):
     def __repr__(self) -> str:
         return brief.written(self)
 
+    def __copy__(self) -> FrozenList:
+        return FrozenList(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenList:
+        copied: FrozenList = copying.deepcopy(self, memo)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return FrozenList, (list(self),)
+        return copying.reduced(self)
 
     append = extend = insert = remove = pop = clear = sort = reverse = _refuse
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
@@ -158,8 +174,15 @@ class FrozenMap(dict[Any, Any]):
     def __repr__(self) -> str:
         return brief.written(self)
 
+    def __copy__(self) -> FrozenMap:
+        return FrozenMap(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenMap:
+        copied: FrozenMap = copying.deepcopy(self, memo)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return FrozenMap, (dict(self),)
+        return copying.reduced(self)
 
     clear = pop = popitem = setdefault = update = _refuse
     __setitem__ = __delitem__ = __ior__ = _refuse
@@ -172,7 +195,7 @@ class TermMap(Mapping[Any, Any]):
     as it is, not frozen, and must not be changed. Raises `UsageError` for a key that comes twice.
     """
 
-    __slots__ = ("_index", "deep", "pairs")
+    __slots__ = ("_fits", "_index", "deep", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[Any, Any]] | Mapping[Any, Any] = ()) -> None:
         given = pairs.items() if isinstance(pairs, Mapping) else pairs
@@ -187,8 +210,26 @@ class TermMap(Mapping[Any, Any]):
                 self.deep = True
         self.pairs: tuple[tuple[Any, Any], ...] = tuple(kept)
         self._index: dict[Key, Any] = {exact(key): value for key, value in kept}
+        self._fits = 0
+        """All of it is frozen and has at most so many levels; 0: nobody has looked."""
         if len(self._index) != len(self.pairs):
             raise UsageError("a map has each key once")
+
+    def frozen(self, nesting: int) -> TermMap:
+        """It as a key, which has at most `nesting` levels: itself when its values are frozen. Raises `TooDeepKey`."""
+        if self.deep:  # known, so that keys within keys are not gone through again and again
+            raise TooDeepKey(f"a key of a map has more than {KEY_NESTING} levels")
+        if 0 < self._fits <= nesting:
+            return self
+        pairs = tuple([(freeze(key, nesting - 1), freeze(value, nesting - 1)) for key, value in self.pairs])
+        made = self
+        if any(new[0] is not old[0] or new[1] is not old[1] for new, old in zip(pairs, self.pairs, strict=True)):
+            made = TermMap.__new__(TermMap)  # its keys are frozen: `__init__` would do that once more, at each level
+            made.deep = False
+            made.pairs = pairs
+            made._index = dict(zip(self._index, (value for _, value in pairs), strict=True))
+        made._fits = nesting
+        return made
 
     def __getitem__(self, key: Any) -> Any:
         found = self._index.get(exact(key), _MISSING)
@@ -217,8 +258,15 @@ class TermMap(Mapping[Any, Any]):
     def __repr__(self) -> str:
         return brief.written(self)
 
+    def __copy__(self) -> TermMap:
+        return TermMap(self.pairs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TermMap:
+        copied: TermMap = copying.deepcopy(self, memo)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return TermMap, (self.pairs,)
+        return copying.reduced(self)
 
 
 class Struct:
@@ -256,8 +304,15 @@ class Struct:
     def __repr__(self) -> str:
         return brief.written(self)
 
+    def __copy__(self) -> Struct:
+        return Struct(self.module, self.fields, self.at)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Struct:
+        copied: Struct = copying.deepcopy(self, memo)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return Struct, (self.module, self.fields, self.at)
+        return copying.reduced(self)
 
 
 class NativeRecord:
@@ -294,8 +349,15 @@ class NativeRecord:
     def __repr__(self) -> str:
         return brief.written(self)
 
+    def __copy__(self) -> NativeRecord:
+        return NativeRecord(*self._key())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NativeRecord:
+        copied: NativeRecord = copying.deepcopy(self, memo)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return NativeRecord, self._key()
+        return copying.reduced(self)
 
 
 class Range:
@@ -360,14 +422,29 @@ def freeze(term: Any, nesting: int = KEY_NESTING) -> Any:
     return _FREEZERS[kind](term, nesting - 1)
 
 
+def _freeze_tuple(term: tuple[Any, ...], room: int) -> tuple[Any, ...]:
+    items = tuple([freeze(item, room) for item in term])
+    return term if type(term) is tuple and _are(items, term) else items
+
+
+def _freeze_list(term: list[Any], room: int) -> FrozenList:
+    items = [freeze(item, room) for item in term]
+    return term if type(term) is FrozenList and _are(items, term) else FrozenList(items)
+
+
+def _are(items: Iterable[Any], others: Iterable[Any]) -> bool:
+    return all(one is other for one, other in zip(items, others, strict=True))
+
+
+def _freeze_dict(term: dict[Any, Any], room: int) -> FrozenMap:
+    pairs = [(freeze(key, room), freeze(value, room)) for key, value in term.items()]
+    if type(term) is FrozenMap and _are((value for _, value in pairs), term.values()):
+        return term
+    return FrozenMap(pairs)
+
+
 def _freeze_struct(term: Struct, room: int) -> Struct:
     return Struct(term.module, freeze(term.fields, room + 1), term.at)
-
-
-def _freeze_exact_map(term: TermMap, room: int) -> TermMap:
-    if term.deep:  # known, so that keys within keys are not gone through again and again
-        raise TooDeepKey(f"a key of a map has more than {KEY_NESTING} levels")
-    return TermMap([(freeze(key, room), freeze(value, room)) for key, value in term.pairs])
 
 
 def _freeze_fun(term: Fun, room: int) -> Fun:
@@ -375,10 +452,10 @@ def _freeze_fun(term: Fun, room: int) -> Fun:
 
 
 _FREEZERS: dict[type, Callable[[Any, int], Any]] = {
-    tuple: lambda term, room: tuple([freeze(item, room) for item in term]),
-    list: lambda term, room: FrozenList([freeze(item, room) for item in term]),
-    dict: lambda term, room: FrozenMap({freeze(key, room): freeze(value, room) for key, value in term.items()}),
-    TermMap: lambda term, room: _freeze_exact_map(term, room),
+    tuple: _freeze_tuple,
+    list: _freeze_list,
+    dict: _freeze_dict,
+    TermMap: lambda term, room: term.frozen(room + 1),
     ImproperList: lambda term, room: ImproperList(freeze(term.items, room + 1), freeze(term.tail, room)),
     NativeRecord: lambda term, room: NativeRecord(
         term.module, term.name, term.names, freeze(term.values, room + 1), term.exported
@@ -449,5 +526,19 @@ brief.PARTS.update(
         ImproperList: lambda term: brief.call("ImproperList", term.items, term.tail),
         Struct: lambda term: brief.call("Struct", term.module, term.fields),
         NativeRecord: lambda term: brief.call("NativeRecord", *term._key()),
+    }
+)
+
+
+# --- copies (`pyerlnode.term.copying`) -----------------------------------------------------------------
+copying.KINDS.update(
+    {
+        FrozenList: (iter, FrozenList),
+        FrozenMap: (lambda term: chain.from_iterable(term.items()), lambda parts: FrozenMap(copying.pairs(parts))),
+        TermMap: (lambda term: chain.from_iterable(term.pairs), lambda parts: TermMap(copying.pairs(parts))),
+        ImproperList: (lambda term: (term.items, term.tail), lambda parts: ImproperList(*parts)),
+        Struct: (lambda term: (term.module, term.fields, term.at), lambda parts: Struct(*parts)),
+        NativeRecord: (lambda term: term._key(), lambda parts: NativeRecord(*parts)),
+        Fun: (lambda term: (*term._identity(), term.pid, term.free), lambda parts: Fun(*parts)),
     }
 )

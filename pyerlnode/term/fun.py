@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyerlnode.term import copying
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
 
@@ -88,5 +89,12 @@ class Fun:
     def __repr__(self) -> str:
         return f"#Fun<{self.module}.{self.index}.{self.old_uniq}>"
 
+    def __copy__(self) -> Fun:
+        return self.with_free(self.free)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Fun:
+        copied: Fun = copying.deepcopy(self, memo)
+        return copied
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return Fun, (*self._identity(), self.pid, self.free)
+        return copying.reduced(self)

@@ -16,7 +16,7 @@ Nothing recurses: terms of any nesting compare.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cmp_to_key
 from typing import Any
 
@@ -38,7 +38,14 @@ _RANKS: dict[type, int] = {
     bytes: BITS, Bitstring: BITS,
 }  # fmt: skip
 
+_SINGLE = frozenset({NUMBER, ATOM, REFERENCE, PORT, PID, BITS})
+"""Ranks of terms without parts."""
+
 _Pairs = Iterator[tuple[Any, Any, bool]]
+_Sorted = dict[int, tuple[Any, list[tuple[Any, Any]]]]
+"""By its id, a map (so that it keeps that) and its pairs in the order of their keys."""
+_MAPS = object()
+"""Two maps of one size."""
 _CELL = [0]
 
 
@@ -47,23 +54,38 @@ def compare(left: Any, right: Any, *, exact: bool = False) -> int:
 
     Raises `EncodeError` for a value that is no term.
     """
-    waiting: list[_Pairs] = []
+    waiting: list[Any] = []
+    asked: list[int] = []
+    """Where in `waiting` the maps stand whose keys are being sorted: each is told how two of its keys compare."""
+    sorted_maps: _Sorted = {}
     while True:
+        found: Any = 0
         if left is not right:
             found = _step(left, right, exact)
-            if type(found) is int:
-                if found:
-                    return found
+            if type(found) is not int:
+                if found is _MAPS:
+                    found = _sorted_and_compared(left, right, exact, sorted_maps)
+                waiting.append(found)
+                found = 0
+        following = None
+        while following is None:
+            if asked and (found or len(waiting) == asked[-1]):
+                del waiting[asked[-1] :]
+                asked.pop()
+                following = waiting[-1].send(found)
+                found = 0
+            elif found or not waiting:
+                return found  # type: ignore[no-any-return]
             else:
-                waiting.append(found)  # type: ignore[arg-type]  # what is not an int is an iterator
-        while waiting:
-            following = next(waiting[-1], None)
-            if following is not None:
-                left, right, exact = following
-                break
-            waiting.pop()
+                following = next(waiting[-1], None)
+                if following is None:
+                    waiting.pop()
+        if len(following) == 2:
+            asked.append(len(waiting))
+            left, right = following
+            exact = True
         else:
-            return 0
+            left, right, exact = following
 
 
 def equal(left: Any, right: Any) -> bool:
@@ -154,16 +176,52 @@ def _records(left: NativeRecord, right: NativeRecord, exact: bool) -> int | _Pai
     return _order(mine, theirs) or _zipped(left.values, right.values, exact)
 
 
-def _maps(left: Any, right: Any, exact: bool) -> int | _Pairs:
-    mine, theirs = pairs_of(left), pairs_of(right)
-    return _order(len(mine), len(theirs)) or _sorted_maps(mine, theirs, exact)
+def _maps(left: Any, right: Any, _exact: bool) -> Any:
+    return _order(len(pairs_of(left)), len(pairs_of(right))) or _MAPS
 
 
-def _sorted_maps(mine: list[tuple[Any, Any]], theirs: list[tuple[Any, Any]], exact: bool) -> _Pairs:
-    for pairs in (mine, theirs):
-        pairs.sort(key=lambda pair: _exact_key(pair[0]))
+def _sorted_and_compared(left: Any, right: Any, exact: bool, known: _Sorted) -> Iterator[Any]:
+    """The comparisons of two maps of one size, behind those that sort their keys."""
+    mine = yield from _in_order(core(left), known)
+    theirs = yield from _in_order(core(right), known)
     yield from ((left[0], right[0], True) for left, right in zip(mine, theirs, strict=True))
     yield from ((left[1], right[1], exact) for left, right in zip(mine, theirs, strict=True))
+
+
+def _in_order(term: Any, known: _Sorted) -> Generator[tuple[Any, Any], int, list[tuple[Any, Any]]]:
+    """The pairs of a map in the order of their keys. Asks for the comparison of two keys by what it yields.
+
+    A map is sorted once in a comparison of terms, however many keys it stands in are sorted around it.
+    """
+    done = known.get(id(term))
+    if done is not None:
+        return done[1]
+    pairs = pairs_of(term)
+    if all(_rank(core(key)) in _SINGLE for key, _ in pairs):
+        pairs.sort(key=lambda pair: _exact_key(pair[0]))
+    else:
+        pairs = yield from _merged(pairs)
+    known[id(term)] = term, pairs
+    return pairs
+
+
+def _merged(pairs: list[tuple[Any, Any]]) -> Generator[tuple[Any, Any], int, list[tuple[Any, Any]]]:
+    """`pairs` sorted by merging, which can wait for each comparison where `list.sort` would go down the stack."""
+    runs = [[pair] for pair in pairs]
+    while len(runs) > 1:
+        merged = []
+        for one, two in zip(runs[::2], runs[1::2], strict=False):
+            row, at, of = [], 0, 0
+            while at < len(one) and of < len(two):
+                if (yield one[at][0], two[of][0]) <= 0:
+                    row.append(one[at])
+                    at += 1
+                else:
+                    row.append(two[of])
+                    of += 1
+            merged.append(row + one[at:] + two[of:])
+        runs = merged + runs[len(merged) * 2 :]
+    return runs[0] if runs else []
 
 
 def _lists(left: Any, right: Any, exact: bool) -> _Pairs:
@@ -180,10 +238,11 @@ def spread(term: Any) -> tuple[Any, Any]:
     """The elements of a list and its last tail: ``[]`` unless the list is improper."""
     if type(term) is not ImproperList:
         return term, []
-    items, tail = term.items, term.tail
+    items, tail = list(term.items), term.tail
     while type(tail) is ImproperList:
-        items, tail = (*items, *tail.items), tail.tail
-    return (items, tail) if not isinstance(tail, list) else ((*items, *tail), [])
+        items += tail.items
+        tail = tail.tail
+    return (items, tail) if not isinstance(tail, list) else (items + tail, [])
 
 
 def _bits(left: bytes | Bitstring, right: bytes | Bitstring, _exact: bool) -> int:

@@ -1,9 +1,11 @@
 import copy
 import pickle
+import time
 
 import pytest
 
 from pyerlnode.errors import UsageError
+from pyerlnode.etf import _codec_py, decode, encode
 from pyerlnode.term import (
     A,
     Atom,
@@ -184,3 +186,32 @@ def test_native_record_gives_its_fields() -> None:
     assert (record["a"], record[Atom("nil")], record["nil"]) == (1, 2, 2)
     with pytest.raises(KeyError):
         record["b"]
+
+
+@pytest.mark.parametrize("levels", [20, KEY_NESTING - 1, KEY_NESTING, KEY_NESTING + 1, 1_000])
+def test_keys_of_keys_are_frozen_once_at_each_level(levels: int) -> None:
+    started = time.process_time()
+    key: object = A.bottom
+    for _ in range(levels):
+        key = TermMap([(1.0, [1]), (1, 2), (key, [])])
+    assert time.process_time() - started < 10
+    assert TermMap([(key, 1)]).deep is (levels >= KEY_NESTING)
+
+
+@pytest.mark.parametrize("levels", [30, 63, 64, 65, 1_000])
+def test_a_peers_maps_as_keys_of_maps_are_decoded_in_linear_time(levels: int) -> None:
+    wire = b"a\x03"
+    for _ in range(levels):
+        wire = b"t\0\0\0\x03a\x01jF?\xf0" + bytes(6) + b"j" + wire + b"j"
+    started = time.process_time()
+    for read, write in ((decode, encode), (_codec_py.decode, _codec_py.encode)):
+        assert write(read(b"\x83" + wire)) == b"\x83" + wire
+    assert time.process_time() - started < 10
+
+
+def test_what_is_frozen_is_frozen_as_itself() -> None:
+    for term in [(1, (2,)), FrozenList([1, (2,)]), FrozenMap({1: (2,)}), TermMap([(1, (2,)), (1.0, 2)])]:
+        assert freeze(term) is term
+    term = TermMap([(1, [2]), (1.0, {3: [4]})])
+    assert freeze(term) == TermMap([(1, FrozenList([2])), (1.0, FrozenMap({3: FrozenList([4])}))])
+    assert hash(freeze(term)) == hash(freeze(freeze(term)))

@@ -1,6 +1,9 @@
 """Erlang's order. Live BEAMs are asked in `interop_tests/test_term_order.py`."""
 
 import itertools
+import random
+import time
+from functools import cmp_to_key
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from pyerlnode.term import (
     Reference,
     Struct,
     TermMap,
+    exact,
 )
 from pyerlnode.term.order import compare, equal, identical, sort_key
 
@@ -125,3 +129,58 @@ def test_what_is_one_term_on_a_beam_is_one_key_in_python(one: Any, other: Any) -
 def test_references_that_differ_in_a_word_are_two_keys() -> None:
     words = [(7,), (0, 7), (7, 8), (7, 0, 8), (0,)]
     assert len({Reference(NODES[0], 1, some): 1 for some in words}) == len(words)
+
+
+def test_maps_whose_keys_are_maps_compare_at_any_nesting_and_soon():
+    def nested(levels, bottom):
+        term = bottom
+        for number in range(levels):
+            term = TermMap([((term, number), A.one), ((number, term), A.two), (term, A.three), ([number], A.four)])
+        return term
+
+    started = time.process_time()
+    chain = TermMap([(A.x, 1)])
+    for wrap in (lambda term: [(term, 1)], lambda term: [(A.x, [1]), ([term, 2], A.x)]):
+        mine = theirs = more = chain
+        for _ in range(2_000):
+            mine, theirs = TermMap(wrap(mine)), TermMap(wrap(theirs))
+        for _ in range(2_000):
+            more = TermMap(wrap(more))
+        assert compare(mine, theirs) == 0
+        assert compare(TermMap([(mine, 1)]), TermMap([(more, 2)])) == -1
+    one, two, same = nested(6, 1), nested(6, 2), nested(6, 1)
+    assert (compare(one, two), compare(two, one), compare(one, same)) == (-1, 1, 0)
+    assert time.process_time() - started < 30
+
+
+def test_the_keys_of_maps_in_maps_are_sorted_as_a_plain_sort_does():  # noqa: C901  # the order once more
+    rng = random.Random(11)
+
+    def term(depth):
+        kind = rng.randrange(4 if depth else 2)
+        if kind == 0:
+            return rng.choice([1, 1.0, 2, -0.0, 0, A.a, A.b, b"x", ()])
+        if kind == 1:
+            return rng.randrange(5)
+        if kind == 2:
+            return tuple(term(depth - 1) for _ in range(rng.randrange(3)))
+        made = {exact.key(key): (key, term(depth - 1)) for key in [term(depth - 1) for _ in range(rng.randrange(5))]}
+        return TermMap(list(made.values()))
+
+    def plain(left, right, same=False):
+        if not (isinstance(left, TermMap) and isinstance(right, TermMap)):
+            if type(left) is type(right) is tuple and len(left) == len(right):
+                return next((found for pair in zip(left, right, strict=True) if (found := plain(*pair, same))), 0)
+            return compare(left, right, exact=same)
+        if len(left) != len(right):
+            return -1 if len(left) < len(right) else 1
+        mine, theirs = (sorted(t.pairs, key=cmp_to_key(lambda a, b: plain(a[0], b[0], True))) for t in (left, right))
+        for (one, _), (two, _) in zip(mine, theirs, strict=True):
+            if found := plain(one, two, True):
+                return found
+        return next((found for (_, a), (_, b) in zip(mine, theirs, strict=True) if (found := plain(a, b, same))), 0)
+
+    for _ in range(3_000):
+        left, right = term(4), term(4)
+        for pair in ((left, right), (TermMap([(left, 1)]), TermMap([(right, 1)])), (left, left)):
+            assert compare(*pair) == plain(*pair)
