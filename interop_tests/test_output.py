@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pyerlnode import A
-from pyerlnode.kernel.io.device import DeviceError
+from pyerlnode.kernel.io import DeviceError
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
 

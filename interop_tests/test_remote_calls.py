@@ -11,7 +11,7 @@ from interop_tests.servers import NOTHING
 from pyerlnode import A, GenServer, self_
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.errors import Exit, RemoteError, RemoteExit, RemoteThrow, RpcFailed, Throw, UsageError
-from pyerlnode.kernel.remote.errors import RemoteElixirError, format_stack
+from pyerlnode.kernel.remote import RemoteElixirError, format_stack
 from pyerlnode.otp.requests import RequestIds
 from pyerlnode.schema.elixir import ElixirError
 from pyerlnode.term.containers import Struct

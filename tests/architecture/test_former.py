@@ -21,6 +21,8 @@ FORMER = {
     "pyerlnode.bridges.nx_serving": "Hook Output Serving",
     "pyerlnode.bridges.phoenix_presence": "Presence PresenceError",
     "pyerlnode.bridges.phoenix_pubsub": "Broadcast PubSub",
+    "pyerlnode.kernel.device": "DeviceError",
+    "pyerlnode.kernel.remote_errors": "RemoteElixirError format_stack",
 }
 
 
