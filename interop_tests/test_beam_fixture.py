@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from pyerlnode import Node
 from pyerlnode.term.atom import A
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.epmd import listeners
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
 from pyerlnode.testing.patience import patience
+from pyerlnode.testing.plugin import python_name
 from pyerlnode.testing.waiting import wait_for
 
 
@@ -165,3 +168,18 @@ def test_epmd_dies_and_comes_back_at_its_port(beam_factory: Callable[..., Beam])
     beam.stop_epmd()
     beam.start_epmd()
     assert beam.epmd_port == port
+
+
+def test_epmd_comes_back_though_a_node_has_started_one_in_its_place(beam_factory: Callable[..., Beam]) -> None:
+    beam = beam_factory(own_epmd=True)
+    with Node(python_name(), cookie=beam.cookie, epmd="auto", epmd_port=beam.epmd_port) as node:
+        assert node.ping(beam.name)
+        beam.stop_epmd()
+        wait_for(lambda: listeners(beam.epmd_port), what="the daemon that the node starts")
+        beam.start_epmd()
+        assert beam.epmd.running()
+        assert len(listeners(beam.epmd_port)) == 1
+        beam.stop_epmd()
+        wait_for(lambda: listeners(beam.epmd_port), what="the daemon that the node starts again")
+    beam.stop_epmd()
+    assert listeners(beam.epmd_port) == []

@@ -7,12 +7,15 @@ every BEAM of the other tests is one without Docker.
 import os
 from collections.abc import Callable
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interop_tests.test_plugin import Run
 from pyerlnode import A, CallTimeout, Exit, NodeDown
 from pyerlnode.testing import docker
+from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.containers import BeamNetwork
 from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.patience import patience, promise
@@ -92,3 +95,24 @@ def test_a_frozen_container_lets_a_call_time_out(beam_network: BeamNetwork, pyth
     with beam.suspended_for_block(), pytest.raises(CallTimeout):
         node.call(("kernel_sup", beam.name), A.which_children, timeout=0.2)
     assert node.ping(beam.name)
+
+
+def test_what_beams_of_a_network_say_is_reported_and_what_their_tests_leave_is_found(
+    tmp_path: Path, beam_session: Beam
+) -> None:
+    run = Run(tmp_path, beam_session)
+    run.beam = "docker"
+    source = """
+import socket
+left = []
+def test_it(beam_network):
+    beam_network.beam().eval('io:format("these words~n")')
+    assert False
+def test_leak(beam_network):
+    left.append(socket.socket())
+"""
+    status, output = run(source, "--beam-image", IMAGE, "--beam-leaks")
+    assert "these words" in output.partition("Output of <Beam")[2], output
+    assert "left behind by the test:\n  socket:[" in output
+    assert "1 failed, 1 passed, 1 error" in output
+    assert status == 1

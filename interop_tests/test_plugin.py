@@ -273,10 +273,35 @@ def test_a_beam_that_is_kept_runs_on_and_the_report_says_where(run: Run, tmp_pat
     left = programs(tmp_path)
     assert int(line.partition("process ")[2].partition(";")[0]) in left
     assert any("epmd" in line for line in left.values())
-    for pid in left:
-        with suppress(ProcessLookupError):  # it was a program of one that has just been killed
-            os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not programs(tmp_path))
+    end(tmp_path)
+
+
+def test_a_further_beam_is_kept_too_though_it_is_suspended_and_one_that_was_killed_is_not(
+    run: Run, tmp_path: Path
+) -> None:
+    source = (
+        "def test_it(beam_factory):\n    beam_factory().suspend()\n    beam_factory().kill9()\n    beam_factory()\n"
+    )
+    status, output = run(source, "--beam-keep")
+    assert status == 0, output
+    kept = [line for line in output.splitlines() if line.startswith("kept: ")]
+    pids = [int(line.partition("process ")[2].partition(";")[0]) for line in kept]
+    assert len(pids) == 2, output
+    assert set(pids) <= set(programs(tmp_path))
+    assert [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in pids] == ["S", "S"]
+    end(tmp_path)
+
+
+def end(directory: Path) -> None:
+    """Kill what a run has kept, and what that was about to start."""
+
+    def gone() -> bool:
+        for pid in programs(directory):
+            with suppress(ProcessLookupError):  # it was a program of one that has just been killed
+                os.kill(pid, signal.SIGKILL)
+        return not programs(directory)
+
+    wait_for(gone, what="the end of what was kept")
 
 
 # --- a BEAM of somebody else ---------------------------------------------------------------------------
@@ -288,6 +313,31 @@ def attached(beam: Beam, monkeypatch: pytest.MonkeyPatch) -> Iterator[AttachedBe
     monkeypatch.setenv("ERL_EPMD_PORT", str(beam.epmd_port))
     with AttachedBeam(beam.name) as found:
         yield found
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_beam_that_was_there_has_further_ones_beside_it_and_is_not_ended_nor_kept(
+    run: Run, beam: Beam, tmp_path: Path, keep: bool
+) -> None:
+    if beam.launcher.prefix or beam.launcher.path:
+        pytest.skip("what stands between is the `erl` of PATH, another release than this BEAM")
+    run.beam = beam.name
+    run.env |= {"PYERLNODE_BEAM_COOKIE": beam.cookie, "ERL_EPMD_PORT": str(beam.epmd_port)}
+    source = """
+from pyerlnode import A
+def test_it(beam, beam_factory):
+    other = beam_factory(cookie=beam.cookie)
+    assert other.eval("net_adm:ping(N)", N=beam.node) is A.pong
+    assert beam.eval("net_adm:ping(N)", N=other.node) is A.pong
+    print(other.name)
+"""
+    status, output = run(source, *(["--beam-keep"] if keep else []))
+    assert (status, "1 passed" in output) == (0, True), output
+    kept = [line for line in output.splitlines() if line.startswith("kept: ")]
+    assert len(kept) == keep, output
+    assert not [line for line in kept if f"<Beam {beam.name}" in line]
+    assert beam.eval("1") == 1
+    end(tmp_path)
 
 
 def test_a_beam_that_was_there_obeys_and_is_left_as_it_was(

@@ -44,11 +44,7 @@ class AttachedBeam(Beam):
     """`name` is the node that tests talk to; the BEAM started here only stands between."""
 
     def __init__(self, name: str) -> None:
-        host = name.partition("@")[2]
-        cookie = _cookie()
-        super().__init__(
-            launch.local(), FoundEpmd(), name=f"beam_{uuid.uuid4().hex[:10]}@{host}", cookie=cookie, hidden=True
-        )
+        super().__init__(launch.local(), FoundEpmd(), name=beside(name), cookie=_cookie(), hidden=True)
         self.between, self.name = self.name, name
 
     def _options(self) -> list[str]:
@@ -63,7 +59,12 @@ class AttachedBeam(Beam):
         if self.running():
             return self
         super().start()
-        joined = "net_kernel:connect_node(N) =:= true andalso erpc:call(N, code, load_binary, [M, [], C])"
+        # Loaded once: at a second time the processes of others that run it would be killed.
+        joined = (
+            "net_kernel:connect_node(N) =:= true andalso"
+            " ((catch erpc:call(N, M, module_info, [md5])) =:= M:module_info(md5)"
+            " orelse erpc:call(N, code, load_binary, [M, [], C]))"
+        )
         code = super()._request((A.eval, "persistent_term:get(pyerlnode_beam_agent)", {}), ANSWER_S)
         bound = {A.N: self.node, A.M: A.pyerlnode_beam_agent, A.C: code}
         if super()._request((A.eval, joined, bound), ANSWER_S) is False:
@@ -95,6 +96,11 @@ class AttachedBeam(Beam):
         self._refuse(peer)
 
     unblock_dist = block_dist
+
+
+def beside(name: str) -> str:
+    """A name of its own on the host of `name`."""
+    return f"beam_{uuid.uuid4().hex[:10]}@{name.partition('@')[2]}"
 
 
 def _cookie() -> str:

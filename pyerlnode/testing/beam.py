@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tempfile
 import uuid
 import weakref
@@ -189,6 +190,8 @@ class Beam:
 
     def keep(self) -> None:
         """Let it run on when this process ends."""
+        if self._suspended:
+            self.resume()
         self._request(A.keep, ANSWER_S)
         assert self._program is not None
         self._program.keep()
@@ -236,6 +239,9 @@ class Beam:
 
     def remote_shell(self) -> str:
         """The command that opens a shell on it. Its cookie is put into a file that only this user can read."""
+        if self._program is not None and self._program.inside:
+            words = [*self._program.inside, "erl", self._kind_of_name(), f"shell@{self.host}", "-hidden"]
+            return shlex.join([*words, "-setcookie", self.cookie, "-remsh", self.name])
         home = tempfile.mkdtemp(prefix="pyerlnode_beam_")
         cookie = os.open(os.path.join(home, ".erlang.cookie"), os.O_WRONLY | os.O_CREAT, 0o400)
         with os.fdopen(cookie, "w") as file:

@@ -107,6 +107,9 @@ class ContainerBeam(Beam):
 class BeamNetwork:
     """A network of containers; all of it is gone with `close`, and when the test run is killed.
 
+    Args:
+        alive: where its BEAMs are entered for as long as they are its own: of the plugin, which reports what they say.
+
     Attributes:
         name: the network's, for `docker` commands of your own.
         gateway: the address of this machine in it.
@@ -116,11 +119,12 @@ class BeamNetwork:
         BeamUnavailable: no docker, no engine, no such image, or no network can be made; one line says which.
     """
 
-    def __init__(self, image: str, epmd_port: int) -> None:
+    def __init__(self, image: str, epmd_port: int, alive: list[Beam] | None = None) -> None:
         self._launcher = engine.launcher(image, pull=True)
         self.name = f"pyerlnode-{uuid.uuid4().hex[:12]}"
         self.epmd_port = epmd_port
         self._beams: list[ContainerBeam] = []
+        self._alive = alive if alive is not None else []
         self.gateway, self._free = _create(self.name)
         self._key = REAPER.add("docker", "network", "rm", self.name)
 
@@ -129,6 +133,7 @@ class BeamNetwork:
         options.setdefault("cookie", self._beams[0].cookie if self._beams else None)
         made = ContainerBeam(self._launcher, self.name, str(next(self._free)), self.epmd_port, **options)
         self._beams.append(made)
+        self._alive.append(made)
         made.start()
         REAPER.remove(self._key)  # carried out in their order, and a network goes when nobody is in it
         self._key = REAPER.add("docker", "network", "rm", self.name)
@@ -142,7 +147,13 @@ class BeamNetwork:
         """End the containers, then the network."""
         for beam in self._beams:
             beam.stop()
+            if beam in self._alive:
+                self._alive.remove(beam)
         _do("network", "rm", self.name)
+        REAPER.remove(self._key)
+
+    def keep(self) -> None:
+        """Let it stand when this process ends, for BEAMs that are kept."""
         REAPER.remove(self._key)
 
 

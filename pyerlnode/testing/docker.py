@@ -29,6 +29,7 @@ class Container(Program):
 
     def __init__(self, process: subprocess.Popen[bytes], name: str) -> None:
         self.name = name
+        self.inside = ("docker", "exec", "--interactive", "--tty", name)
         self._container_key = REAPER.add("docker", "rm", "--force", name)
         super().__init__(process)
 

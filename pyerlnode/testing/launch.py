@@ -29,6 +29,9 @@ FOREIGN_SETTINGS = ("ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS
 class Program:
     """A running program of an installation, killed when the test run ends in any way."""
 
+    inside: tuple[str, ...] = ()
+    """What is put before a command that is to run beside it; nothing where that is this machine."""
+
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._killed = False

@@ -123,7 +123,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     supply = config.stash.get(_supply, None)
     if supply is not None and supply.settings.keep:
-        for beam in supply.alive:
+        for beam in supply.kept:
             terminalreporter.write_line(f"kept: {beam!r}, process {beam.os_pid}; a shell there: {beam.remote_shell()}")
 
 
@@ -179,12 +179,12 @@ def beam_session(beam_release: int | None, pytestconfig: pytest.Config) -> Any:
 def _nothing_is_left(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[None]:
     """With ``--beam-leaks``: first to come and last to go, so that every other fixture of the test has ended."""
     with_a_beam = {"beam_session", "beam_factory"} & set(request.fixturenames)
-    if not with_a_beam or not settings.read(pytestconfig).leaks:
+    if not (with_a_beam or "beam_network" in request.fixturenames) or not settings.read(pytestconfig).leaks:
         yield
         return
     from pyerlnode.testing import leaks
 
-    epmd = request.getfixturevalue("beam_session").epmd
+    epmd = request.getfixturevalue("beam_session").epmd if with_a_beam else None
     before = leaks.snapshot(epmd)
     yield
     leaks.assert_no_leaks(before, epmd)
@@ -254,9 +254,13 @@ def beam_network(beam_release: int | None, pytestconfig: pytest.Config) -> Itera
     from pyerlnode.testing.epmd import free_port
 
     image = settings.read(pytestconfig).image.replace("{otp}", str(beam_release or ""))
-    network = _or_skip(pytestconfig, lambda: BeamNetwork(image, free_port()), containers=True)
+    supply = supply_of(pytestconfig)
+    network = _or_skip(pytestconfig, lambda: BeamNetwork(image, free_port(), supply.alive), containers=True)
     yield network
-    network.close()
+    if supply.settings.keep:
+        network.keep()
+    else:
+        network.close()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyerlnode.testing.attach import AttachedBeam
+from pyerlnode.testing.attach import AttachedBeam, FoundEpmd, beside
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.choice import Release, choose, is_a_node_name
 from pyerlnode.testing.epmd import Epmd
@@ -82,19 +82,33 @@ class Supply:
         """A BEAM of its own, running; `options` are those of `Beam`."""
         if tls:
             options["tls"] = self._tls.get()
-        epmd = Epmd(self.launcher(release)).start() if own_epmd else self.epmd(release)
+        epmd = Epmd(self.launcher(release)).start() if own_epmd else self._found_epmd(release)
+        if isinstance(epmd, FoundEpmd):
+            options.setdefault("name", beside(self.settings.beam))
         beam = Beam(self.launcher(release), epmd, **options)
         if own_epmd:
             self._own_epmds[beam] = epmd
         self.alive.append(beam)
         return beam.start()
 
+    def _found_epmd(self, release: Release) -> Epmd:
+        """Where the BEAMs of `release` find each other: beside a node that runs already that is its EPMD."""
+        return FoundEpmd() if is_a_node_name(self.settings.beam) else self.epmd(release)
+
     def end(self, beam: Beam) -> None:
+        """End it now, unless the BEAMs of this run are to be kept."""
+        if self.settings.keep and beam.running():
+            return
         beam.stop()
         if (epmd := self._own_epmds.pop(beam, None)) is not None:
             epmd.stop()
         if beam in self.alive:
             self.alive.remove(beam)
+
+    @property
+    def kept(self) -> list[Beam]:
+        """The BEAMs of this run that run; not one that was there before it."""
+        return [beam for beam in self.alive if beam.running() and not isinstance(beam, AttachedBeam)]
 
     def stop(self) -> None:
         """End every BEAM and EPMD of the run."""
@@ -106,8 +120,11 @@ class Supply:
 
     def keep(self) -> None:
         """Let them all run on after this process."""
-        for beam in self.alive:
+        for beam in self.kept:
             beam.keep()
+        for beam in self.alive:
+            if isinstance(beam, AttachedBeam):
+                beam.stop()  # it stays; what stood between does not
         for epmd in (*self._epmds.values(), *self._own_epmds.values()):
             epmd.keep()
 
