@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from pyerlnode.etf._encode_py import encode_term
 from pyerlnode.etf.common import Refused
 from pyerlnode.etf.locate import walk
 from pyerlnode.term.containers import NativeRecord, Struct, TermMap
@@ -40,9 +39,6 @@ def check_for(*, zeros: bool, records: bool) -> Check | None:
     return check
 
 
-_NEGATIVE, _POSITIVE = encode_term(-0.0), encode_term(0.0)
-
-
 def _zero_twins(term: Any) -> bool:
     """Whether two keys of a map are written alike but for the sign of a zero."""
     if type(term) is TermMap:
@@ -51,7 +47,10 @@ def _zero_twins(term: Any) -> bool:
         keys = list(term.fields)
     else:
         return False
+    from pyerlnode.etf._encode_py import encode_term  # beside the compiled one it is for such maps alone
+
+    negative, positive = encode_term(-0.0), encode_term(0.0)
     written = [encode_term(key) for key in keys]
-    if not any(_NEGATIVE in key for key in written):
+    if not any(negative in key for key in written):
         return False
-    return len({key.replace(_NEGATIVE, _POSITIVE) for key in written}) != len(written)
+    return len({key.replace(negative, positive) for key in written}) != len(written)

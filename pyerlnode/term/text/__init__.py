@@ -23,7 +23,6 @@ from typing import Any, Literal
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.text.layout import pretty
-from pyerlnode.term.text.parse import consult, parse_erlang
 from pyerlnode.term.text.print import Printer
 
 Style = Literal["erlang", "elixir"]
@@ -85,9 +84,18 @@ def parse_term(text: str, *, style: Style = "erlang") -> Any:
     and what was expected there.
     """
     if style == "erlang":
+        from pyerlnode.term.text.parse import parse_erlang  # most programs print, and parse nothing
+
         return parse_erlang(text)
     if style == "elixir":
         from pyerlnode.term.text.elixir import parse_elixir  # as above
 
         return parse_elixir(text)
     raise UsageError(f"the style of a text is 'erlang' or 'elixir', not {style!r}")
+
+
+def consult(text: str) -> list[Any]:
+    """All terms of `text`, each ended by a dot, as ``file:consult/1`` reads a file. Raises `TermSyntaxError`."""
+    from pyerlnode.term.text.parse import consult as terms_of  # as above
+
+    return terms_of(text)
