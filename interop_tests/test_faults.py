@@ -162,8 +162,7 @@ def test_an_unknown_node_is_a_clear_error_at_every_door(node: Any) -> None:
             node.connect(name)
         assert caught.value.reason == "unknown_node"
         assert "nobody_here" in str(caught.value)
-        with pytest.raises(ConnectError):
-            node.send(("desk", name), A.hello)
+        node.send(("desk", name), A.hello)
         with pytest.raises(NodeDown):
             node.call(("desk", name), A.hello)
         assert node.ping(name) is False
@@ -183,8 +182,7 @@ def test_a_wrong_cookie_is_a_clear_error_at_the_caller_and_the_cookie_is_not_tol
     with deadline(2.0, "the refusal"), pytest.raises(ConnectError) as caught:
         node.connect(beam.name)
     assert caught.value.reason in ("bad_cookie", "not_allowed", "closed")
-    with deadline(2.0, "the refusal of a send"), pytest.raises(ConnectError):
-        node.send(("desk", beam.name), A.hello)
+    node.send(("desk", beam.name), A.hello)
     with deadline(2.0, "the refusal of a call"), pytest.raises(NodeDown):
         node.call(("desk", beam.name), A.hello)
     for text in (str(caught.value), caplog.text):

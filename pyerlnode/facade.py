@@ -239,8 +239,8 @@ class Cluster:
     def nodes(self, kind: str = "connected") -> list[str]:
         return self._hub.run(lambda: self.node.nodes(kind))
 
-    def connect(self, name: str) -> None:
-        self._hub.run(lambda: self.node.connect(name))
+    def connect(self, name: str, timeout: float | None = None) -> None:
+        self._hub.run(lambda: self.node.connect(name, timeout))
 
     def disconnect(self, name: str | None = None) -> bool:
         where = self._node(name)

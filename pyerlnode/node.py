@@ -320,9 +320,12 @@ class Node(Remote):
         return self._parts
 
     # --- nodes ---------------------------------------------------------------------------------
-    def connect(self, name: str | Atom) -> None:
-        """Connect to the node `name`. Raises `ConnectError` with the reason."""
-        self.kernel.connect(Atom(str(name)))
+    def connect(self, name: str | Atom, timeout: float | None = None) -> None:
+        """Connect to the node `name`, and wait for it at most `timeout` seconds. Raises `ConnectError`: it says why.
+
+        None: as long as an attempt may take, 7 seconds for each of its steps. After the time-out it goes on.
+        """
+        self.kernel.connect(Atom(str(name)), timeout)
 
     def ping(self, name: str | Atom) -> bool:
         """True when `name` can be reached, and answers as a node."""
@@ -386,9 +389,12 @@ class Node(Remote):
         """Tell the current process of every ``(A.nodeup, node)`` and ``(A.nodedown, node)``."""
         self.kernel.monitor_nodes(self._me(), flag, info)
 
-    def monitor_node(self, name: str | Atom) -> None:
-        """One ``(A.nodedown, node)`` to the current process when `name` is lost or can not be reached."""
-        self.kernel.monitor_node(self._me(), Atom(str(name)))
+    def monitor_node(self, name: str | Atom, flag: bool = True) -> None:
+        """One ``(A.nodedown, node)`` to the current process when `name` is lost or can not be reached.
+
+        Each call counts, as in OTP; one with ``False`` takes one back.
+        """
+        self.kernel.monitor_node(self._me(), Atom(str(name)), flag)
 
     # --- remote functions ----------------------------------------------------------------------
     def peer(self, name: str | Atom, timeout: float | None = 5.0) -> Peer:

@@ -43,7 +43,7 @@ class Local(ABC):
 
     # --- messages ------------------------------------------------------------------------------
     def send(self, dest: Any, message: Any) -> None:
-        """``Dest ! Message``. Raises `ConnectError` when the node can not be reached, `EncodeError` for a bad term."""
+        """``Dest ! Message``; to what is not there it is dropped. Raises `EncodeError` for a bad term."""
         self.system.send(dest, message)
 
     def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:

@@ -9,8 +9,8 @@ One table, one entry per peer, one connection per peer at most. What a new attem
     accepting             wait for that attempt              refuse the second
     up                    use it                             `alive`: replaces the old one when the cookie is right
 
-All who wait for a peer share one attempt and its outcome. It runs in a process of its own, so that the end of
-one who waits does not end it for the others.
+An attempt runs in a process of its own, and what is sent meanwhile waits for it (`runtime.dialling`): nobody who
+sends, links or monitors waits himself, and a call waits no longer than its own time-out says.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from pyerlnode.net.listener import Reception
 from pyerlnode.net.ticker import Ticker
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.service import Service
-from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.process import Process, current
 from pyerlnode.runtime.router import Route
 from pyerlnode.runtime.system import System
@@ -85,17 +84,40 @@ class Settings:
 
 
 class _Attempt:
-    """A connection in the making, and all who wait for it."""
+    """A connection in the making."""
 
-    __slots__ = ("dialling", "renewed", "timer", "waiters")
+    __slots__ = ("dialling", "renewed", "timer")
 
     def __init__(self) -> None:
-        self.waiters: list[Waiter] = []
         self.timer: Timer | None = None
         self.dialling: Process | None = None
         """The process that dials; None while the peer's own attempt goes on instead."""
         self.renewed = False
         """Dialled again, after the peer's attempt for which the first one was ended came to nothing."""
+
+
+class _NodeMonitor:
+    """A process that wants to know of the end of a node, so many times; it is forgotten with the process."""
+
+    __slots__ = ("_all", "count", "process")
+
+    def __init__(self, monitors: dict[Process, _NodeMonitor], process: Process) -> None:
+        self.process = process
+        self.count = 0
+        self._all = monitors
+        monitors[process] = self
+        if process.monitored_by is None:
+            process.monitored_by = {}
+        process.monitored_by[self] = self
+
+    def end(self) -> None:
+        self._all.pop(self.process, None)
+        if self.process.monitored_by is not None:
+            self.process.monitored_by.pop(self, None)
+
+    def down(self, _reason: Any) -> None:
+        """The process has ended."""
+        self._all.pop(self.process, None)
 
 
 class NetKernel:
@@ -112,7 +134,9 @@ class NetKernel:
         self._attempts: dict[Atom, _Attempt] = {}
         self._accepting: set[str] = set()
         self._subscribers: dict[Process, bool] = {}
-        self._node_monitors: dict[Atom, list[Process]] = {}
+        self._node_monitors: dict[Atom, dict[Process, _NodeMonitor]] = {}
+        self._refused: dict[Atom, str] = {}
+        """Why the last attempt failed, of nodes that were not reached since."""
         self._given = GivenNames()
         self._lender: Atom | None = None
         self._name_is_lost = False
@@ -120,7 +144,7 @@ class NetKernel:
         self.keeper = Keeper(system, self.connect, self.connections.__contains__)
         self._pressure = Pressure(system, self.connections.values, self._on_pressure)
         system.mailbox_full = self._pressure.mailbox_full
-        system.connector = self.connect
+        system.connector = self.begin
 
     def reception(self) -> Reception:
         """What the listener asks and tells."""
@@ -139,11 +163,11 @@ class NetKernel:
         return self.settings.cookies.get(name, self.settings.cookie)
 
     # --- connecting ----------------------------------------------------------------------------
-    def connect(self, node: Atom) -> Route:
-        """The connection to `node`, made when there is none.
+    def begin(self, node: Atom) -> Route:
+        """The connection to `node`; when there is none an attempt begins, and what keeps signals until it is over.
 
         Raises:
-            ConnectError: it did not come about within the setup time; `reason` is one word.
+            ConnectError: this node is stopped; `reason` is one word.
             NoSuchNodeName: `node` is no name of a node, or long where ours is short; a `BadName` too.
         """
         connection = self.connections.get(node)
@@ -154,22 +178,22 @@ class NetKernel:
         if self._name_is_lost:
             why = f"{self._lender}, which gave this node its name, was lost: stop the node and open it again"
             raise ConnectError(f"{node} can not be reached: {why}", node.name, "stopped")
-        attempt = self._attempts.get(node)
-        if attempt is None:
-            self._check_name(node)
-            attempt = self._attempts[node] = _Attempt()
-            if node.name not in self._accepting:
-                self._start_dial(node, attempt)
-        waiter = Waiter(self.system.scheduler, self.system.timers)
-        attempt.waiters.append(waiter)
-        state = waiter.wait(4 * self.settings.setup_time)
-        if state == REPLY:
-            route: Route = waiter.value
-            return route
-        error = waiter.value
-        if error is None:
-            error = ConnectError(f"{node} did not answer within the setup time", node.name, "timeout")
-        raise ConnectError(str(error), node.name, error.reason)
+        peer = self.system.peer(node)
+        if peer.dialling is not None:
+            return peer.dialling
+        self._check_name(node)
+        attempt = self._attempts[node] = _Attempt()
+        route = peer.dial(self.settings.limits.send_buffer)
+        if node.name not in self._accepting:
+            self._start_dial(node, attempt)
+        return route
+
+    def connect(self, node: Atom, timeout: float | None = None) -> None:
+        """Wait until `node` is connected, at most `timeout` seconds (None: as long as the attempt may take).
+
+        Raises what `begin` does, and `ConnectError` when it did not come about.
+        """
+        self.system.connect(node, timeout)
 
     def _check_name(self, node: Atom) -> None:
         if node is self.system.node:
@@ -231,8 +255,16 @@ class NetKernel:
             if attempt.timer is not None:
                 attempt.timer.cancel()
             self.telemetry.emit("connection.failed", {}, peer=node.name, reason=error.reason, text=str(error))
-            for waiter in attempt.waiters:
-                waiter.settle(3, error)
+            lost = self.system.peer(node).not_connected(error)
+            known = self._refused.get(node) == error.reason
+            log.log(
+                logging.WARNING if lost and not known and error.reason != "stopped" else logging.DEBUG,
+                "%s; lost messages: %d",
+                error,
+                lost,
+            )
+            self._refused[node] = error.reason
+            self._tell_monitors(node)
 
     # --- being connected to --------------------------------------------------------------------
     def _decide(self, name: str, flags: DistFlags) -> Status:
@@ -249,13 +281,14 @@ class NetKernel:
             status = simultaneous(self.system.node.name, name)
             if status is Status.NOK:
                 return status
-            self._yield_to_peer(attempt)
+            self._end_dial(attempt)
             self._accepting.add(name)
             return status
         self._accepting.add(name)
         return Status.OK
 
-    def _yield_to_peer(self, attempt: _Attempt) -> None:
+    @staticmethod
+    def _end_dial(attempt: _Attempt) -> None:
         """End our own dial: going on it would replace the connection that the peer is about to make."""
         process, attempt.dialling = attempt.dialling, None
         if process is not None:
@@ -319,18 +352,18 @@ class NetKernel:
             on_event=self._on_event,
         )
         self.connections[node] = connection
-        peer.connected(connection)
+        self._refused.pop(node, None)
         peer.creation = info.creation
+        waited = peer.connected(connection)
         attempt = self._attempts.pop(node, None)
         if attempt is not None and attempt.timer is not None:
             attempt.timer.cancel()
         connection.start(leftover)
-        log.info("connected to %s", node)
-        for waiter in attempt.waiters if attempt is not None else ():
-            waiter.settle(REPLY, connection)
         self.keeper.up(node)
         self.telemetry.emit("connection.up", {}, peer=node.name, hidden=info.hidden, tls=settings.tls is not None)
         self._tell(A.nodeup, node, {A.node_type: A.hidden if info.hidden else A.visible})
+        connection.send_all(waited, peer.not_sent)  # nobody has run since it is the route: nothing was sent before
+        log.info("connected to %s", node)
 
     def _down(self, connection: Connection, reason: Any) -> None:
         node = Atom(connection.peer.name)
@@ -345,17 +378,18 @@ class NetKernel:
         self._name_is_lost = self._name_is_lost or node is self._lender
         info = {A.node_type: A.hidden if connection.peer.hidden else A.visible, A.nodedown_reason: reason}
         self._tell(A.nodedown, node, info)
-        for process in self._node_monitors.pop(node, ()):
-            if process.alive:
-                process.deliver((A.nodedown, node))
+        self._tell_monitors(node)
         self.keeper.down(node)
 
     def disconnect(self, node: Atom) -> bool:
-        """``disconnect_node``: True when there was a connection."""
-        connection = self.connections.get(node)
+        """``disconnect_node``: True when there was a connection, or an attempt, which is broken off."""
+        connection, attempt = self.connections.get(node), self._attempts.get(node)
         if connection is not None:
             connection.close(A.disconnect)
-        return connection is not None
+        elif attempt is not None:
+            self._end_dial(attempt)
+            self._give_up(node, attempt, ConnectError(f"connecting to {node} was broken off", node.name, "stopped"))
+        return connection is not None or attempt is not None
 
     def stop(self) -> None:
         """Close every connection and give up every attempt."""
@@ -394,14 +428,36 @@ class NetKernel:
         else:
             self._subscribers.pop(process, None)
 
-    def monitor_node(self, process: Process, node: Atom) -> None:
-        """One ``(A.nodedown, node)`` when `node` is lost, or at once when it can not be reached."""
+    def monitor_node(self, process: Process, node: Atom, flag: bool = True) -> None:
+        """One ``(A.nodedown, node)`` when `node` is lost, or when it turns out that it can not be reached.
+
+        Each call counts, as in OTP: so many messages come, and with `flag` False one less. This node itself is never
+        lost.
+        """
+        if node is self.system.node:
+            return
+        monitors = self._node_monitors.get(node, {})
+        monitor = monitors.get(process)
+        if not flag:
+            if monitor is not None:
+                monitor.count -= 1
+                if monitor.count == 0:
+                    monitor.end()
+            return
         try:
-            self.connect(node)
+            self.begin(node)
         except ConnectError:
             process.deliver((A.nodedown, node))
-        else:
-            self._node_monitors.setdefault(node, []).append(process)
+            return
+        if monitor is None:
+            monitor = _NodeMonitor(self._node_monitors.setdefault(node, monitors), process)
+        monitor.count += 1
+
+    def _tell_monitors(self, node: Atom) -> None:
+        for monitor in list(self._node_monitors.pop(node, {}).values()):
+            monitor.end()
+            for _ in range(monitor.count):
+                monitor.process.deliver((A.nodedown, node))
 
     def _tell(self, what: Atom, node: Atom, info: dict[Atom, Any]) -> None:
         for process, wants_info in list(self._subscribers.items()):

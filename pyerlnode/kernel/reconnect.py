@@ -2,8 +2,9 @@
 
 Whenever there is no connection to such a peer one is tried, first after `FIRST` seconds, then twice as late each time,
 at most `LAST`, each with up to a quarter taken off so that a hundred nodes do not come back in one moment. A connection
-that stood for `LAST` seconds makes the next loss a first one. A peer that does not allow us, or has another cookie, is
-given up with one line in the log: asking again would not change its mind.
+that stood for `LAST` seconds makes the next loss a first one. No peer is given up: one that closes at a bad moment
+looks as if its cookie were another, and cookies and lists are put right while nodes run. The log says why it fails,
+once for each change of the reason. Only what can never be a peer, as a name of the wrong kind, is not tried again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pyerlnode.term.atom import Atom
 log = logging.getLogger("pyerlnode.net_kernel")
 
 FIRST, LAST = 0.1, 30.0
-_FINAL = ("not_allowed", "bad_cookie", "self", "bad_name")
+_UNWANTED = ("not_allowed", "bad_cookie")
+_FINAL = ("self", "bad_name")
 
 
 def next_delay(delay: float, last: float = LAST) -> float:
@@ -30,13 +32,15 @@ def next_delay(delay: float, last: float = LAST) -> float:
 
 
 class _Kept:
-    __slots__ = ("delay", "last", "timer", "up_at")
+    __slots__ = ("delay", "last", "timer", "up_at", "why")
 
     def __init__(self, last: float) -> None:
         self.last = last
         self.delay = 0.0
         self.timer: Timer | None = None
         self.up_at: float | None = None
+        self.why = ""
+        """Why the last attempt failed, as the log was told; empty after a connection."""
 
 
 class Keeper:
@@ -79,6 +83,7 @@ class Keeper:
         """A connection to `node` came up, whoever made it."""
         kept = self._kept.get(node)
         if kept is not None:
+            kept.why = ""
             kept.up_at = self.system.timers.now()
 
     def down(self, node: Atom) -> None:
@@ -112,4 +117,8 @@ class Keeper:
                 log.error("no longer trying to keep a connection to %s: %s", node, error)
                 del self._kept[node]
             else:
+                if error.reason != kept.why:
+                    kept.why = error.reason
+                    level = logging.WARNING if error.reason in _UNWANTED else logging.INFO
+                    log.log(level, "a connection to %s is tried again and again: %s", node, error)
                 self._plan(node, kept)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyerlnode.errors import ConnectError
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.runtime.names import Global, Via, whereis_name
 from pyerlnode.signal import Message
@@ -44,16 +45,16 @@ def send(
         else:
             system.send(dest, message)
         return A.ok
-    connection = kernel.connections.get(node)
-    if connection is None:
+    way: Any = kernel.connections.get(node) or system.peer(node).dialling
+    if way is None:
         if noconnect:
             return A.noconnect
-        kernel.connect(node)
-        connection = kernel.connections.get(node)
-        if connection is None:  # lost again in this moment, and the message with it
-            return A.ok
+        try:
+            way = kernel.begin(node)
+        except ConnectError:
+            return A.ok  # as what is sent to a node that does not answer
     signal = Message(system.myself().pid, dest, message, None, priority)
     if system.trace_tokens is not None:
         system.trace_tokens.stamped(signal)
-    sent = connection.send(signal, nosuspend=nosuspend)
-    return A.nosuspend if nosuspend and not sent and not connection.closed else A.ok
+    sent = way.send(signal, nosuspend=nosuspend)
+    return A.nosuspend if nosuspend and not sent and not way.closed else A.ok

@@ -10,7 +10,8 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from sys import maxsize
 from typing import Any
 
 from gevent.event import Event
@@ -89,6 +90,19 @@ class Outgoing:
         if queue.size + self._partial_size > self._limit and type(signal) is Message and not nosuspend:
             self._wait_for_room(_sender(signal))
         return True
+
+    def send_all(self, signals: Iterable[Signal], not_sent: Callable[[Signal], None]) -> None:
+        """Queue what waited for this connection, in one go: nothing comes between, so nobody waits for room.
+
+        `not_sent` is told of what the peer has no operation for. No term in it fails: it has been encoded before.
+        """
+        limit, self._limit = self._limit, maxsize
+        try:
+            for signal in signals:
+                if not self.send(signal) and not self.closed:
+                    not_sent(signal)
+        finally:
+            self._limit = limit
 
     def _put(self, signal: Signal, packet: Any) -> bool:
         """Queue what `channel.usual` gave for `signal`: what is no single packet, or has others to wait for."""

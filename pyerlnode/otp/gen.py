@@ -124,6 +124,7 @@ def _call_away(
     waiter = system.waiter(ref)
     try:
         route = peer.route or system.route(node)
+        # Nobody has waited in between: whatever becomes of the route, this monitor is told.
         peer.monitors[ref.words] = (waiter, ref, to)
         route.send(Monitor(caller, to, ref))
         route.send(Message(caller, to, (label, (caller, ImproperList(_ALIAS, ref)), request)))
@@ -133,12 +134,12 @@ def _call_away(
         raise NodeDown(reason, str(error)) from error
     finally:
         system.aliases.pop(ref.words, None)
-        if peer.monitors.pop(ref.words, None) is not None and peer.route is not None:
-            peer.route.send(Demonitor(caller, to, ref))
+        if peer.monitors.pop(ref.words, None) is not None and (way := peer.route or peer.way()) is not None:
+            way.send(Demonitor(caller, to, ref))
     value, waiter.value = waiter.value, None  # the timers may know the waiter for a while: not what it was told
     if state == REPLY:
         return value
-    raise failure(state, value, dest, request, timeout)
+    raise failure(state, value, dest, request, timeout, peer.refusal)
 
 
 def _mfa(dest: Any, request: Any, timeout: float | None) -> tuple[Any, ...]:
@@ -150,7 +151,10 @@ def _mfa(dest: Any, request: Any, timeout: float | None) -> tuple[Any, ...]:
     return A.gen_server, A.call, [dest, request, A.infinity if timeout is None else round(timeout * 1000)]
 
 
-def failure(state: int, value: Any, dest: Any, request: Any, timeout: float | None) -> Exit:
+def failure(
+    state: int, value: Any, dest: Any, request: Any, timeout: float | None, refusal: ConnectError | None = None
+) -> Exit:
+    """The error of a call that got no answer; `refusal`: why its node could not be connected to."""
     where = _mfa(dest, request, timeout)
     if state != DOWN:
         return CallTimeout((A.timeout, where), f"{short(dest)} did not answer within {timeout} s")
@@ -159,6 +163,10 @@ def failure(state: int, value: Any, dest: Any, request: Any, timeout: float | No
     if value is A.noconnection:
         # Of a Global or Via name the node is not known any more: the name went with the connection.
         node = dest.node if isinstance(dest, Pid) else Atom(str(dest[1])) if isinstance(dest, tuple) else A.undefined
+        if refusal is not None:
+            down = NodeDown(((A.nodedown, Atom(refusal.node)), where), str(refusal))
+            down.__cause__ = refusal
+            return down
         return NodeDown(
             ((A.nodedown, node), where), f"the connection to {node} was lost during a call to {short(dest)}"
         )

@@ -104,7 +104,9 @@ class Request(Waiter):
             return self.value
         if isinstance(self.value, Exit):
             raise self.value
-        raise gen.failure(self.state, self.value, self.dest, self.request, None)
+        node = None if self._handle is None or not isinstance(self._handle, tuple) else self._handle[0]
+        peer = None if node is None else self.system.peers.get(node)
+        raise gen.failure(self.state, self.value, self.dest, self.request, None, None if peer is None else peer.refusal)
 
     def abandon(self) -> None:
         """Nobody wants the answer any more; a late one is dropped."""

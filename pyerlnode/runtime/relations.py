@@ -44,7 +44,7 @@ class Relations(Tables):
         """``exit(Pid, Reason)``."""
         sender = self.myself()
         if not self.is_local(pid):
-            self.route(pid.node).send(Exit2(sender.pid, pid, reason))
+            self._send_away(pid.node, Exit2(sender.pid, pid, reason))
             return
         process = self.process(pid)
         if process is not None:
@@ -193,10 +193,7 @@ class Relations(Tables):
         """`send` that dials nobody, for answers to whoever asked; False when its node is not connected."""
         if not self.is_connected(dest.node):
             return False
-        try:
-            self.send(dest, message)
-        except ConnectError:
-            return False  # lost in this moment
+        self.send(dest, message)
         return True
 
     def _monitor_remote(self, process: Process, ref: Reference, node: Atom, named: Any) -> None:
@@ -239,7 +236,7 @@ class Relations(Tables):
     def watch(self, waiter: Waiter, ref: Reference, dest: Any) -> Any:
         """Monitor `dest` for `waiter` with `ref`; give the handle that `unwatch` takes.
 
-        Raises `ConnectError` when the node can not be reached.
+        Raises `ConnectError` when the node can not be tried to reach.
         """
         node, local, to = self.resolve(dest)
         if node is self.node:

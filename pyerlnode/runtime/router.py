@@ -8,9 +8,11 @@ a DOWN, an answer with `noproc`, or a silent drop where OTP drops silently.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from pyerlnode.errors import ConnectError
+from pyerlnode.runtime.dialling import Dialling
 from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.priority_core import advance
 from pyerlnode.runtime.process import Process
@@ -73,6 +75,10 @@ class RemoteNode:
         self.system = system
         self.node = node
         self.route: Route | None = None
+        self.dialling: Dialling | None = None
+        """What waits while there is an attempt to connect, and no route."""
+        self.refusal: ConnectError | None = None
+        """Why the last attempt came to nothing."""
         self.creation = 0
         """Of its present life; 0 while it is not known."""
         self.linked: dict[tuple[Process, Pid], None] = {}
@@ -98,11 +104,39 @@ class RemoteNode:
             SpawnReply: self._spawn_reply,
         }
 
-    def connected(self, route: Route) -> None:
-        """From now on signals to the peer take `route`."""
+    def connected(self, route: Route) -> Iterable[Signal]:
+        """From now on signals to the peer take `route`. Gives those that waited for it, which are to go before."""
         self._tell_the_rest()
+        dialling, self.dialling, self.refusal = self.dialling, None, None
         tokens = self.system.trace_tokens
         self.route = route if tokens is None else tokens.route(route)
+        return () if dialling is None else dialling.end(None)
+
+    def not_sent(self, signal: Signal) -> None:
+        """The peer knows no such signal: who waits for its answer is told."""
+        if isinstance(signal, SpawnRequest):
+            self._spawn_reply(SpawnReply(signal.ref, signal.from_, 0, A.notsup))
+
+    def dial(self, limit: int) -> Dialling:
+        """An attempt to connect begins: until it is over signals wait, up to `limit` bytes."""
+        self.dialling = Dialling(self.system, self.node, limit)
+        return self.dialling
+
+    def not_connected(self, error: ConnectError) -> int:
+        """The attempt has failed: who waits for something is told `noconnection`. How many messages are lost."""
+        dialling, self.dialling, self.refusal = self.dialling, None, error
+        if dialling is None:
+            return 0
+        dialling.end(error)
+        self.lost()
+        return dialling.messages
+
+    def way(self) -> Route | None:
+        """Where signals to the peer go now: the connection, or what waits for one."""
+        if self.route is not None or self.dialling is None:
+            return self.route
+        tokens = self.system.trace_tokens
+        return self.dialling if tokens is None else tokens.route(self.dialling)
 
     def tell(self, signal: Signal) -> None:
         """Send when connected; a peer that is lost has been told `noconnection` by its own node."""
@@ -110,8 +144,9 @@ class RemoteNode:
             if isinstance(signal, Unlink):  # nobody is there who could acknowledge it
                 self._unlink_ack(UnlinkAck(signal.id, signal.to, signal.from_))
             return
-        if self.route is not None:
-            self.system.send_safely(self.route, signal)
+        route = self.route or self.way()
+        if route is not None:
+            self.system.send_safely(route, signal)
 
     def _is_of_the_past(self, pid: Pid) -> bool:
         """A pid of an earlier life of the peer: these signals to it would cost the connection on a BEAM."""

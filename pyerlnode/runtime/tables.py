@@ -182,12 +182,31 @@ class Tables:
         return node is self.node or (peer is not None and peer.route is not None)
 
     def route(self, node: Atom) -> Route:
-        """The route to `node`; connects when there is none. Raises `ConnectError`."""
+        """The route to `node`: its connection, or what keeps signals until the attempt to connect is over.
+
+        Raises `ConnectError` when there can be no attempt: this system is stopped, or the name is none of a node.
+        """
         peer = self.peers.get(node)
-        if peer is not None and peer.route is not None:
-            return peer.route
+        if peer is not None:
+            way = peer.route or peer.way()
+            if way is not None:
+                return way
         route = self.connector(node)
         return route if self.trace_tokens is None else self.trace_tokens.route(route)
+
+    def connect(self, node: Atom, timeout: float | None = None) -> None:
+        """Wait until `node` is connected. Raises `ConnectError`, after `timeout` seconds too: the attempt goes on."""
+        if not self.is_connected(node):
+            self.route(node)
+            dialling = self.peer(node).dialling
+            if dialling is not None:
+                dialling.wait(timeout)
+
+    def _send_away(self, node: Atom, signal: Signal) -> None:
+        try:
+            self.route(node).send(signal)
+        except ConnectError:
+            pass  # as what is sent to a node that does not answer
 
     def myself(self) -> Process:
         """The process in whose name the current greenlet acts: its own, else the root."""
@@ -197,8 +216,9 @@ class Tables:
     def send(self, dest: Any, message: Any) -> None:
         """``Dest ! Message``: a pid, a name, ``(name, node)`` or an alias.
 
-        A message to a process that is not there is dropped, as in OTP. Raises `EncodeError` for a message that has no
-        form on the wire and `ConnectError` when the node can not be reached.
+        A message to a process or a node that is not there is dropped, as in OTP. A node that is not connected is
+        connected to, and nobody waits for that (`runtime.dialling`). Raises `EncodeError` for a message that has no
+        form on the wire.
         """
         if type(dest) is Pid:
             if dest.node is self.node:
@@ -206,13 +226,13 @@ class Tables:
                 if process is not None:
                     process.deliver(message)
             else:
-                self.route(dest.node).send(Message(self.myself().pid, dest, message))
+                self._send_away(dest.node, Message(self.myself().pid, dest, message))
             return
         if type(dest) is Reference:
             if dest.node is self.node:
                 self.to_alias(dest, message)
             else:
-                self.route(dest.node).send(Message(self.myself().pid, dest, message))
+                self._send_away(dest.node, Message(self.myself().pid, dest, message))
             return
         if type(dest) is Global or type(dest) is Via:
             pid = whereis_name(self, dest)
@@ -225,7 +245,7 @@ class Tables:
             if named is not None:
                 named.deliver(message)
         else:
-            self.route(node).send(Message(self.myself().pid, name, message))
+            self._send_away(node, Message(self.myself().pid, name, message))
 
     def split_name(self, dest: Any) -> tuple[Atom, Atom]:
         """(name, node) of a destination that is no pid."""

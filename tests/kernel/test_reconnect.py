@@ -91,7 +91,23 @@ def test_a_loss_is_answered_by_a_new_attempt_each_time() -> None:
 
 
 @pytest.mark.parametrize("reason", ["not_allowed", "bad_cookie"])
-def test_a_peer_that_will_not_have_us_is_given_up_with_one_line(reason: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_peer_that_will_not_have_us_is_tried_on_and_told_once_for_each_reason(
+    reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = Peer(reason, reason, "refused", reason, None, reason, None)
+    peer.keeper.keep(APP)
+    peer.tries(5)
+    assert peer.up
+    assert peer.waits == [0.1, 0.2, 0.4, 0.8]
+    assert [record.levelname for record in caplog.records if "again and again" in record.message] == ["WARNING"] * 2
+    peer.lose()
+    peer.tries(7)
+    assert peer.up
+    assert len([text for text in caplog.messages if reason in text]) == 3
+
+
+@pytest.mark.parametrize("reason", ["self", "bad_name"])
+def test_what_can_be_no_peer_is_given_up_with_one_line(reason: str, caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer(reason)
     peer.keeper.keep(APP)
     peer.tries(1)

@@ -256,7 +256,7 @@ class RequestRouter(GenServer):
         waiting = self.dialling.get(node)
         if waiting is None:
             waiting = self.dialling[node] = []
-            self.beside(lambda: system.route(node), (A.session_dialled, node))
+            self.beside(lambda: system.connect(node), (A.session_dialled, node))
         self.enqueue(waiting, req)
         return False
 

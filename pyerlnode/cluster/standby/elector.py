@@ -381,6 +381,7 @@ def courier(elector: Pid, node: Atom, member: Atom) -> None:
             continue
         left_to_it = 0
         try:
+            system.connect(node)
             system.send(*message)
             if not watched:
                 watched = True

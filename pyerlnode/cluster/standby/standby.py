@@ -239,6 +239,7 @@ class Standby(GenServer):
 
     def _send_to(self, node: Atom, message: Any) -> bool:
         try:
+            self.process.system.connect(node)
             self.process.system.send((self.options.name, node), message)
         except ConnectError:
             return False
@@ -314,6 +315,7 @@ class Standby(GenServer):
             if told.node is system.node:
                 self.handle_info(message)
             else:
+                system.connect(told.node)
                 system.send((self.options.name, told.node), message)
         except EncodeError:
             self._forget(call)

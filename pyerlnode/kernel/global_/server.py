@@ -203,10 +203,7 @@ class GlobalNameServer(Service):
     def _send(self, node: Atom, message: Any) -> None:
         """To the name server of a node that is connected; to others nothing."""
         if self.system.peer(node).route is not None:
-            try:
-                self.system.send((SERVER, node), message)
-            except ConnectError:
-                pass  # lost in this moment: its nodedown tells
+            self.system.send((SERVER, node), message)
 
     # --- in processes of their own -------------------------------------------------------------
     def _resolver(self, node: Atom, my_tag: int, names: list[Any]) -> None:
@@ -231,6 +228,7 @@ class GlobalNameServer(Service):
 
     def _connect_and_tell(self, node: Atom) -> None:
         try:
+            self.system.connect(node)
             gen.cast(self.system, (SERVER, node), (A.in_sync, self.system.node, True))
         except ConnectError as error:
             log.warning("a node of the cluster could not be connected to: %s", error)

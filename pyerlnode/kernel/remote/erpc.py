@@ -115,8 +115,18 @@ class Request(requests.Request):
             self.child = reply.result
             if words not in peer.monitors:  # given up in the meantime
                 peer.tell(Demonitor(self._caller.pid, reply.result, self.ref))
-        elif peer.monitors.pop(words, None) is not None:
+        elif peer.monitors.pop(words, None) is None:
+            return
+        elif reply.result is A.notsup:  # it takes no spawn requests, as was found out when it was connected to
+            self._start_by_rex()
+        else:
             self.settle(DOWN, RpcFailed(reply.result, f"{self.what} could not be called: {reply.result}"))
+
+    def down(self, reason: Any) -> None:
+        peer = self.system.peers.get(self.dest) if reason is A.noconnection else None
+        if peer is not None and peer.refusal is not None:
+            reason = RpcFailed(A.noconnection, str(peer.refusal))
+        super().down(reason)
 
     def _as_message(self, state: int, value: Any) -> Any:
         del state

@@ -15,10 +15,9 @@ A failed call raises what `erpc.call` raises; in a list of results (`multicall`)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any, Final
 
-from pyerlnode.errors import CallTimeout, ConnectError, Exit, NodeDown, NoProc, RpcError, RpcFailed, UsageError
+from pyerlnode.errors import CallTimeout, Exit, NodeDown, NoProc, RpcError, RpcFailed, UsageError
 from pyerlnode.kernel.remote import erpc
 from pyerlnode.kernel.remote.errors import outcome
 from pyerlnode.otp import gen
@@ -97,8 +96,7 @@ def badrpc(term: tuple[Any, Any]) -> Any:
 def abcast(system: System, nodes: Iterable[Atom], name: str | Atom, message: Any) -> None:
     """``rpc:abcast``: send `message` to the name on each node; those that can not be reached are passed over."""
     for node in nodes:
-        with suppress(ConnectError):
-            system.send((name, node), message)
+        system.send((name, node), message)
 
 
 def sbcast(
@@ -166,8 +164,7 @@ def _ask(
     for node in nodes:
         ref: Reference = system.monitor(process, (name, node))
         monitors[ref.words] = node
-        with suppress(ConnectError):  # the monitor says so
-            system.send((name, node), (process.pid, message))
+        system.send((name, node), (process.pid, message))
     while len(answers) < len(nodes):
         left = None if deadline is None else max(0.0, deadline - system.timers.now())
         match receive_as(process, ANYTHING, left, NO_ANSWER):
