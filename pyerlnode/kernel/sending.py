@@ -45,7 +45,8 @@ def send(
         else:
             system.send(dest, message)
         return A.ok
-    way: Any = kernel.connections.get(node) or system.peer(node).dialling
+    peer = system.peers.get(node)
+    way: Any = kernel.connections.get(node) or (None if peer is None else peer.dialling)
     if way is None:
         if noconnect:
             return A.noconnect

@@ -223,8 +223,8 @@ class Relations(Tables):
                 target.monitored_by.pop(ref.words, None)
             return
         node = target.node if type(target) is Pid else target[1]
-        peer = self.peer(node)
-        if peer.monitors.pop(ref.words, None) is not None:
+        peer = self.peers.get(node)
+        if peer is not None and peer.monitors.pop(ref.words, None) is not None:
             peer.tell(Demonitor(process.pid, target if type(target) is Pid else target[0], ref))
 
     # --- calls ---------------------------------------------------------------------------------
@@ -259,9 +259,10 @@ class Relations(Tables):
             if handle.monitored_by is not None:
                 handle.monitored_by.pop(ref.words, None)
         elif handle is not None:
-            node, to, caller = handle
-            peer = self.peer(node)
-            if peer.monitors.pop(ref.words, None) is not None:
+            where, to, caller = handle
+            node: Atom = where
+            peer = self.peers.get(node)
+            if peer is not None and peer.monitors.pop(ref.words, None) is not None:
                 peer.tell(Demonitor(caller, to, ref))
 
 

@@ -107,10 +107,19 @@ class RemoteNode:
     def connected(self, route: Route) -> Iterable[Signal]:
         """From now on signals to the peer take `route`. Gives those that waited for it, which are to go before."""
         self._tell_the_rest()
+        self.system.peers[self.node] = self  # it may have been forgotten just now
         dialling, self.dialling, self.refusal = self.dialling, None, None
         tokens = self.system.trace_tokens
         self.route = route if tokens is None else tokens.route(route)
-        return () if dialling is None else dialling.end(None)
+        return () if dialling is None else filter(self._is_for_this_life, dialling.end(None))
+
+    def _is_for_this_life(self, signal: Signal) -> bool:
+        """False for what a BEAM takes for a fault, where it turns out that the peer was started anew meanwhile."""
+        if not isinstance(signal, (ExitSignal, Unlink, UnlinkAck)) or not self._is_of_the_past(signal.to):
+            return True
+        if isinstance(signal, Unlink):
+            self._unlink_ack(UnlinkAck(signal.id, signal.to, signal.from_))
+        return False
 
     def not_sent(self, signal: Signal) -> None:
         """The peer knows no such signal: who waits for its answer is told."""
@@ -119,6 +128,8 @@ class RemoteNode:
 
     def dial(self, limit: int) -> Dialling:
         """An attempt to connect begins: until it is over signals wait, up to `limit` bytes."""
+        self._tell_the_rest()
+        self.system.peers[self.node] = self
         self.dialling = Dialling(self.system, self.node, limit)
         return self.dialling
 
@@ -356,3 +367,10 @@ class RemoteNode:
         for pending in spawns.values():
             pending(None)
             yield
+        self._forget()
+
+    def _forget(self) -> None:
+        """Of a peer that is not there, and with which nobody has to do any more, nothing is kept."""
+        related = self.linked or self.monitors or self.watchers or self.spawns
+        if self.route is None and self.dialling is None and not related and self.system.peers.get(self.node) is self:
+            del self.system.peers[self.node]

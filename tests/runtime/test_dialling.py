@@ -214,3 +214,28 @@ def test_a_send_to_what_can_be_no_node_is_dropped(kernel: Kernel) -> None:
     kernel.system.exit(DESK, A.normal)
     ref = kernel.system.monitor(process, DESK)
     assert kernel.mailbox(process) == [(A.DOWN, ref, A.process, DESK, A.noconnection)]
+
+
+def test_peers_that_do_not_come_are_forgotten(kernel: Kernel) -> None:
+    system = kernel.system
+    process = system.adopt()
+    for number in range(50):
+        node = A[f"n{number}@h"]
+        system.send(("desk", node), 1)
+        ref = system.monitor(process, ("desk", node))
+        system.peer(node).not_connected(REFUSED)
+        assert kernel.mailbox(process)[-1] == (A.DOWN, ref, A.process, (A.desk, node), A.noconnection)
+        assert not system.demonitor(process, ref)
+    assert system.peers == {}
+
+
+def test_of_a_peer_that_was_started_anew_meanwhile_old_links_are_not_told(kernel: Kernel) -> None:
+    system = kernel.system
+    process = system.adopt()
+    system.link(process, DESK)
+    ending = system.spawn_function(lambda: system.link(system.myself(), DESK), (), {})
+    gevent.idle()
+    assert not ending.alive
+    system.unlink(process, DESK)
+    system.peer(APP).creation = DESK.creation + 1
+    assert [type(signal) for signal in kernel.connect()] == [Link, Link]
