@@ -97,6 +97,8 @@ def test_source_that_does_not_parse_says_where(beam: Beam) -> None:
 def test_an_answer_that_does_not_come_is_a_timeout_and_the_next_one_arrives(beam: Beam) -> None:
     with pytest.raises(BeamTimeout, match=f"within {patience(0.05):g} s"):
         beam.eval("receive never -> ok end", 0.05)
+    with pytest.raises(BeamTimeout, match=f"within {patience(0.05):g} s"):
+        beam.eval("receive X -> ok end", timeout=0.05, X=1)
     assert beam.eval("1") == 1
 
 

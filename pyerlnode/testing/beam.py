@@ -273,14 +273,16 @@ class Beam:
         self.epmd.stop()
 
     # --- obedience -------------------------------------------------------------------------------------
-    def eval(self, source: str, timeout: float = ANSWER_S, /, **bindings: Any) -> Any:
+    def eval(self, source: str, limit: float = ANSWER_S, /, *, timeout: float | None = None, **bindings: Any) -> Any:
         """The value of Erlang expressions; `bindings` are variables: ``eval("X + 1", X=41)``.
+
+        Seconds to wait are the second argument, or `timeout`: no variable of Erlang is written so.
 
         Raises:
             BeamError: the expressions ended by an exception, or do not parse.
             BeamTimeout, BeamDown: no answer came.
         """
-        return self._request((A.eval, source, _bound(bindings)), timeout)
+        return self._request((A.eval, source, _bound(bindings)), limit if timeout is None else timeout)
 
     def text(self, source: str, timeout: float = ANSWER_S, /, **bindings: Any) -> str:
         """As `eval`, the value printed by ``~0tp``: for terms that Python's equality can not hold apart."""
