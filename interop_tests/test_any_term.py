@@ -16,6 +16,7 @@ from pyerlnode.testing.beam import Beam
 
 DEEP = "lists:foldl(fun(_, T) -> {T} end, x, lists:seq(1, 3000))"
 DEEP_MAP = "lists:foldl(fun(N, T) -> #{T => N, N => T} end, x, lists:seq(1, 12))"
+EXACT_MAP = "lists:foldl(fun(_, T) -> #{1 => [a], 1.0 => b, T => c} end, x, lists:seq(1, 50))"
 
 
 @pytest.fixture
@@ -23,7 +24,9 @@ def desk(node: Any) -> Pid:
     return node.start(Desk, name="desk")
 
 
-@pytest.mark.parametrize("key", [DEEP, f"[{DEEP}]", DEEP_MAP, f"#{{{DEEP} => y}}", f"#{{#{{{DEEP} => 1}} => y}}"])
+@pytest.mark.parametrize(
+    "key", [DEEP, f"[{DEEP}]", DEEP_MAP, EXACT_MAP, f"#{{{DEEP} => y}}", f"#{{#{{{DEEP} => 1}} => y}}"]
+)
 def test_a_call_with_a_key_of_any_nesting_is_answered_with_the_same_term(
     beam: Beam, node: Any, desk: Pid, key: str
 ) -> None:
