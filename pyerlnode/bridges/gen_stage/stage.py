@@ -418,7 +418,7 @@ class Stage(GenServer):
             _PERFORM[kind](self, effect)
 
     def _send(self, effect: Send) -> None:
-        """Never over a connection that is still to be made: the process is gone then, and its DOWN says so."""
+        """To a node that is connected, or being connected to; else the process is gone, and its DOWN says so."""
         process, to = self.process, effect.to
         system = process.system
         if type(to) is not Pid:
@@ -430,8 +430,8 @@ class Stage(GenServer):
             system.send(to, (effect.label, (process.pid, effect.tag), body))
             return
         peer = system.peers.get(node)
-        if peer is not None and peer.route is not None:
-            peer.route.send(Message(process.pid, name, (effect.label, (process.pid, effect.tag), effect.body)))
+        if peer is not None and (way := peer.route or peer.way()) is not None:
+            way.send(Message(process.pid, name, (effect.label, (process.pid, effect.tag), effect.body)))
 
     def _events_from(self, callback: Callable[..., Any], *args: Any) -> None:
         result = callback(*args)

@@ -66,7 +66,8 @@ def request(system: System, device: Any, what: Any, timeout: float | None = None
     if state == TIMEOUT:
         raise DeviceError(f"the device {short(device)} did not answer within {timeout} s", A.timeout)
     if state != REPLY:
-        raise DeviceError(f"the device {short(device)} is gone: {waiter.value}", A.terminated)
+        reason = A.noconnection if waiter.value is A.noconnection else A.terminated
+        raise DeviceError(f"the device {short(device)} is gone: {told(waiter.value, BRIEF)}", reason)
     match waiter.value:
         case (A.error, reason):
             raise DeviceError(f"the device {short(device)} refused: {told(reason, BRIEF)}", reason)
