@@ -67,8 +67,7 @@ def test_a_peer_that_never_reads_again_is_down_after_the_tick_time_and_its_sende
     node.call(pid, (A.echo, 1))
     with victim.suspended_for_block():
         sender = gevent.spawn(lambda: [node.send(pid, MB) for _ in range(20)])
-        with pytest.raises(ConnectError):
-            sender.get(timeout=patience())
+        sender.get(timeout=patience())  # what goes to a node that is not there is dropped, as on a BEAM
         assert node.nodes() == []
 
 
@@ -160,13 +159,15 @@ def test_a_kept_connection_comes_back_after_each_loss(victim: Beam, python: Fact
     assert node.nodes() == []
 
 
-def test_a_kept_connection_with_a_wrong_cookie_is_given_up(
+def test_a_kept_connection_with_a_wrong_cookie_is_tried_again_and_told_once(
     beam: Beam, python: Factory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.ERROR)
+    caplog.set_level(logging.WARNING)
+    here = beam.log_position
     node = python(cookie="not_this_one")
     node.keep_connected(beam.name)
-    wait_for(lambda: "no longer trying" in caplog.text)
+    wait_for(lambda: beam.logs_since(here).count("Invalid challenge reply") >= 3)
+    assert sum("cookie" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_who_would_rather_not_connect_is_told_and_nothing_is_sent(victim: Beam, node: Any) -> None:
@@ -177,8 +178,7 @@ def test_who_would_rather_not_connect_is_told_and_nothing_is_sent(victim: Beam, 
     assert node.send_nosuspend(pid, A.first) is True
     assert node.send_nosuspend(pid, A.second, noconnect=True) is True
     assert node.call(pid, A.kept) == [(A.info, A.first), (A.info, A.second)]
-    with pytest.raises(ConnectError):
-        node.send_nosuspend(("desk", "nobody@127.0.0.1"), 1)
+    assert node.send_nosuspend(("desk", "nobody@127.0.0.1"), 1) is True  # it waits for the attempt, and is lost with it
     for wrong in (7, None, ("a", "b", "c")):
         with pytest.raises(UsageError, match="destination"):
             node.send_nosuspend(wrong, 1)
