@@ -191,6 +191,7 @@ class ErlangHandler(logging.Handler):
 
     def _send(self, event: tuple[Any, ...]) -> bool:
         try:
+            self._system.connect(self.node)  # what can not arrive is to be counted
             self._system.send((PROXY, self.node), event)
         except PyerlnodeError:
             return False
