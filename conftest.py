@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import zlib
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -72,3 +73,11 @@ def nothing_before_this_module_is_garbage() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged may be no UTF-8, as the text of an exception; a worker's report can not carry that."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
