@@ -59,6 +59,10 @@ def test_what_its_release_refuses_is_not_sent_and_the_connection_stays(beam: Bea
         (TermMap([((0.0,), 1), ((-0.0,), 2)]), 28),
         (NativeRecord(A.m, A.r, (A.a,), (1,)), 29),
     ]:
+        node.disconnect(beam.name)
+        with pytest.raises(EncodeError):  # nobody knows its release yet
+            node.send(here, [term])
+        node.connect(beam.name)
         if release < first:
             with pytest.raises(EncodeError):
                 node.send(here, [term])

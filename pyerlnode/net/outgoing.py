@@ -94,7 +94,8 @@ class Outgoing:
     def send_all(self, signals: Iterable[Signal], not_sent: Callable[[Signal], None]) -> None:
         """Queue what waited for this connection, in one go: nothing comes between, so nobody waits for room.
 
-        `not_sent` is told of what the peer has no operation for. No term in it fails: it has been encoded before.
+        `not_sent` is told of what the peer has no operation for. No term in it fails: `runtime.dialling` has encoded
+        it, and refused what some releases refuse.
         """
         limit, self._limit = self._limit, maxsize
         try:

@@ -6,7 +6,7 @@ monitor or a request of it is told `noconnection`, as if a connection had been l
 
 Laws:
 - `send` copies the terms of a signal: what its sender changes later is not seen. It raises for a term that has no form
-  on the wire, as a connection does, and then nothing is kept.
+  on the wire, or none that every release takes, as a connection does to its peer, and then nothing is kept.
 - Beyond `limit` bytes the senders of messages wait for the end of the attempt; the hub, and other signals, never do.
 - `end` comes once, and nothing waits after it.
 """
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyerlnode.errors import ConnectError
 from pyerlnode.etf import decode, encode
+from pyerlnode.etf.releases import check_for
 from pyerlnode.limits import Limits
 from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
 from pyerlnode.signal import Exit2, ExitSignal, Message, MonitorExit, Signal, SpawnRequest
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _OWN = Limits(
     inflated_size=1 << 62, nesting=1 << 62, integer_digits=1 << 62, atoms=1 << 62
 )  # our own terms: what could be encoded is read again
+_OF_ANY_RELEASE = check_for(zeros=False, records=False)
+"""The peer's release is not known yet; afterwards nobody would be there to be told."""
 _SMALL = 64
 """Bytes that a signal without a term is taken for."""
 
@@ -109,4 +112,6 @@ def _copied(signal: Signal) -> tuple[Signal, int]:
 
 def _copy(term: Any) -> tuple[Any, int]:
     data = encode(term)
+    if _OF_ANY_RELEASE is not None:
+        _OF_ANY_RELEASE(term)
     return decode(data, limits=_OWN), len(data)
