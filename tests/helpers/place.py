@@ -19,7 +19,9 @@ from pyerlnode.testing.waiting import wait_for
 ROOT = Path(__file__).resolve().parents[2]
 COOKIE = "secret"
 PYERLNODE = (sys.executable, "-m", "pyerlnode")
-BLOCKED = re.compile(r"^(?:(?:the hub of \S+ has been blocked|\S+ did not run) for .*|.*; lost messages: \d+)\n?", re.MULTILINE)
+BLOCKED = re.compile(
+    r"^(?:(?:the hub of \S+ has been blocked|\S+ did not run) for .*|.*; lost messages: \d+)\n?", re.MULTILINE
+)
 
 
 class Place:
