@@ -1,4 +1,4 @@
-"""What `global`'s name server decides: messages in, effects out; `global_` carries the effects out.
+"""What `global`'s name server decides: messages in, effects out; `server` carries the effects out.
 
 Reference: OTP's `global`, protocol version 8 (protocol.md E.7). `GlobalCore` keeps the names, the locks and who is
 known of one node; it knows no process, no socket and no clock, so a whole synchronisation is a chain of values:
