@@ -257,8 +257,12 @@ class Node(Remote):
     def stop(self, timeout: float = 5.0) -> StopReport:
         """End every process, close every connection, give the name back. May be called twice.
 
-        Processes are asked first, and have `timeout` seconds; the report tells which had not ended by then.
+        Processes are asked first, and have `timeout` seconds; the report tells which had not ended by then. What is in
+        a mailbox is handled before the order to end.
         """
+        return self._stop(timeout)
+
+    def _stop(self, timeout: float = 5.0, *, hurry: bool = False) -> StopReport:
         if self._parts is None or self._stopping:
             return StopReport(0, 0.0)
         system, kernel, listener, service, registration = self._parts
@@ -271,8 +275,8 @@ class Node(Remote):
             rest.callback(kernel.stop)
             rest.callback(self._closed, system)
             if listener is not None:
-                listener.stop()
-            report = system.shut_down(timeout, self._kept | self._offers.keeping.pids())
+                listener.stop(wait=not hurry)
+            report = system.shut_down(timeout, self._kept | self._offers.keeping.pids(), hurry=hurry)
         return report  # noqa: RET504  # to mypy, the stack might swallow what is raised
 
     def _closed(self, system: System) -> None:
@@ -287,7 +291,7 @@ class Node(Remote):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self._stop(hurry=kind is not None and issubclass(kind, KeyboardInterrupt))
 
     def __repr__(self) -> str:
         return f"<Node {self.name}{'' if self._parts else ' (not open)'}>"

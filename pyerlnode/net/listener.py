@@ -109,15 +109,18 @@ class Listener:
         self._reception = reception
         self._greenlet = gevent.spawn(self._accept, reception)
 
-    def stop(self) -> None:
-        """Close the port and every handshake under way; finished connections are not touched."""
+    def stop(self, *, wait: bool = True) -> None:
+        """Close the port and every handshake under way; finished connections are not touched.
+
+        Without `wait` no other greenlet runs meanwhile.
+        """
         self._listening.close()
         me = gevent.getcurrent()
         ending = [g for g in (self._greenlet, *self._pending) if g is not None and g is not me]
         self._greenlet = None
         for sock in self._pending.values():
             sock.close()
-        gevent.killall(ending)
+        gevent.killall(ending, block=wait)
         self._pending.clear()
 
     # --- greenlets -----------------------------------------------------------------------------

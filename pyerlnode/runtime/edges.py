@@ -65,7 +65,9 @@ def escaped(where: str, error: BaseException) -> None:
     if isinstance(error, GreenletExit):
         return
     if stops_program(error):
-        stop_program(error)
+        _end_turn()
+        hub = get_hub()
+        hub.handle_system_error(type(error), error, error.__traceback__)  # at an edge nothing is left half done
     else:
         report(log, "%s raised, and goes on", where, exc_info=error)
 
@@ -133,6 +135,14 @@ def _signal_handlers() -> set[CodeType]:
 
 
 def stop_program(error: BaseException) -> None:
-    """Raise `error` in the main greenlet, as soon as the loop runs."""
+    """Raise `error` in the main greenlet, as soon as the loop runs: before the next process has its turn."""
+    _end_turn()
     hub = get_hub()
     hub.loop.run_callback(hub.handle_system_error, type(error), error, error.__traceback__)
+
+
+def _end_turn() -> None:
+    """Of the scheduler whose worker runs just now: who is ready may compute for ever."""
+    scheduler = getattr(getcurrent(), "scheduler", None)
+    if scheduler is not None:
+        scheduler.turn_ends = 0.0

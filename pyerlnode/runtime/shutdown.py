@@ -3,7 +3,8 @@
 The processes at the top of each tree (their parent is the program, or has ended) are asked first: a behaviour to
 terminate with ``shutdown``, so that its `terminate` runs and a supervisor stops its children in order; a function
 body by the exit signal ``shutdown``. Children without a supervisor are asked when their parent has ended. What is
-still there at the deadline is described in the report and ended without being asked.
+still there at the deadline is described in the report and ended without being asked. The order waits behind the
+messages that a mailbox holds already, but for a stop in a hurry (Ctrl-C): one of them might compute for ever.
 
 Some stop one behind the other, before all the rest: first the controller of applications, which stops these in the
 reverse order of their start, then each supervision tree outside of an application, the one started last first. A
@@ -65,8 +66,9 @@ class Ending:
     processes, however these end.
     """
 
-    def __init__(self, system: Any, keep: frozenset[Pid]) -> None:
+    def __init__(self, system: Any, keep: frozenset[Pid], *, hurry: bool = False) -> None:
         self.system = system
+        self.hurry = hurry
         self.keep = keep | {system.root.pid, system.myself().pid}
         self.asked: set[Process] = set()
         self._left: dict[Process, None] = {}
@@ -168,7 +170,11 @@ class Ending:
             process.exit_signal(self.system.root.pid, A.shutdown)
         else:
             nobody = (self.system.root.pid, self.system.new_ref())
-            process.deliver_urgent((A.system, nobody, (A.terminate, A.shutdown)))
+            order = (A.system, nobody, (A.terminate, A.shutdown))
+            if self.hurry:
+                process.deliver_first(order)
+            else:
+                process.deliver_urgent(order)
 
 
 def _age(process: Process) -> int:

@@ -72,9 +72,12 @@ class System(Relations):
         return adopt(self)
 
     # --- the end -------------------------------------------------------------------------------
-    def shut_down(self, timeout: float, keep: Iterable[Pid] = ()) -> StopReport:
-        """Ask every process to end and wait for it, at most `timeout` seconds; but those of `keep`, and the caller."""
-        return Ending(self, frozenset(keep)).run(timeout)
+    def shut_down(self, timeout: float, keep: Iterable[Pid] = (), *, hurry: bool = False) -> StopReport:
+        """Ask every process to end and wait for it, at most `timeout` seconds; but those of `keep`, and the caller.
+
+        `hurry`: each is asked before it takes another message of its mailbox.
+        """
+        return Ending(self, frozenset(keep), hurry=hurry).run(timeout)
 
     def offload(self, function: Callable[..., T], *args: Any, in_process: bool = False, **kwargs: Any) -> T:
         """Run `function` beside the hub, in a thread or in an OS process, and wait for what it gives."""

@@ -98,11 +98,15 @@ class Epmd:
 
 
 def _end_daemons(port: int) -> None:
-    """Kill the `epmd` that somebody else has started at `port`: nodes do that when they find none."""
-    for pid in _daemons(port):
+    """Kill the `epmd` that somebody else has started at `port`: nodes do that when they find none.
+
+    A node that runs may start the next one at once, so only those that were killed are waited for.
+    """
+    killed = _daemons(port)
+    for pid in killed:
         with contextlib.suppress(OSError):  # it has just ended
             os.kill(pid, signal.SIGKILL)
-    waiting.wait_for(lambda: not _daemons(port), what="the end of another epmd")
+    waiting.wait_for(lambda: not set(killed) & set(_daemons(port)), what="the end of another epmd")
 
 
 def _daemons(port: int) -> list[int]:

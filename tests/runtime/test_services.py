@@ -194,6 +194,24 @@ def test_a_stop_runs_terminate_of_everybody_and_tells_who_was_stuck(system):
     assert report.seconds >= 0.01
 
 
+@pytest.mark.parametrize("hurry", [False, True])
+def test_in_a_hurry_a_mailbox_is_not_worked_off(system, hurry):
+    done = []
+
+    class Works(GenServer):
+        def handle_cast(self, request):
+            done.append(request)
+
+        def terminate(self, reason):
+            done.append(reason)
+
+    pid = gen_server.start(system, Works)
+    for number in range(3):
+        gen.cast(system, pid, number)
+    assert system.shut_down(1.0, hurry=hurry)
+    assert done == ([A.shutdown] if hurry else [0, 1, 2, A.shutdown])
+
+
 @pytest.mark.parametrize("graceful", [0.0, 1.0])
 def test_who_calls_without_a_time_out_is_told_when_the_system_stops(system, graceful):
     class Silent(GenServer):
