@@ -36,6 +36,13 @@ SCRIPTS = {
     " ok = gen_event:add_handler(P, {H, 1.0}, {b, Me}),"
     " {gen_event:swap_handler(P, {{H, 1.0}, why}, {{H, true}, {c, Me}}), gen_event:which_handlers(P), Seen()}",
     "an init that fails": "{gen_event:add_handler(P, H, {fail, no}), gen_event:which_handlers(P)}",
+    "an init that raises": "[{scenario:stackless(gen_event:add_handler(P, {H, C}, {raise_, C, oops})),"
+    " gen_event:which_handlers(P)} || C <- [error, exit, throw]]",
+    **{
+        f"a handler that raises, {how}": "ok = gen_event:add_sup_handler(P, H, {a, Me}),"
+        f" ok = gen_event:sync_notify(P, {how}), {{gen_event:which_handlers(P), Seen()}}"
+        for how in ("{error, oops}", "{exit, oops}", "{exit, normal}", "{throw, ball}", "throw_remove")
+    },
     "a handler removes itself": ADD + "ok = gen_event:sync_notify(P, remove), {gen_event:which_handlers(P), Seen()}",
     "a call removes the handler": ADD + "{gen_event:call(P, H, remove), gen_event:which_handlers(P), Seen()}",
     "swap": ADD + "{gen_event:swap_handler(P, {H, why}, {{H, new}, {b, Me}}), gen_event:which_handlers(P), Seen()}",
@@ -58,12 +65,14 @@ SCRIPTS = {
 }
 PROLOGUE = (
     "process_flag(trap_exit, true), Me = self(), H = twin_events, "
-    "Seen = fun Seen() -> receive {'EXIT', _, _} -> Seen(); {X, Y, Z} -> [{X, Y, Z} | Seen()] after 50 -> [] end end, "
+    "Seen = fun Seen() -> receive {'EXIT', _, _} -> Seen();"
+    " {X, Y, Z} -> [{X, Y, scenario:stackless(Z)} | Seen()] after 50 -> [] end end, "
 )
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_script_gives_the_same_observations(helper: Callable[[str], Beam], node: Any, script: str) -> None:
+    helper("scenario.erl")
     beam = helper("twin_events.erl")
     node.export("twin", lambda: gen_event.start(node.system, handlers=[TwinEvents]), name="events")
     erlang = beam.text(f"{PROLOGUE} P = twin_events:start(), {script}")

@@ -1,8 +1,7 @@
 """One script, run against an Erlang gen_server and against the Python one: the observations are the same.
 
 A script is Erlang source: the steps of `scenario.erl`. A message is ``{Id, What}``; `What` is what the server does.
-Known differences, which the scripts do without: a Python exception ends a server with ``{python_error, …}``, where
-Erlang has ``{Reason, Stack}``; ``throw`` as a way to return does not exist.
+An exception of Python ends a server with ``{python_error, …}``; what the scripts raise is `Error`, `Exit`, `Throw`.
 """
 
 from collections.abc import Callable
@@ -63,6 +62,26 @@ SCRIPTS = {
     "an exit in a call": "[{call, {1, {exit, oops}}}, down]",
     "an exit in a cast": "[{cast, {1, {exit, oops}}}, down]",
     "an exit normal in a call": "[{call, {1, {exit, normal}}}, down]",
+    "an error in a call": "[{call, {1, {error, oops}}}, down]",
+    "an error in a cast": "[{cast, {1, {error, {badkey, #{}}}}}, down]",
+    "an error in a request": "[{ask, {1, {error, oops}}}, answers, down]",
+    "an error that looks like an exit": "[{info, {1, {exit, {oops, []}}}}, down]",
+    "an error in a continue": "[{cast, {1, {noreply, {continue, {2, {error, oops}}}}}}, down]",
+    "a throw of a reply": "[{call, {1, {throw, {reply, a}}}}, {call, {2, {throw, {reply, b, {timeout, 10}}}}},"
+    " {sleep, 100}, {call, log}]",
+    "a throw of noreply": "[{cast, {1, {throw, noreply}}}, {info, {2, {throw, noreply}}}, {call, log}]",
+    "a throw of a stop": "[{call, {1, {throw, {stop, bye, a}}}}, down]",
+    "a throw of a continue, and in it": "[{cast, {1, {throw, {noreply, {continue, {2,"
+    " {throw, noreply}}}}}}}, {call, log}]",
+    "a throw of a late reply": "[{ask, {1, {throw, later}}}, {cast, {2, {pay, x}}}, answers]",
+    "a throw of a term in a call": "[{call, {1, {throw_term, ball}}}, down]",
+    "a throw of a term in a cast": "[{cast, {1, {throw_term, {a, [ball]}}}}, down]",
+    "an error at the end": "[{cast, {1, {ending, {error, oops}}}}, {stop, normal}, down]",
+    "an exit at the end": "[{cast, {1, {ending, {exit, oops}}}}, {cast, {2, {stop, bye}}}, down]",
+    "a throw at the end": "[{cast, {1, {ending, {throw_term, ball}}}}, {cast, {2, {stop, bye}}}, down]",
+    "a throw at a normal end": "[{cast, {1, {ending, {throw_term, ball}}}}, {stop, normal}, down]",
+    "a throw at the end of an error": "[{cast, {1, {ending, {throw_term, ball}}}}, {cast, {2, {error, oops}}}, down]",
+    "an error at the end of an error": "[{cast, {1, {ending, {error, second}}}}, {cast, {2, {error, oops}}}, down]",
     "a bad result of a call": "[{call, {1, bad}}, down]",
     "a bad result of a cast": "[{cast, {1, bad}}, down]",
     "a call behind the end": "[{cast, {1, {stop, bye}}}, down, {call, {2, {reply, a}}}]",
@@ -102,6 +121,13 @@ INITS = {
     "stop shutdown": "{stop, {shutdown, x}}",
     "ignore": "ignore",
     "exit": "{exit, oops}",
+    "error": "{error, oops}",
+    "exit with what looks like a stack": "{exit, {oops, [{m, f, 1, []}]}}",
+    "throw of ok": "{throw, ok}",
+    "throw of stop": "{throw, {stop, oops}}",
+    "throw of ignore": "{throw, ignore}",
+    "throw of a continue": "{throw, {then, {continue, {1, noreply}}}}",
+    "throw of a term": "{throw_term, ball}",
     "bad result": "bad",
     "time-out of init": "hang",
 }
@@ -164,16 +190,17 @@ def test_a_server_that_traps_exits_gives_the_same_observations(both: Any, beam: 
 
 @pytest.mark.parametrize("init", INITS.values(), ids=INITS)
 def test_a_start_has_the_same_outcome(helper: Callable[[str], Beam], node: Any, init: str) -> None:
+    helper("scenario.erl")
     beam = helper("twin_server.erl")
     what = beam.eval(init)
-    erlang = beam.eval("case twin_server:start(" + init + ") of {ok, _} -> ok; Other -> Other end")
+    erlang = beam.eval(f"case twin_server:start({init}) of {{ok, _}} -> ok; Other -> scenario:stackless(Other) end")
     from pyerlnode.otp import gen_server
 
     try:
         pid = gen_server.start(node.system, TwinServer, (what,), timeout=0.1)
         python = A.ignore if pid is None else A.ok
     except StartFailed as error:
-        python = (A.error, error.reason)
+        python = beam.eval("scenario:stackless(Reason)", Reason=(A.error, error.reason))
     assert python == erlang
 
 

@@ -57,6 +57,12 @@ SCRIPTS = {
     " {call, log}]",
     "stop": "[{cast, {1, #{s => {stop, bye}}}}, down]",
     "stop in a call": "[{call, {1, #{s => {stop, bye}}}}, down]",
+    "an error": "[{cast, {1, #{s => {error, oops}}}}, down]",
+    "an error in a call": "[{call, {1, #{s => {error, oops}}}}, down]",
+    "an exit": "[{call, {1, #{s => {exit, oops}}}}, down]",
+    "a throw of a new state": "[{call, {1, #{s => {throw, {next, t, [{reply, a}]}}}}}, {call, log}]",
+    "a throw of stop": "[{cast, {1, #{s => {throw, {stop, bye}}}}}, down]",
+    "a throw of a term": "[{cast, {1, #{s => {throw_term, ball}}}}, down]",
     "stop and reply": "[{call, {1, #{s => {stop_and_reply, bye, a}}}}, down]",
     "stop with postponed calls": "[{ask, {1, #{s => {keep, [postpone]}}}}, {cast, {2, #{s => {stop, bye}}}},"
     " answers, down]",

@@ -5,7 +5,7 @@ from typing import Any
 import gevent
 
 from pyerlnode import A, Continue, GenServer, Ignore, NoReply, Reply, Stop, Timeout, process_flag, send
-from pyerlnode.errors import Exit
+from pyerlnode.errors import Error, Exit, Throw
 from pyerlnode.otp.gen_event import EventHandler, RemoveHandler, SwapHandler
 from pyerlnode.otp.gen_statem import (
     GenStatem,
@@ -24,10 +24,11 @@ from pyerlnode.term.exact import ExactDict
 
 
 class TwinServer(GenServer):
-    def init(self, what: Any) -> Any:
+    def init(self, what: Any) -> Any:  # noqa: C901  # the vocabulary of the scripts
         self.log: list[Any] = []
         self.owed: list[Any] = []
         self.teller = None
+        self.ending: Any = None
         match what:
             case (A.stop, reason):
                 return Stop(reason)
@@ -35,6 +36,12 @@ class TwinServer(GenServer):
                 return Ignore()
             case (A.exit, reason):
                 raise Exit(reason)
+            case (A.error, reason):
+                raise Error(reason)
+            case (A.throw, then):
+                raise Throw(self.init(then))
+            case (A.throw_term, term):
+                raise Throw(term)
             case A.hang:
                 gevent.sleep(5)
             case (A.trap, teller):
@@ -79,6 +86,8 @@ class TwinServer(GenServer):
         return self.result(what, None)
 
     def terminate(self, reason: Any) -> None:
+        if self.ending is not None:
+            self.result(self.ending, None)
         if self.teller is not None:
             send(self.teller, (A.terminated, reason))
 
@@ -121,6 +130,15 @@ class TwinServer(GenServer):
                 return Stop(reason, reply=value)
             case (A.exit, reason):
                 raise Exit(reason)
+            case (A.error, reason):
+                raise Error(reason)
+            case (A.throw, thrown):
+                raise Throw(self.result(thrown, from_))
+            case (A.throw_term, term):
+                raise Throw(term)
+            case (A.ending, ending):
+                self.ending = ending
+                return NoReply()
             case (A.sleep, ms):
                 gevent.sleep(ms / 1000)
                 return NoReply()
@@ -150,12 +168,20 @@ class TwinMachine(GenStatem):
         self.log.append((name, number, state))
         return self.result(ExactDict(plans.items()).get(state, A.keep), kind)
 
-    def result(self, what: Any, kind: Any) -> Any:
+    def result(self, what: Any, kind: Any) -> Any:  # noqa: C901  # the vocabulary of the scripts
         match what:
             case A.keep:
                 return None
             case (A.keep, actions):
                 return KeepState(*self.actions(kind, actions))
+            case (A.error, reason):
+                raise Error(reason)
+            case (A.exit, reason):
+                raise Exit(reason)
+            case (A.throw, then):
+                raise Throw(self.result(then, kind))
+            case (A.throw_term, term):
+                raise Throw(term)
             case (A.repeat, actions):
                 return RepeatState(*self.actions(kind, actions))
             case (A.next, state, actions):
@@ -195,6 +221,12 @@ class TwinEvents(EventHandler):
         match args:
             case (A.fail, reason):
                 return (A.error, reason)
+            case (A.raise_, A.error, reason):
+                raise Error(reason)
+            case (A.raise_, A.exit, reason):
+                raise Exit(reason)
+            case (A.raise_, A.throw, term):
+                raise Throw(term)
             case ((name, teller), word) if type(teller) is not bytes and isinstance(args[0], tuple):
                 self.name, self.teller = name, teller
                 send(teller, (A.swapped_in, name, word))
@@ -208,6 +240,14 @@ class TwinEvents(EventHandler):
                 return RemoveHandler()
             case (A.swap, args, new, new_args):
                 return SwapHandler(args, new, new_args)
+            case (A.error, reason):
+                raise Error(reason)
+            case (A.exit, reason):
+                raise Exit(reason)
+            case A.throw_remove:
+                raise Throw(RemoveHandler())
+            case (A.throw, term):
+                raise Throw(term)
         self.log.append(event)
         return None
 

@@ -18,9 +18,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "pyerlnode.errors": (
-        "AlreadyStarted", "CallTimeout", "ConnectError", "DecodeError", "EncodeError", "Exit", "NameTaken", "NoProc",
-        "NodeDown", "PyerlnodeError", "ReceiveTimeout", "RemoteError", "RemoteExit", "RemoteThrow", "RpcError",
-        "RpcFailed", "ServerExit", "StartFailed", "Throw", "UsageError",
+        "AlreadyStarted", "CallTimeout", "ConnectError", "DecodeError", "EncodeError", "Error", "Exit", "NameTaken",
+        "NoProc", "NodeDown", "PyerlnodeError", "ReceiveTimeout", "RemoteError", "RemoteExit", "RemoteThrow",
+        "RpcError", "RpcFailed", "ServerExit", "StartFailed", "Throw", "UsageError",
     ),
     "pyerlnode.etf": ("decode", "encode"),
     "pyerlnode.facade": ("Cluster", "connect"),
@@ -83,6 +83,7 @@ __all__ = [
     "DynamicSupervisor",
     "ElixirError",
     "EncodeError",
+    "Error",
     "EventHandler",
     "Exit",
     "ExternalFun",
@@ -180,6 +181,7 @@ if TYPE_CHECKING:
         ConnectError,
         DecodeError,
         EncodeError,
+        Error,
         Exit,
         NameTaken,
         NodeDown,

@@ -2,9 +2,10 @@
 
 Every exception of the library is a `PyerlnodeError`, and its first base says who can mend it: the
 caller (`UsageError`), the peer (`PeerError`), the network (`NetworkError`). Two families are not
-faults but OTP's own words: `Exit` is what ends a process (and what a failed call does to its
-caller), `RemoteError`, `RemoteExit` and `RemoteThrow` are the three classes in which a remote
-function can end other than by returning. Anything else that escapes is our bug.
+faults but OTP's own words. `Error`, `Exit` and `Throw` are Erlang's ``error(R)``, ``exit(R)`` and
+``throw(V)``: raised in a callback or a function of a process, they do there what those do in Erlang.
+`RemoteError`, `RemoteExit` and `RemoteThrow` are the same three classes of a remote function that
+did not return; one that is let through goes on as what it was. Anything else that escapes is our bug.
 
 The text of each is one line that a person can act on; it never carries a cookie or a message body.
 """
@@ -131,6 +132,18 @@ class NoSuchNodeName(ConnectError, BadName):
 
 
 # --- OTP's words -------------------------------------------------------------------------------
+class Error(PyerlnodeError):
+    """Erlang's ``error(Reason)``, for any term: a process that lets it escape ends with ``{Reason, Stack}``.
+
+    `stack` has Erlang's frames; without one it is that of the Python code that raised it.
+    """
+
+    def __init__(self, reason: Any, stack: Any = (), message: str | None = None) -> None:
+        super().__init__(message if message is not None else f"error: {told(reason)}")
+        self.reason = reason
+        self.stack = stack
+
+
 class Exit(PyerlnodeError):
     """A process ends with `reason` (any term). Raised in a process: OTP's ``exit(Reason)``.
 
@@ -192,7 +205,11 @@ class AlreadyStarted(StartFailed):
 
 
 class Throw(PyerlnodeError):
-    """Erlang's ``throw(Value)``, raised by an exported function to answer a remote caller with a throw."""
+    """Erlang's ``throw(Value)``.
+
+    In a callback of a behaviour it is another way to give `value` back, as in OTP. A function that was called by
+    `erpc` throws at its caller; a process whose own function lets it escape ends with ``{{nocatch, Value}, Stack}``.
+    """
 
     def __init__(self, value: Any) -> None:
         super().__init__(f"throw: {told(value)}")
@@ -203,13 +220,11 @@ class RpcError(PyerlnodeError):
     """A remote function did not return; the base of the ways in which it did not."""
 
 
-class RemoteError(RpcError):
+class RemoteError(RpcError, Error):
     """The remote function ended by an error: `reason` as Erlang has it, `stack` its frames."""
 
     def __init__(self, reason: Any, stack: Any = (), message: str | None = None) -> None:
-        super().__init__(message if message is not None else f"remote error: {told(reason)}")
-        self.reason = reason
-        self.stack = stack
+        Error.__init__(self, reason, stack, message if message is not None else f"remote error: {told(reason)}")
 
 
 class RemoteExit(RpcError):
@@ -220,11 +235,11 @@ class RemoteExit(RpcError):
         self.reason = reason
 
 
-class RemoteThrow(RpcError):
+class RemoteThrow(RpcError, Throw):
     """The remote function ended by ``throw(Value)``."""
 
     def __init__(self, value: Any) -> None:
-        super().__init__(f"remote throw: {told(value)}")
+        PyerlnodeError.__init__(self, f"remote throw: {told(value)}")
         self.value = value
 
 

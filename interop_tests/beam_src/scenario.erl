@@ -1,6 +1,6 @@
 %% Runs one script against a behaviour, wherever it is, and gives what was observed.
 -module(scenario).
--export([run/2, run/3]).
+-export([run/2, run/3, stackless/1]).
 
 run(Pid, Script) -> run(Pid, Script, gen_server).
 
@@ -29,7 +29,7 @@ steps([Step | Rest], Pid, Module, Monitor, Asked) ->
     end.
 
 answer({reply, Reply}) -> {reply, Reply};
-answer({error, {Reason, _}}) -> {error, Reason};
+answer({error, {Reason, _}}) -> {error, stackless(Reason)};
 answer(Other) -> Other.
 
 step({call, Request}, Pid, Module, _) -> plain(catch Module:call(Pid, Request, 400));
@@ -44,11 +44,17 @@ step({stop, Reason}, Pid, Module, _) -> plain(catch Module:stop(Pid, Reason, 400
 step({event, Function, Args}, Pid, _, _) -> plain(catch apply(gen_event, Function, [Pid | Args]));
 step(messages, _, _, _) -> {messages, messages()};
 step(down, Pid, _, Monitor) ->
-    receive {'DOWN', Monitor, process, Pid, Reason} -> {down, Reason} after 400 -> up end.
+    receive {'DOWN', Monitor, process, Pid, Reason} -> {down, stackless(Reason)} after 400 -> up end.
 
-messages() -> receive {'EXIT', _, R} -> [{exit, R} | messages()]; M -> [M | messages()] after 20 -> [] end.
+messages() -> receive {'EXIT', _, R} -> [{exit, stackless(R)} | messages()]; M -> [M | messages()] after 20 -> [] end.
 
 %% Without pids, which differ, and without the call that OTP's reasons repeat.
-plain({'EXIT', {Reason, {_, _, _}}}) -> {exited, Reason};
-plain({'EXIT', Reason}) -> {exited, Reason};
+plain({'EXIT', {Reason, {_, _, _}}}) -> {exited, stackless(Reason)};
+plain({'EXIT', Reason}) -> {exited, stackless(Reason)};
 plain(Value) -> {value, Value}.
+
+%% An error's reason, whose stack says only that there is one: the frames of two languages differ.
+stackless({Reason, [{M, F, _, Where} | _]}) when is_atom(M), is_atom(F), is_list(Where) -> {stackless(Reason), stack};
+stackless({'EXIT', Reason}) -> {'EXIT', stackless(Reason)};
+stackless({error, Reason}) -> {error, stackless(Reason)};
+stackless(Reason) -> Reason.

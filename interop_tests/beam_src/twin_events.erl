@@ -6,11 +6,18 @@
 start() -> {ok, Pid} = gen_event:start(), Pid.
 
 init({fail, Reason}) -> {error, Reason};
+init({raise_, error, Reason}) -> error(Reason);
+init({raise_, exit, Reason}) -> exit(Reason);
+init({raise_, throw, Term}) -> throw(Term);
 init({{Name, Teller}, Word}) when is_pid(Teller) -> Teller ! {swapped_in, Name, Word}, {ok, {Name, Teller, []}};
 init({Name, Teller}) -> {ok, {Name, Teller, []}}.
 
 handle_event(remove, _) -> remove_handler;
 handle_event({swap, Args, New, NewArgs}, S) -> {swap_handler, Args, S, New, NewArgs};
+handle_event({error, R}, _) -> error(R);
+handle_event({exit, R}, _) -> exit(R);
+handle_event({throw, Term}, _) -> throw(Term);
+handle_event(throw_remove, _) -> throw(remove_handler);
 handle_event(E, {N, T, L}) -> {ok, {N, T, [E | L]}}.
 
 handle_call(log, S = {_, _, L}) -> {ok, lists:reverse(L), S};

@@ -27,6 +27,10 @@ result(keep, _, Data) -> {keep_state, Data};
 result({keep, Actions}, Kind, Data) -> {keep_state, Data, actions(Kind, Actions)};
 result({repeat, Actions}, Kind, Data) -> {repeat_state, Data, actions(Kind, Actions)};
 result({next, State, Actions}, Kind, Data) -> {next_state, State, Data, actions(Kind, Actions)};
+result({error, Reason}, _, _) -> error(Reason);
+result({exit, Reason}, _, _) -> exit(Reason);
+result({throw, What}, Kind, Data) -> throw(result(What, Kind, Data));
+result({throw_term, Term}, _, _) -> throw(Term);
 result({stop, Reason}, _, Data) -> {stop, Reason, Data};
 result({stop_and_reply, Reason, Value}, {call, From}, Data) -> {stop_and_reply, Reason, [{reply, From, Value}], Data}.
 

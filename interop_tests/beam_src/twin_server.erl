@@ -12,6 +12,9 @@ start(What) ->
 init({stop, Reason}) -> {stop, Reason};
 init(ignore) -> ignore;
 init({exit, Reason}) -> exit(Reason);
+init({error, Reason}) -> error(Reason);
+init({throw, What}) -> throw(init(What));
+init({throw_term, Term}) -> throw(Term);
 init(hang) -> timer:sleep(5000), {ok, #{log => [], owed => [], teller => none}};
 init({trap, Teller}) -> process_flag(trap_exit, true), {ok, #{log => [], owed => [], teller => Teller}};
 init({then, Then}) -> {ok, #{log => [], owed => [], teller => none}, then(Then)};
@@ -29,6 +32,9 @@ handle_info(Other, S) -> {noreply, note({info, Other}, S)}.
 
 handle_continue({Id, What}, S) -> result(What, none, note({continue, Id}, S)).
 
+terminate(_, #{ending := {exit, Reason}}) -> exit(Reason);
+terminate(_, #{ending := {error, Reason}}) -> error(Reason);
+terminate(_, #{ending := {throw_term, Term}}) -> throw(Term);
 terminate(Reason, #{teller := none}) -> Reason;
 terminate(Reason, #{teller := Teller}) -> Teller ! {terminated, Reason}.
 
@@ -52,6 +58,10 @@ result({twice, Value}, From, S) -> gen_server:reply(From, Value), {reply, second
 result({stop, Reason}, _, S) -> {stop, Reason, S};
 result({stop, Reason, Value}, _, S) -> {stop, Reason, Value, S};
 result({exit, Reason}, _, _) -> exit(Reason);
+result({error, Reason}, _, _) -> error(Reason);
+result({throw, What}, From, S) -> throw(result(What, From, S));
+result({throw_term, Term}, _, _) -> throw(Term);
+result({ending, What}, _, S) -> {noreply, S#{ending => What}};
 result(bad, _, _) -> bad;
 result({sleep, Ms}, _, S) -> timer:sleep(Ms), {noreply, S};
 result({sleep, Ms, Value}, _, S) -> timer:sleep(Ms), {reply, Value, S}.

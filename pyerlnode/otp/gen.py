@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys as python
 from collections.abc import Callable
+from functools import partial
 from inspect import unwrap
 from typing import Any, Final, NoReturn
 
@@ -24,6 +25,7 @@ from pyerlnode.errors import (
     NoProc,
     ServerExit,
     StartFailed,
+    Throw,
 )
 from pyerlnode.otp.results import Ignore, Stop
 from pyerlnode.runtime.bounded import MailboxLimit
@@ -33,7 +35,7 @@ from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
 from pyerlnode.runtime.names import Global, Via, name_service
 from pyerlnode.runtime.process import Process, acting, current, run_as
 from pyerlnode.runtime.process_core import ALIVE
-from pyerlnode.runtime.reason_core import erlang_frame, exit_reason, message_of, python_cause
+from pyerlnode.runtime.reason_core import erlang_frame, exit_reason, is_exit, message_of, python_cause
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import Demonitor, Message, Monitor
@@ -368,7 +370,7 @@ def start(
     timer = None if timeout is None else system.timers.start(timeout, _init_timed_out, process, link)
     try:
         _prepare(process, name, link)
-        result = run_as(process, init)
+        result = run_as(process, partial(returned, init))
         if process.exit_reason is ALIVE and result is not None:
             if isinstance(result, (Ignore, Stop)):
                 _not_started(process, name, link, result)
@@ -388,6 +390,14 @@ def start(
         raise _killed(process, handler, in_time)
     begun(process)
     return process
+
+
+def returned(callback: Callable[..., Any], *args: Any) -> Any:
+    """What a callback gives back, by returning or, as in OTP, by a throw."""
+    try:
+        return callback(*args)
+    except Throw as thrown:
+        return thrown.value
 
 
 def _is_callers() -> bool:
@@ -435,7 +445,7 @@ def _failed(process: Process, name: Any, link: Process | Pid | None, error: Base
         process.exit(A.normal)
         raise error
     reason = exit_reason(error)
-    tell = None if isinstance(error, Exit) else process.system.crash_report(process, error)
+    tell = None if is_exit(error) else process.system.crash_report(process, error)
     _give_up(process, name, link, reason)
     if tell is not None:
         tell()
@@ -496,6 +506,7 @@ __all__ = [
     "cast",
     "is_from",
     "reply",
+    "returned",
     "start",
     "stop",
 ]

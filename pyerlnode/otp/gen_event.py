@@ -34,7 +34,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from pyerlnode.errors import ConnectError, EncodeError, UsageError
+from pyerlnode.errors import ConnectError, EncodeError, Throw, UsageError
 from pyerlnode.etf.encodable import encodable
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
@@ -191,6 +191,8 @@ class GenEvent(Behaviour):
             result = function(message)
             if result is None:
                 self._gave_none(entry, function, message)
+        except Throw as thrown:
+            result = thrown.value
         except BaseException as error:
             return self._failed(entry, callback, error)
         if isinstance(result, Reply):
@@ -260,7 +262,7 @@ class GenEvent(Behaviour):
         if entry is None:
             return A.EXIT, (A.undef, [(self._named(name)[0] or name, A.init, [args], [])])
         try:
-            result = entry.handler.init(args)
+            result = gen.returned(entry.handler.init, args)
         except BaseException as error:
             reason = caught(error)
             report(log, "%s could not be added: init raised", entry.name, exc_info=error)
@@ -290,7 +292,7 @@ class GenEvent(Behaviour):
         if entry in self.entries:
             self.entries.remove(entry)
         try:
-            answer = entry.handler.terminate(why)
+            answer = gen.returned(entry.handler.terminate, why)
         except BaseException as error:
             answer = (A.EXIT, caught(error))
             report(log, "terminate of handler %s raised", entry.name, exc_info=error)

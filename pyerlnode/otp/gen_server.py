@@ -39,7 +39,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyerlnode.brief import short
-from pyerlnode.errors import Exit, UsageError
+from pyerlnode.errors import Exit, Throw, UsageError
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import IN, Behaviour
 from pyerlnode.otp.results import UNSET, Continue, NoReply, Reply, Stop, Timeout
@@ -153,7 +153,7 @@ class GenServer(Behaviour):
             elif process.asks:
                 self._gave_none(message)
         except BaseException as error:
-            self._crashed(error, message)
+            self._raised(error, message)
 
     def handle_debugged(self, message: Any, note: Callable[[Any], None]) -> None:
         note((IN, message))
@@ -168,7 +168,7 @@ class GenServer(Behaviour):
             self.process.timer = None
         from_ = message[1]
         try:
-            result = self.handle_call(message[2], from_)
+            result = gen.returned(self.handle_call, message[2], from_)
             value = result.value if isinstance(result, Reply) else result.reply if isinstance(result, Stop) else UNSET
             if value is not UNSET:
                 note((A.out, value, from_, self.system_get_state()))
@@ -247,7 +247,7 @@ class GenServer(Behaviour):
             raise _bad_return("init", "None, Continue, Timeout, Ignore or Stop", result)
 
     def continue_(self, then: Continue) -> None:
-        result = self.handle_continue(then.value)
+        result = gen.returned(self.handle_continue, then.value)
         if result is None:
             self._missed(self.handle_continue, then.value)
         self._result(result)
@@ -264,6 +264,19 @@ class GenServer(Behaviour):
     def _stop(self, reason: Any, answer: tuple[Any, Any] | None = None) -> None:
         _end(self, reason, answer)
 
+    def _raised(self, error: BaseException, message: Any) -> None:
+        """A callback for `message` raised: a throw is its result, as in OTP; anything else ends the server."""
+        if not isinstance(error, Throw):
+            self._crashed(error, message)
+            return
+        try:
+            if type(message) is tuple and len(message) == 3 and message[0] is _CALL and gen.is_from(message[1]):
+                self._call_result(error.value, message[1])
+            else:
+                self._result(error.value)
+        except BaseException as second:
+            self._crashed(second, message)
+
     def _crashed(self, error: BaseException, message: Any = None) -> None:
         """A callback raised: clean up, end, tell the log."""
         reason = caught(error)
@@ -271,7 +284,7 @@ class GenServer(Behaviour):
             return
         reports = [] if is_quiet(reason) else [self._reporter(reason, error, message)]
         try:
-            self.terminate(reason)
+            gen.returned(self.terminate, reason)
         except BaseException as second:
             reason = caught(second)
             reports.append(self._reporter(reason, second))
@@ -309,6 +322,9 @@ def _end(server: GenServer, reason: Any, answer: tuple[Any, Any] | None = None) 
     reports = []
     try:
         server.terminate(reason)
+    except Throw:
+        if not is_quiet(reason):
+            reports.append(server._reporter(reason, None))
     except BaseException as error:
         reason = caught(error)
         reports.append(server._reporter(reason, error))

@@ -38,7 +38,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pyerlnode.brief import short
-from pyerlnode.errors import Exit, UsageError
+from pyerlnode.errors import Exit, Throw, UsageError
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.gen_server import end_report, is_quiet, shape
@@ -212,7 +212,7 @@ class GenStatem(Behaviour):
         self.__timers__.clear()
         reports = [] if is_quiet(reason) else [self._reporter(reason, error, message)]
         try:
-            self.terminate(reason)
+            gen.returned(self.terminate, reason)
         except BaseException as second:
             reason = caught(second)
             reports.append(self._reporter(reason, second, message))
@@ -248,7 +248,10 @@ def _call(machine: GenStatem, invoke: Invoke) -> Any:
         raise Exit(
             (A.undef, invoke.state), f"{type(machine).__name__} has no method for the state {short(invoke.state)}"
         )
-    result = function(*args)
+    try:
+        result = function(*args)
+    except Throw as thrown:
+        return thrown.value
     if result is None:
         machine._gave_none(function, args)
     return result
@@ -303,7 +306,7 @@ def start(
     options = kwargs or {}
 
     def init() -> Any:
-        result = machine.init(*args, **options)
+        result = gen.returned(lambda: machine.init(*args, **options))
         return Started(result) if result is None else result
 
     process = gen.start(system, machine, init, name=name, link=link, timeout=timeout, mailbox=mailbox)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pyerlnode.brief import told
-from pyerlnode.errors import Exit
+from pyerlnode.errors import Error
 from pyerlnode.otp.results import UNSET, Stop
 from pyerlnode.term.atom import A
 from pyerlnode.term.exact import ExactDict, Key, key, same
@@ -340,9 +340,9 @@ def _is_call(kind: Any) -> bool:
     return type(kind) is tuple and kind[0] is A.call
 
 
-def bad_return(result: Any, why: str) -> Exit:
-    return Exit((A.bad_return_from_state_function, told(result)), why)
+def bad_return(result: Any, why: str) -> Error:
+    return Error((A.bad_return_from_state_function, result), message=f"{why}, not {told(result)}")
 
 
-def bad_action(action: Any, why: str) -> Exit:
-    return Exit((A.bad_action_from_state_function, told(action)), why)
+def bad_action(action: Any, why: str) -> Error:
+    return Error((A.bad_action_from_state_function, action), message=f"{why}: {told(action)}")

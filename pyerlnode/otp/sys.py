@@ -34,14 +34,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pyerlnode.brief import short, told
-from pyerlnode.errors import Exit
+from pyerlnode.errors import Error, Exit
 from pyerlnode.etf.encodable import encodable
 from pyerlnode.otp import gen
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import Continue
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.handler import StandIn
-from pyerlnode.runtime.info import dictionary, module_atom
+from pyerlnode.runtime.info import dictionary
+from pyerlnode.runtime.reason_core import erlang_class
 from pyerlnode.runtime.system import System
 from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
@@ -231,7 +232,7 @@ def _carry_out(server: Behaviour, request: Any) -> Any:
 
 def _callable(fun: Any) -> Callable[..., Any]:
     if not callable(fun):
-        raise Exit((A.badfun, fun), "a function of another node can not be called here")
+        raise Error((A.badfun, fun), message="a function of another node can not be called here")
     called: Callable[..., Any] = fun
     return called
 
@@ -240,7 +241,9 @@ def _guarded(what: Atom, server: Behaviour, callback: Callable[[], Any]) -> Any:
     try:
         return A.ok, callback()
     except BaseException as error:  # the caller's error: OTP's sys exits it, the process goes on
-        return A.error, (A.callback_failed, (module_atom(type(server)), what), (A.error, caught(error)))
+        reason = caught(error)
+        failed = (erlang_class(error) or (A.error, reason))[:2]
+        return A.error, (A.callback_failed, (server.otp_module, what), failed)
 
 
 def status(server: Behaviour) -> Any:

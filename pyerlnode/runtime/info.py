@@ -15,7 +15,7 @@ from pyerlnode.runtime.bounded import BoundedProcess
 from pyerlnode.runtime.edges import report
 from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.runtime.reason_core import erlang_class, exit_reason
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
@@ -152,7 +152,7 @@ def crash_fields(process: Process, error: BaseException) -> dict[str, Any]:
         "pid": process.pid,
         "registered_name": process.name if process.name is not None else [],
         "process_label": _ITEMS["label"](process),
-        "error_info": (A.error, exit_reason(error)),
+        "error_info": erlang_class(error) or (A.error, exit_reason(error)),
         "ancestors": list(process.ancestors or ()),
         "message_queue_len": len(message_queue(process)),
         "links": _links(process),

@@ -37,7 +37,7 @@ from pyerlnode.runtime.mailbox_core import (
     removed,
 )
 from pyerlnode.runtime.process_core import ALIVE, DIE, MESSAGE, LinkEnd, exit2, link_exit
-from pyerlnode.runtime.reason_core import exit_reason
+from pyerlnode.runtime.reason_core import exit_reason, is_exit
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pattern import ANY, compile_pattern
@@ -327,7 +327,7 @@ class Process:
     def crashed(self, error: BaseException) -> None:
         """The body let `error` escape: end by it, then report it, unless it is an exit."""
         if self.exit_reason is ALIVE:
-            tell = None if isinstance(error, Exit) else self.system.crash_report(self, error)
+            tell = None if is_exit(error) else self.system.crash_report(self, error)
             self.finish(exit_reason(error))
             if tell is not None:
                 tell()

@@ -1,8 +1,15 @@
 """How a Python exception looks as an Erlang exit reason, and back as text.
 
-A process that ends by an exception exits with ``{python_error, Type, Message, Stack}``: `Type` and `Message`
+    raised                                 class, reason of a ``catch``           exit reason of a process
+    Exit(R), RemoteExit(R)                 exit, R                                R
+    Error(R), RemoteError(R), ElixirError  error, R                               {R, Stack}
+    Throw(V), RemoteThrow(V)               throw, V                               {{nocatch, V}, Stack}
+    RpcFailed(R)                           error, {erpc, R}; exit, {signal, R}    as those
+    any other                              error, {python_error, Type, Message}   {python_error, Type, Message, Stack}
+
+A process that ends by an exception of Python exits with ``{python_error, Type, Message, Stack}``: `Type` and `Message`
 are binaries, `Stack` is a list of Erlang frames ``{Module, Function, Arity, [{file, File}, {line, Line}]}``, innermost
-first, so `Exception.format_stacktrace/1` and Erlang's error printer show Python's frames. `Exit` has its own reason.
+first, so `Exception.format_stacktrace/1` and Erlang's error printer show Python's frames.
 """
 
 from __future__ import annotations
@@ -11,7 +18,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from pyerlnode.brief import message
-from pyerlnode.errors import Exit, PythonError
+from pyerlnode.errors import Error, Exit, PythonError, RemoteExit, RpcFailed, Throw
 from pyerlnode.term.atom import A, Atom
 
 MAX_FRAMES = 32
@@ -20,12 +27,45 @@ MAX_MESSAGE = 4_096
 
 def exit_reason(error: BaseException) -> Any:
     """The reason with which a process ends that let `error` escape."""
-    if isinstance(error, Exit):
-        try:
-            return error.reason
-        except BaseException:  # a subclass may lack it, or compute it; the process ends all the same
-            return python_error(error)
-    return python_error(error)
+    raised = erlang_class(error)
+    if raised is None:
+        return python_error(error)
+    kind, reason, stack = raised
+    if kind is A.exit:
+        return reason
+    return ((A.nocatch, reason) if kind is A.throw else reason), stack
+
+
+def erlang_class(error: BaseException) -> tuple[Atom, Any, Any] | None:
+    """``Class:Reason:Stack`` of an exception that stands for one of Erlang's; None for those of Python."""
+    try:
+        if isinstance(error, (Exit, RemoteExit)):
+            return A.exit, error.reason, []
+        if isinstance(error, Error):
+            return A.error, error.reason, error.stack or erlang_stack(error.__traceback__)
+        if isinstance(error, Throw):
+            return A.throw, error.value, erlang_stack(error.__traceback__)
+        if isinstance(error, RpcFailed):
+            signal = type(error.reason) is tuple and bool(error.reason) and error.reason[0] is A.signal
+            reason = error.reason if signal else (A.erpc, error.reason)
+            return A.exit if signal else A.error, reason, erlang_stack(error.__traceback__)
+    except BaseException:  # a subclass may lack the attribute, or compute it; the process ends all the same
+        return None
+    return None
+
+
+def caught_class(error: BaseException) -> tuple[Atom, Any, Any]:
+    """``Class:Reason:Stack`` of any exception."""
+    raised = erlang_class(error)
+    if raised is not None:
+        return raised
+    kind, name, message, stack = python_error(error)
+    return A.error, (kind, name, message), stack
+
+
+def is_exit(error: BaseException) -> bool:
+    """Whether it is of the class ``exit``: the end of a process that nobody has to explain."""
+    return isinstance(error, (Exit, RemoteExit))
 
 
 def python_error(error: BaseException) -> tuple[Any, ...]:

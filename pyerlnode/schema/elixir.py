@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
-from pyerlnode.errors import EncodeError, PyerlnodeError
+from pyerlnode.errors import EncodeError, Error, PyerlnodeError
 from pyerlnode.schema.layout import Layout, layout, layout_of
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Range, Struct, freeze
@@ -144,17 +144,18 @@ def _encode_decimal(value: Decimal) -> Struct:
     return getattr(value, "_layout", _OF_DECIMAL).struct(DECIMAL, values)
 
 
-class ElixirError(PyerlnodeError):
+class ElixirError(Error):
     """An exception of Elixir: `struct` as it came, `module` its name, the text its message where it carries one.
 
-    Many exceptions compute their message on their own node; ask it by ``Exception.message/1``.
+    Raised in a process it is what ``raise`` is in Elixir. Many exceptions compute their message on their own node; ask
+    it by ``Exception.message/1``.
     """
 
     def __init__(self, struct: Struct) -> None:
         message = struct.fields.get(_MESSAGE)
         text = message.decode(errors="replace") if isinstance(message, bytes) else ""
         name = struct.module.name.removeprefix("Elixir.")
-        super().__init__(f"{name}: {text}" if text else name)
+        super().__init__(struct, message=f"{name}: {text}" if text else name)
         self.struct = struct
 
     @property

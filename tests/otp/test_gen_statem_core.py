@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyerlnode.errors import Exit
+from pyerlnode.errors import Error
 from pyerlnode.otp.gen_statem_core import (
     Answer,
     CancelTimer,
@@ -177,7 +177,7 @@ def test_repeat_state_repeats_the_enter_call_and_keeps_postponed_events_and_time
 def test_a_state_enter_call_can_not_change_the_state_postpone_or_insert(result):
     core = Core(1, enter_calls=True)
     core.started()
-    with pytest.raises(Exit):
+    with pytest.raises(Error):
         core.returned(result)
 
 
@@ -185,12 +185,12 @@ def test_a_state_enter_call_can_not_change_the_state_postpone_or_insert(result):
 def test_what_is_no_result_is_an_error(result):
     core = Core(1)
     core.arrived(A.cast, 1)
-    with pytest.raises(Exit):
+    with pytest.raises(Error):
         core.returned(result)
 
 
 def test_postpone_in_the_actions_of_init_is_an_error():
-    with pytest.raises(Exit):
+    with pytest.raises(Error):
         Core(1).started((Postpone(),))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyerlnode.errors import Exit
+from pyerlnode.errors import Error, Exit, RemoteError, RemoteExit, RemoteThrow, RpcFailed, Throw
 from pyerlnode.runtime.reason_core import MAX_FRAMES, MAX_MESSAGE, erlang_stack, exit_reason, python_cause
 from pyerlnode.term import A
 
@@ -113,3 +113,42 @@ def test_a_reason_of_somebody_else_has_no_cause_and_frames_that_are_none_are_no_
     cause = python_cause((A.python_error, b"E\xff", b"m\xff", [A.junk, wild]))
     assert cause.traceback.splitlines()[1:] == ['  File "?", line 7, in f', "E\ufffd: m\ufffd"]
     assert python_cause((A.python_error, b"E", b"m", [A.junk])).traceback == ""
+
+
+def reason_of(error):
+    def fail():
+        raise error
+
+    return caught(fail)
+
+
+@pytest.mark.parametrize("make", [Error, RemoteError])
+def test_an_error_is_its_reason_with_the_frames_of_who_raised_it(make):
+    reason, [(_, function, _, _), *_] = reason_of(make((A.badkey, 1)))
+    assert reason == (A.badkey, 1)
+    assert function is A.fail
+    assert reason_of(make(A.oops, [(A.m, A.f, 1, [])])) == (A.oops, [(A.m, A.f, 1, [])])
+
+
+@pytest.mark.parametrize("make", [Throw, RemoteThrow])
+def test_a_throw_that_nobody_catches_is_nocatch(make):
+    reason, [(_, function, _, _), *_] = reason_of(make(A.ball))
+    assert (reason, function) == ((A.nocatch, A.ball), A.fail)
+
+
+def test_a_remote_exit_is_an_exit():
+    assert reason_of(RemoteExit((A.oops, []))) == (A.oops, [])
+
+
+def test_a_failed_remote_call_is_the_error_or_exit_of_erpc():
+    assert reason_of(RpcFailed(A.noconnection))[0] == (A.erpc, A.noconnection)
+    assert reason_of(RpcFailed((A.signal, A.killed))) == (A.signal, A.killed)
+
+
+@pytest.mark.parametrize("kind", [Error, Throw, Exit, RemoteExit, RpcFailed])
+def test_a_subclass_without_a_reason_is_an_exception_of_python(kind):
+    class Odd(kind):
+        def __init__(self):
+            Exception.__init__(self, "odd")
+
+    assert reason_of(Odd())[:3:2] == (A.python_error, b"odd")

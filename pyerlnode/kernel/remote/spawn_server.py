@@ -24,15 +24,13 @@ from contextvars import Context
 from typing import Any, Final
 
 from pyerlnode.brief import short
-from pyerlnode.errors import Exit, RemoteError, RemoteExit, RemoteThrow, Throw
 from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.otp import gen
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.reason_core import erlang_stack, python_error
+from pyerlnode.runtime.reason_core import caught_class, python_error
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
 from pyerlnode.runtime.system import System
-from pyerlnode.schema.elixir import ElixirError
 from pyerlnode.signal import MonitorExit, SpawnReply, SpawnRequest
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.fun import ExternalFun
@@ -277,19 +275,11 @@ def execute(tag: Any, function: Callable[..., Any], args: list[Any]) -> tuple[An
     """Run an exported function and say how it ended, as `erpc` does."""
     try:
         return tag, RETURN, function(*args)
-    except (Throw, RemoteThrow) as thrown:
-        return tag, A.throw, thrown.value
-    except (Exit, RemoteExit) as ended:
-        return tag, A.exit, ended.reason
-    except RemoteError as error:  # of a third node: handed on as it is
-        return tag, A.error, error.reason, error.stack
-    except ElixirError as error:
-        trace = error.__traceback__
-        return tag, A.error, error.struct, erlang_stack(trace.tb_next if trace else None)
     except BaseException as error:
         caught(error)
-        kind, name, message, _ = python_error(error)
         if not isinstance(error, Exception):  # nobody means to answer by it: `sys.exit`, the panic of an extension
             report(log, "an exported function was ended by %s", type(error).__name__, exc_info=error)
         trace = error.__traceback__
-        return tag, A.error, (kind, name, message), erlang_stack(trace.tb_next if trace else None)
+        error.__traceback__ = trace and trace.tb_next
+        kind, reason, stack = caught_class(error)
+        return (tag, kind, reason, stack) if kind is A.error else (tag, kind, reason)
