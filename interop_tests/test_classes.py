@@ -59,7 +59,8 @@ def test_an_exception_of_elixir_ends_a_process_as_raise_does(beam: Beam, node: A
         raise ElixirError(struct)
 
     node.export("raises", fails, name="fails")
-    source = "{P, R} = spawn_monitor(N, raises, fails, []), receive {'DOWN', R, _, P, {#{message := M}, [{_, F, 0, _} | _]}} -> {M, F} end"
+    caught = "receive {'DOWN', R, _, P, {#{message := M}, [{_, F, 0, _} | _]}} -> {M, F} end"
+    source = f"{{P, R}} = spawn_monitor(N, raises, fails, []), {caught}"
     assert beam.eval(source, N=A[node.name]) == (b"no", A.fails)
 
 
