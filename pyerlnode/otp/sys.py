@@ -15,7 +15,8 @@ process nothing before: a suspended or traced process has another handler in fro
     other                                      {error, {unknown_system_msg, Request}}
 
 Whatever a peer puts into such a message, it ends no process, unlike a BEAM's: a request that can not be carried out is
-answered as one that is not known, and one whose `From` is no caller is dropped.
+answered as one that is not known, and one whose `From` is no caller is dropped. It writes files only where the program
+has allowed it (`allow_log_files`).
 
 While a process is suspended it answers system messages and obeys its parent's exit; all else waits, in order.
 
@@ -27,7 +28,10 @@ gives to `replace_state` or `install` is a closure of code that is not here: it 
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import stat
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -56,6 +60,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("pyerlnode.sys")
 
 SYSTEM: Final = A.system
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 LOG_SIZE: Final = 10
 LONGEST_LOG: Final = 1_000_000
 """Events that are kept at most, whatever was asked for."""
@@ -139,8 +145,7 @@ class Debugged(StandIn):
     def _write(self, path: Path, event: Any) -> None:
         who = self.server.process.name or self.server.process.pid
         try:
-            with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"*DBG* {who} {told(event)}\n")
+            _append(path, f"*DBG* {who} {told(event)}\n")
         except OSError as error:
             log.error("%s logs its events no longer: %s", who, error)
             self.server.process.sys.file = None
@@ -287,7 +292,7 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
         case (A.log_to_file, False):
             state.file = None
         case (A.log_to_file, name):
-            state.file = _opened(name)
+            state.file = _opened(server.process.system.log_directory, name)
             if state.file is None:
                 _rewire(server)
                 return A.error, A.open_file
@@ -303,16 +308,28 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
     return A.ok
 
 
-def _opened(name: Any) -> Path | None:
-    """The file of that name, which can be written to; None for what is no name, or names no such file."""
-    from pathlib import Path  # for the few who log to a file
-
+def _opened(directory: Path | None, name: Any) -> Path | None:
+    """The file of that name in `directory`, which can be written to; None for what names no such file."""
+    if directory is None:
+        return None
     try:
-        path = Path(name.name if type(name) is Atom else name if isinstance(name, str) else _text_of(name))
-        path.open("a", encoding="utf-8").close()
-    except (OSError, ValueError):  # `UsageError` is a `ValueError`
+        text = name.name if type(name) is Atom else name if isinstance(name, str) else _text_of(name)
+        path = directory / text
+        if path.parent.resolve() != directory:
+            return None
+        _append(path, "")
+    except (OSError, ValueError, RuntimeError):  # `UsageError` is a `ValueError`; links in a circle are the last
         return None
     return path
+
+
+def _append(path: Path, text: str) -> None:
+    """Write `text` to the end of a regular file. Follows no link, and does not wait for the reader of a pipe."""
+    number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _NO_WAIT, 0o600)
+    with open(number, "a", encoding="utf-8", errors="backslashreplace") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "no regular file")
+        file.write(text)
 
 
 def _text_of(name: Any) -> str:
@@ -351,6 +368,17 @@ def answer(server: Behaviour, from_: Any, value: Any) -> None:
 
 
 # --- OTP's `sys`, for Python callers -------------------------------------------------------------
+def allow_log_files(system: System, directory: str | os.PathLike[str] | None) -> None:
+    """Let ``{debug, {log_to_file, Name}}`` write files of `directory`; None, as in the beginning: none at all.
+
+    The request comes from any peer, so a name that leads out of `directory` is answered by ``{error, open_file}``, as
+    a file that can not be opened. What is there already is appended to.
+    """
+    from pathlib import Path  # for the few who log to a file
+
+    system.log_directory = None if directory is None else Path(directory).resolve(strict=True)
+
+
 def _ask(system: System, dest: Any, request: Any, timeout: float | None) -> Any:
     answer = gen.call(system, dest, request, timeout, SYSTEM)
     match answer:

@@ -37,6 +37,8 @@ from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyerlnode.runtime.trace_tokens import TraceTokens
 
 PID_BITS = 28
@@ -101,6 +103,8 @@ class Tables:
         """How a call from elsewhere is ended by an exit, where its caller's monitor is not in `peers`."""
         self.trace_tokens: TraceTokens | None = None
         self.stopped = False
+        self.log_directory: Path | None = None
+        """Where `sys` may write events of processes, as the program allowed (`otp.sys.allow_log_files`)."""
         self.ending: Ending | None = None
         self.os_processes = OsProcesses()
         self.timer_refs = TimerRefs(self)

@@ -1,6 +1,7 @@
 """What `sys` asks of a process, and what it answers (protocol.md E.2)."""
 
 import logging
+import os
 
 import gevent
 import pytest
@@ -162,17 +163,62 @@ def test_log_keeps_the_last_events_and_statistics_count_them(system, pid):
     assert sys.log_events(system, pid, A.get) == []
 
 
+def log_to_file(system, pid, name):
+    return gen.call(system, pid, (A.debug, (A.log_to_file, name)), label=A.system)
+
+
 def test_trace_and_log_to_file_tell_events(system, pid, caplog, tmp_path):
     caplog.set_level(logging.INFO, "pyerlnode.sys")
     sys.trace(system, pid, True)
     file = tmp_path / "events"
-    assert gen.call(system, pid, (A.debug, (A.log_to_file, str(file))), label=A.system) is A.ok
+    sys.allow_log_files(system, tmp_path)
+    assert log_to_file(system, pid, "events") is A.ok
     gen.cast(system, pid, 1)
     gen.call(system, pid, A.get)
     assert "*DBG*" in caplog.text
     assert file.read_text().count("*DBG*") == 4
-    answer = gen.call(system, pid, (A.debug, (A.log_to_file, str(tmp_path / "no" / "such"))), label=A.system)
-    assert answer == (A.error, A.open_file)
+    assert log_to_file(system, pid, str(file)) is A.ok
+    assert log_to_file(system, pid, str(tmp_path / "no" / "such")) == (A.error, A.open_file)
+
+
+def test_a_peer_writes_no_file_that_the_program_did_not_allow(system, pid, tmp_path):
+    allowed, other = tmp_path / "allowed", tmp_path / "other"
+    allowed.mkdir()
+    other.mkdir()
+    assert log_to_file(system, pid, str(allowed / "events")) == (A.error, A.open_file)
+    sys.allow_log_files(system, allowed)
+    (allowed / "link").symlink_to(other / "target")
+    (allowed / "out").symlink_to(other)
+    (allowed / "circle").symlink_to(allowed / "circle")
+    os.mkfifo(allowed / "pipe")
+    for name in (
+        "../other/x",
+        str(other / "x"),
+        "link",
+        "out/x",
+        "circle/x",
+        "pipe",
+        ".",
+        "..",
+        "",
+        "/dev/null",
+        "a\0b",
+    ):
+        assert log_to_file(system, pid, name) == (A.error, A.open_file), name
+    assert list(other.iterdir()) == []
+    sys.allow_log_files(system, None)
+    assert log_to_file(system, pid, "events") == (A.error, A.open_file)
+    assert system.process(pid).handler.__class__ is Counter
+
+
+def test_a_file_of_events_that_becomes_a_pipe_hangs_nobody(system, pid, tmp_path):
+    sys.allow_log_files(system, tmp_path)
+    assert log_to_file(system, pid, "events") is A.ok
+    (tmp_path / "events").unlink()
+    os.mkfifo(tmp_path / "events")
+    gen.cast(system, pid, 1)
+    gen.call(system, pid, A.get)
+    assert system.process(pid).handler.__class__ is Counter
 
 
 def test_an_installed_function_sees_events_until_it_is_done_or_fails(system, pid, caplog):
