@@ -264,7 +264,7 @@ def connect(peer: str | None = None, *, name: str | None = None, **options: Any)
     Raises:
         ConnectError: `peer` can not be reached; nothing is left running.
     """
-    return _Opening(peer, name, options)
+    return _Opening(None if peer is None else facade.whole(peer), name, options)
 
 
 async def _in_hub(hub: HubThread, job: Callable[[], T]) -> T:

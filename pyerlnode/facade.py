@@ -11,6 +11,7 @@ its caller. In a program whose threads gevent has patched there is a hub already
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -24,8 +25,9 @@ from gevent.event import Event
 from gevent.monkey import is_module_patched
 
 from pyerlnode.errors import ConnectError, UsageError
+from pyerlnode.kernel import release_core as release
 from pyerlnode.kernel.remote.peer import Peer
-from pyerlnode.node import Node
+from pyerlnode.node import Node, this_host
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.edges import edge, escaped
 from pyerlnode.term.atom import Atom
@@ -300,6 +302,7 @@ def connect(peer: str | None = None, *, name: str | None = None, **options: Any)
     Raises:
         ConnectError: `peer` can not be reached; nothing is left running.
     """
+    peer = None if peer is None else whole(peer)
     hub: HubThread | _SameHub = _SameHub() if is_module_patched("threading") else HubThread()
     try:
         node = hub.run(lambda: open_node(peer, name, options))
@@ -307,6 +310,11 @@ def connect(peer: str | None = None, *, name: str | None = None, **options: Any)
         hub.stop()
         raise
     return Cluster(hub, node, peer)
+
+
+def whole(peer: str) -> str:
+    """The name of a peer; where the environment says which names there are, this machine is meant without a host."""
+    return release.complete(peer, os.environ, this_host)
 
 
 def open_node(peer: str | None, name: str | None, options: dict[str, Any]) -> Node:

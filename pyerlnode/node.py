@@ -27,6 +27,7 @@ from pyerlnode.dist.handshake import OwnIdentity
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
 from pyerlnode.kernel import cookies as cookie_files
+from pyerlnode.kernel import release_core as release
 from pyerlnode.kernel.alarms import Alarms
 from pyerlnode.kernel.blocked import LongSchedule
 from pyerlnode.kernel.io.remote_shell import RemoteShell
@@ -61,11 +62,16 @@ def unique_name(host: str = "127.0.0.1") -> str:
     return f"py_{os.getpid()}_{secrets.token_hex(3)}@{host}"
 
 
+def this_host(long: bool) -> str:
+    """This machine's name, with its domain or without."""
+    return socket.getfqdn() if long else socket.gethostname().partition(".")[0]
+
+
 def _own_host(peer: node_name.NodeName) -> str:
     """The host part to go with when `peer` is to give the rest: loopback for a peer there, else this machine's."""
     if tcp.is_loopback(peer.host):
         return peer.host
-    return socket.getfqdn() if peer.is_long else socket.gethostname().partition(".")[0]
+    return this_host(peer.is_long)
 
 
 def _tls_of(what: Tls | str | os.PathLike[str] | Mapping[str, Any]) -> Tls:
@@ -78,8 +84,10 @@ class Node(Remote):
     """A node of an Erlang cluster; hidden unless asked otherwise.
 
     Args:
-        name: ``alive@host``; a host with a dot, or an address, makes a long name. Unique on 127.0.0.1 unless given.
+        name: ``alive@host``; a host with a dot, or an address, makes a long name. Unless given, that of
+            ``$RELEASE_NODE`` (`kernel.release_core`), else a unique one on 127.0.0.1.
         cookie: the cluster's; unless given from `cookie_file`, the environment or ``~/.erlang.cookie``.
+        cookie_file: a file with the cookie, such as a secret that is mounted; of any mode, with a warning.
         cookies: other cookies for single peers, by their names.
         hidden: False takes part in the mesh of visible nodes.
         connect_all: OTP's; of a visible node False: it connects to nobody by itself, and `Global` names are its own.
@@ -133,8 +141,14 @@ class Node(Remote):
         if not 4 <= tickintensity <= 1000:
             raise UsageError("tickintensity is 4..1000 ticks in the tick time")
         self._ask_name_of = None if ask_name_of is None else node_name.parse_peer(ask_name_of)
-        if name is None:
-            name = unique_name() if self._ask_name_of is None else f"undefined@{_own_host(self._ask_name_of)}"
+        if name is not None:
+            name = release.complete(name, os.environ, this_host)
+        elif self._ask_name_of is not None:
+            name = f"undefined@{_own_host(self._ask_name_of)}"
+        else:
+            name = release.release_node(os.environ, this_host) or unique_name()
+            if epmd == "auto" and release.distribution(os.environ) == "none":
+                epmd = "none"
         self._name = node_name.parse(name)
         self._cookie = cookie_files.find_cookie(cookie, cookie_file)
         self._cookies = {peer: cookie_files.check(c, f"the cookie for {peer}") for peer, c in (cookies or {}).items()}

@@ -1,12 +1,17 @@
 """The cookie: from the argument, the environment, or the file that OTP uses (protocol.md B.7).
 
-Order: an argument; a file named by an argument; `PYERLNODE_COOKIE`, then `RELEASE_COOKIE` (what Elixir's releases
-read); ``$HOME/.erlang.cookie``; ``$XDG_CONFIG_HOME/erlang/.erlang.cookie``. Where none of the files exists, the first
-is created with 20 random capital letters and mode 0400; a file that others can read is refused; both as OTP does.
+Order: an argument; a file named by an argument; `PYERLNODE_COOKIE`; the file that `PYERLNODE_COOKIE_FILE` names;
+`RELEASE_COOKIE` (what Elixir's releases read); ``$HOME/.erlang.cookie``;
+``$XDG_CONFIG_HOME/erlang/.erlang.cookie``. Where none of the last two exists, the first is created with 20 random
+capital letters and mode 0400; one that others can read is refused; both as OTP does.
+
+A file that was named is another matter: secrets that Kubernetes and Docker mount have the modes 0644, 0444 or 0440, and
+their owner is root. It is taken with whatever mode it has, and a warning says who else can read it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import stat
@@ -14,7 +19,9 @@ from collections.abc import Callable, Mapping
 
 from pyerlnode.errors import CookieError
 
-VARIABLES = ("PYERLNODE_COOKIE", "RELEASE_COOKIE")
+log = logging.getLogger("pyerlnode.cookies")
+
+COOKIE, FILE, RELEASE = "PYERLNODE_COOKIE", "PYERLNODE_COOKIE_FILE", "RELEASE_COOKIE"
 MAX_LENGTH = 255
 
 
@@ -29,10 +36,13 @@ def find_cookie(
     if cookie is not None:
         return check(cookie, "the cookie")
     if cookie_file is not None:
-        return read(cookie_file)
-    for variable in VARIABLES:
-        if env.get(variable):
-            return check(env[variable], variable)
+        return read(cookie_file, named=True)
+    if env.get(COOKIE):
+        return check(env[COOKIE], COOKIE)
+    if env.get(FILE):
+        return read(env[FILE], named=True)
+    if env.get(RELEASE):
+        return check(env[RELEASE], RELEASE)
     paths = default_files(env)
     for path in paths:
         if os.path.exists(path):
@@ -59,21 +69,28 @@ def check(cookie: str, what: str) -> str:
     return cookie
 
 
-def read(path: str | os.PathLike[str]) -> str:
-    """The cookie in a file that is the user's alone; blanks and line ends around it are cut."""
+def read(path: str | os.PathLike[str], *, named: bool = False) -> str:
+    """The cookie in a file; blanks and line ends around it are cut. One that was not `named` is the user's alone."""
     try:
         mode = os.stat(path).st_mode
         with open(path, encoding="ascii") as file:
             text = file.read().strip("\r\n ")
     except FileNotFoundError:
         raise CookieError(f"there is no cookie file {path}: create it, or give the cookie itself") from None
+    except PermissionError:
+        raise CookieError(
+            f"the cookie file {path} can not be read by this user ({os.geteuid()}): give it the file, or its group and 0440"
+        ) from None
     except OSError as error:
         raise CookieError(f"the cookie file {path} can not be read: {error.strerror}") from error
     except UnicodeDecodeError:
         raise CookieError(f"the cookie in {path} has characters other than printable ASCII") from None
     if not stat.S_ISREG(mode):
         raise CookieError(f"the cookie file {path} is no regular file")
-    if mode & 0o077:
+    if mode & 0o077 and named:
+        who = "everybody on this machine" if mode & 0o007 else "its group"
+        log.warning("the cookie file %s can be read by %s (mode %04o)", path, who, stat.S_IMODE(mode))
+    elif mode & 0o077:
         raise CookieError(f"the cookie file {path} can be read by others: chmod 400 {path}")
     return check(text, f"the cookie in {path}")
 

@@ -30,7 +30,7 @@ from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import BadName, ConnectError, HandshakeError, NoSuchNodeName, PyerlnodeError
 from pyerlnode.kernel.given_names import GivenNames
 from pyerlnode.kernel.pressure import Pressure
-from pyerlnode.kernel.reconnect import Keeper
+from pyerlnode.kernel.reconnect import UNWANTED, Keeper
 from pyerlnode.kernel.telemetry import Telemetry
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector
@@ -137,6 +137,8 @@ class NetKernel:
         self._node_monitors: dict[Atom, dict[Process, _NodeMonitor]] = {}
         self._refused: dict[Atom, str] = {}
         """Why the last attempt failed, of nodes that were not reached since."""
+        self.strangers = 0
+        """Connections to our port that ended before they had said a name: probes, scanners."""
         self._given = GivenNames()
         self._lender: Atom | None = None
         self._name_is_lost = False
@@ -156,6 +158,7 @@ class NetKernel:
             give_name=self._give_name,
             replace=self._replace,
             on_failure=self._not_accepted,
+            on_stranger=self._stranger,
             tls=None if self.settings.tls is None else self.settings.tls.server,
         )
 
@@ -256,15 +259,20 @@ class NetKernel:
                 attempt.timer.cancel()
             self.telemetry.emit("connection.failed", {}, peer=node.name, reason=error.reason, text=str(error))
             lost = self.system.peer(node).not_connected(error)
-            known = self._refused.get(node) == error.reason
-            log.log(
-                logging.WARNING if lost and not known and error.reason != "stopped" else logging.DEBUG,
-                "%s; lost messages: %d",
-                error,
-                lost,
-            )
+            log.log(self._how_bad(node, error, lost), "%s; lost messages: %d", error, lost)
             self._refused[node] = error.reason
             self._tell_monitors(node)
+
+    def _how_bad(self, node: Atom, error: ConnectError, lost: int) -> int:
+        """The level of the log for a dial that failed: once for each change of the reason it is more than DEBUG.
+
+        What was lost is worth a warning; so is a wrong cookie, which no caller of `ping` hears of otherwise, unless it
+        is the keeper's to tell.
+        """
+        if error.reason == "stopped" or self._refused.get(node) == error.reason:
+            return logging.DEBUG
+        unwanted = error.reason in UNWANTED and not self.keeper.keeps(node)
+        return logging.WARNING if lost or unwanted else logging.INFO
 
     # --- being connected to --------------------------------------------------------------------
     def _decide(self, name: str, flags: DistFlags) -> Status:
@@ -315,6 +323,10 @@ class NetKernel:
         else:  # it waited for this one, or was ended in favour of it
             attempt.renewed = True
             self._start_dial(node, attempt)
+
+    def _stranger(self, address: str) -> None:
+        self.strangers += 1
+        self.telemetry.emit("connection.stranger", {"count": self.strangers}, address=address)
 
     def _replace(self, name: str) -> None:
         connection = self.connections.get(Atom(name))

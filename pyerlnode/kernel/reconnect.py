@@ -22,7 +22,7 @@ from pyerlnode.term.atom import Atom
 log = logging.getLogger("pyerlnode.net_kernel")
 
 FIRST, LAST = 0.1, 30.0
-_UNWANTED = ("not_allowed", "bad_cookie")
+UNWANTED = ("not_allowed", "bad_cookie")
 _FINAL = ("self", "bad_name")
 
 
@@ -75,6 +75,9 @@ class Keeper:
             kept.timer.cancel()
         return kept is not None
 
+    def keeps(self, node: Atom) -> bool:
+        return node in self._kept
+
     def stop(self) -> None:
         for node in list(self._kept):
             self.let_go(node)
@@ -119,6 +122,6 @@ class Keeper:
             else:
                 if error.reason != kept.why:
                     kept.why = error.reason
-                    level = logging.WARNING if error.reason in _UNWANTED else logging.INFO
+                    level = logging.WARNING if error.reason in UNWANTED else logging.INFO
                     log.log(level, "a connection to %s is tried again and again: %s", node, error)
                 self._plan(node, kept)

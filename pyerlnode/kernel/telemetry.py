@@ -7,6 +7,7 @@ must not wait. One that raises is taken off the list, with one line in the log.
     connection.up            {}                               peer, hidden, tls
     connection.down          the counters of `ConnectionStats`  peer, reason
     connection.failed        {}                               peer, reason, text     (a dial that did not come about)
+    connection.stranger      count                            address       (it has ended without having said a name)
     connection.suspended     queued                           peer          (a sender waits for room)
     connection.undecodable   count                            peer          (the 1st, 2nd, 4th, 8th …)
     connection.paused        messages                         peer, pid     (a mailbox of ours is full)

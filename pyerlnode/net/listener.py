@@ -6,7 +6,8 @@ The socket listens from its construction, since EPMD must be told the port befor
 creation; connections wait in the backlog until `start`. Each one is handled in a greenlet of its own.
 Sockets that have not said who they are are bounded: when the bound is reached the oldest one is closed,
 so that ten thousand silent connections do not keep a real peer out. What fails is one warning in the log, but for
-a peer that gives way to our own attempt, and one that goes before it has said anything.
+a peer that gives way to our own attempt, and for who has not said a name: probes of the port, port scanners, what speaks
+another protocol. Anybody can make those, so they are a line for debugging, and counted.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Reception:
         tls: the server side of TLS; a peer that does not speak it is refused.
         on_failure: told when the handshake of a peer that was let in, or given a name, failed after all; a refusal
             is none of these.
+        on_stranger: told the address of one that went, or was sent away, before it had said its name.
     """
 
     own: OwnIdentity
@@ -72,6 +74,7 @@ class Reception:
     give_name: GiveName = _nothing
     replace: Callable[[str], None] = _nothing
     on_failure: Callable[[str, HandshakeError], None] = _nothing
+    on_stranger: Callable[[str], None] = _nothing
     tls: Side | None = None
 
 
@@ -171,6 +174,8 @@ class Listener:
             log.log(guest.how_bad(error), "a connection from %s was refused: %s", address, guest.why or error)
             if guest.name:
                 reception.on_failure(guest.name, error)
+            elif guest.is_stranger():
+                reception.on_stranger(address)
             return
         except BaseException:
             guest.stream.close()
@@ -203,10 +208,13 @@ class _Guest:
     def how_bad(self, error: HandshakeError) -> int:
         """The level of the log for its refusal: of two that dial each other one gives way, and nobody has done wrong.
 
-        That one says so (`nok`), or closes before it has said who it is, as a probe of the port does.
+        That one says so (`nok`), or closes before it has said who it is. And so does any probe of the port.
         """
-        nobody = error.reason == "closed" and not self.heard
-        return logging.DEBUG if error.reason == "nok" or nobody else logging.WARNING
+        return logging.DEBUG if error.reason == "nok" or self.is_stranger() else logging.WARNING
+
+    def is_stranger(self) -> bool:
+        """Whether it has not said its name; where TLS is spoken, not a word."""
+        return not self.heard and (self.reception.tls is None or not self.stream.heard)
 
     def shake_hands(self, sock: Any, address: str, setup_time: float, limits: Limits) -> tuple[PeerInfo, bytes]:
         reception = self.reception

@@ -81,6 +81,11 @@ class TlsStream:
         return certificate_is_for(self._tls.getpeercert(), host)
 
     @property
+    def heard(self) -> bool:
+        """Whether the peer has sent anything."""
+        return self._heard
+
+    @property
     def checks_host(self) -> bool:
         return self._side.checks_host
 
@@ -140,9 +145,9 @@ class TlsStream:
             raise HandshakeError(f"{self._who} did not finish the handshake of TLS in time", "timeout") from None
         except OSError:
             data = b""
-        if data and not self._heard and data[0] != _HANDSHAKE_RECORD:
+        first, self._heard = not self._heard, self._heard or bool(data)
+        if data and first and data[0] != _HANDSHAKE_RECORD:
             raise self._plain()
-        self._heard = self._heard or bool(data)
         if data:
             self._incoming.write(data)
         elif end is not None:

@@ -32,6 +32,8 @@ __all__ = [
 ]  # fmt: skip
 
 log = logging.getLogger("pyerlnode.runtime")
+# A program that has not asked for logs gets none: without this, Python prints warnings and errors on standard error.
+logging.getLogger("pyerlnode").addHandler(logging.NullHandler())
 
 F = TypeVar("F", bound=Callable[..., Any])
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]

@@ -113,7 +113,7 @@ def parser() -> Parser:
     _json(demo)
 
     ping = command("ping", _ping, "Connect to a node and say how long its answer took.")
-    _node(ping)
+    _node(ping, nargs="?", otherwise="; default: $PYERLNODE_NODE, else $RELEASE_NODE")
     ping.add_argument("-c", "--count", type=_count, default=1, metavar="N", help="ask N times; default 1")
 
     names = command("names", _names, "List the nodes that are registered at a host's EPMD.")
@@ -155,12 +155,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _node(command: argparse.ArgumentParser) -> None:
-    command.add_argument("node", metavar="NODE", help="the node to talk to: app@127.0.0.1")
+def _node(command: argparse.ArgumentParser, nargs: str | None = None, otherwise: str = "") -> None:
+    command.add_argument("node", nargs=nargs, metavar="NODE", help=f"the node to talk to: app@127.0.0.1{otherwise}")
     command.add_argument("--cookie", metavar="TEXT", help="the cluster's cookie; others can see it in `ps`")
     command.add_argument(
-        "--cookie-file", metavar="FILE", help="read the cookie from FILE, which only its owner may read; default: "
-        "$PYERLNODE_COOKIE, else ~/.erlang.cookie"
+        "--cookie-file", metavar="FILE", help="read the cookie from FILE; default: $PYERLNODE_COOKIE, else the file "
+        "$PYERLNODE_COOKIE_FILE, else $RELEASE_COOKIE, else ~/.erlang.cookie"
     )  # fmt: skip
     command.add_argument("--name", metavar="NAME", help="this program's own node name; default: a new one")
     command.add_argument("--elixir", action="store_true", help="read and print terms as Elixir does")

@@ -7,6 +7,7 @@ Names are read as an operator types them: `counter` is the atom, `MyApp.Stock` i
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import time
 from collections.abc import Callable
@@ -90,8 +91,9 @@ def connected(args: argparse.Namespace) -> Cluster:
 
     Unless a name was given, nobody needs to find us: we register nowhere and listen on loopback only.
     """
-    from pyerlnode.facade import connect
+    from pyerlnode.facade import connect, whole
 
+    args.node = _node_to_ask() if args.node is None else whole(args.node)
     if args.cookie is not None and args.cookie_file is not None:
         raise UsageError("give --cookie or --cookie-file, not both")
     options: dict[str, Any] = {"name": args.name} if args.name is not None else {"epmd": "none", "listen": "127.0.0.1"}
@@ -103,6 +105,16 @@ def connected(args: argparse.Namespace) -> Cluster:
         setup_time=args.timeout,
         **options,
     )
+
+
+def _node_to_ask() -> str:
+    from pyerlnode.kernel.release_core import node_to_ask
+    from pyerlnode.node import this_host
+
+    node = node_to_ask(os.environ, this_host)
+    if node is None:
+        raise UsageError("name a NODE, or set PYERLNODE_NODE or RELEASE_NODE to its name")
+    return node
 
 
 def asked(ask: Callable[[], Any], what: str, timeout: float) -> tuple[Any, float]:

@@ -37,7 +37,7 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        other = ("ERL_", "PYERLNODE_COOKIE", "PYTHONDONTWRITEBYTECODE")
+        other = ("ERL_", "RELEASE_", "PYERLNODE_COOKIE", "PYERLNODE_NODE", "PYTHONDONTWRITEBYTECODE")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(other)}
         return {
             **kept,

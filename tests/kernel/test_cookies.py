@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,41 @@ def test_a_file_that_others_can_read_is_refused_with_what_to_do(tmp_path):
         find_cookie(None, None, home(tmp_path))
     assert str(path) in str(caught.value)
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "who"), [(0o644, "everybody"), (0o444, "everybody"), (0o440, "its group"), (0o400, ""), (0o600, "")]
+)
+def test_a_file_that_was_named_is_taken_with_any_mode_and_a_warning(tmp_path, mode, who, caplog):
+    named = write(tmp_path / "secret", "SECRET\n", mode)
+    assert find_cookie(None, named, {}) == "SECRET"
+    assert find_cookie(None, None, {"PYERLNODE_COOKIE_FILE": str(named), "RELEASE_COOKIE": "env"}) == "SECRET"
+    assert len(caplog.messages) == (2 if who else 0)
+    assert all(who in message and "SECRET" not in message for message in caplog.messages)
+
+
+def test_a_file_that_is_mounted_as_kubernetes_does_is_found_through_its_links(tmp_path):
+    write(tmp_path / "..2026" / "cookie", "SECRET", 0o644)
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / "cookie").symlink_to("..data/cookie")
+    assert find_cookie(None, tmp_path / "cookie", {}) == "SECRET"
+
+
+def test_the_cookie_of_the_environment_goes_before_its_file(tmp_path):
+    assert find_cookie(None, None, {"PYERLNODE_COOKIE": "env", "PYERLNODE_COOKIE_FILE": str(tmp_path / "none")}) == "env"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user for a moment")
+def test_a_file_of_another_user_says_what_to_do():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        named = write(Path(folder) / "secret", "SECRET", 0o400)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(CookieError, match=r"can not be read by this user \(65534\): give it the file"):
+                find_cookie(None, named, {})
+        finally:
+            os.seteuid(0)
 
 
 @pytest.mark.parametrize("cookie", ["", "a\nb", "é", "x" * 256, 7])

@@ -12,6 +12,7 @@ from pyerlnode import Node
 from pyerlnode.dist.flags import HIDDEN_FLAGS
 from pyerlnode.dist.handshake import OwnIdentity, Status
 from pyerlnode.errors import ConnectError
+from pyerlnode.net import tcp
 from pyerlnode.net.connector import connect
 from pyerlnode.net.listener import Listener, Reception
 from pyerlnode.testing.patience import patience
@@ -109,3 +110,31 @@ def test_a_peer_that_never_comes_though_it_was_yielded_to_again_and_again_is_giv
     with pytest.raises(ConnectError):
         connecting.get()
     peer.go_on.set()
+
+
+def test_probes_of_the_port_are_counted_and_make_no_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Any] = []
+    with Node("probed@127.0.0.1", cookie="secret", epmd="none") as node:
+        node.telemetry.append(lambda *event: told.append(event))
+        for said in (b"", b"GET /healthz HTTP/1.1\r\n\r\n"):
+            with tcp.dial("127.0.0.1", node.port, patience()) as sock:
+                sock.sendall(said)
+        wait_for(lambda: len(told) == 2)
+        assert node.kernel.strangers == 2
+    assert told[1] == ("connection.stranger", {"count": 2}, {"address": "127.0.0.1"})
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+def test_a_ping_with_a_wrong_cookie_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    at: dict[str, tuple[str, int]] = {}
+    with (
+        Node("right@127.0.0.1", cookie="right", epmd="none") as right,
+        Node("wrong@127.0.0.1", cookie="wrong", epmd="none", addresses=at) as wrong,
+    ):
+        at[right.name] = ("127.0.0.1", right.port)
+        assert not wrong.ping(right.name)
+        assert not wrong.ping(right.name)
+    said = [record for record in caplog.records if record.name == "pyerlnode.net_kernel"]
+    assert [record.levelname for record in said] == ["WARNING"]
+    assert "cookie" in said[0].getMessage()

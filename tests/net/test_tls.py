@@ -237,6 +237,7 @@ def test_a_wrong_cookie_is_refused_inside_tls_too(authority: Authority) -> None:
 def test_a_peer_that_says_nothing_ends_at_the_setup_time(
     authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("DEBUG", "pyerlnode.net")
     listener = Listener("127.0.0.1", setup_time=0.05)
     side = Tls.of(authority.options()).server
     listener.start(Reception(APP, lambda *_: Status.OK, lambda _: "secret", lambda *_: None, tls=side))

@@ -14,7 +14,8 @@ from pyerlnode.tools import cli
     ("arguments", "says"),
     [
         (["pong"], "pong"),
-        (["ping"], "NODE"),
+        (["ping"], "name a NODE"),
+        (["call"], "NODE"),
         (["ping", "app"], "app@host"),
         (["ping", "@"], "@"),
         (["ping", "a@b@c"], "more than one @"),
@@ -42,8 +43,10 @@ from pyerlnode.tools import cli
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_what_can_not_be_tried_is_one_line_and_status_2(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for variable in ("PYERLNODE_NODE", "RELEASE_NODE"):
+        monkeypatch.delenv(variable, raising=False)
     assert cli.main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""

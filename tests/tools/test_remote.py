@@ -91,15 +91,23 @@ def test_what_was_tried_and_failed_is_one_line_and_status_1(
     assert "wrong" not in ran.stderr, "a cookie is never shown"
 
 
-def test_a_cookie_file_that_others_can_read_is_refused(here: Place, app: str) -> None:
+def test_a_cookie_file_of_any_mode_is_taken(here: Place, app: str) -> None:
     file = here.home / "open.cookie"
     file.write_text("secret")
     file.chmod(0o644)
-    ran = here.pyerlnode("ping", app, "--cookie-file", str(file))
-    assert ran.returncode == 2
-    assert "chmod 400" in ran.stderr
-    file.chmod(0o400)
     assert here.pyerlnode("ping", app, "--cookie-file", str(file)).returncode == 0
+    loud = here.pyerlnode("ping", app, "--cookie-file", str(file), "-v")
+    assert "can be read by everybody" in loud.stderr
+
+
+def test_the_environment_of_a_release_names_cookie_file_and_node(here: Place, app: str) -> None:
+    file = here.home / "mounted.cookie"
+    file.write_text("secret\n")
+    names = {"RELEASE_NODE": app, "PYERLNODE_COOKIE_FILE": str(file), "RELEASE_COOKIE": "another"}
+    ran = here.pyerlnode("ping", env={**here.environment, **names})
+    assert (ran.returncode, ran.stderr) == (0, "")
+    ran = here.pyerlnode("ping", "app", env={**here.environment, "RELEASE_DISTRIBUTION": "long"})
+    assert (ran.returncode, ran.stderr) == (2, "pyerlnode: RELEASE_DISTRIBUTION is 'long': give name, sname or none\n")
 
 
 def test_the_log_is_shown_on_request_only(here: Place, app: str) -> None:

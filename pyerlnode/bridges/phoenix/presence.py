@@ -73,6 +73,8 @@ class StandIn(GenServer):
         self.owner = owner
         self.tracked: dict[tuple[bytes, bytes], _Tracked] = {}
         self.again = False
+        self.why = ""
+        """Why the last attempt to be tracked again failed."""
         self.owner_ref = self.process.system.monitor(self.process, owner)
 
     def handle_call(self, request: Any, from_: Any) -> Any:
@@ -144,9 +146,12 @@ class StandIn(GenServer):
             for key, tracked in lost:
                 tracked.node, _ = self.presence.ask_any("track", [self.pid, *key, tracked.meta], GRACE, connected=True)
         except PresenceError as error:
-            if error.reason is not A.no_node:
-                log.debug("%s", error)
+            if str(error) != self.why:
+                self.why = str(error)
+                log.info("%s is to be tracked again, every %g s: %s", self.owner, self.presence.retry, error)
             self._try_again()
+        else:
+            self.why = ""
 
     def _try_again(self) -> None:
         if not self.again:

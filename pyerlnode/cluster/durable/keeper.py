@@ -57,7 +57,7 @@ class Carrier:
                 for name, message in batch:
                     system.send((name, node), message)
             except NetworkError:
-                log.debug("%s can not be reached; what was for it is sent again later", node)
+                log.info("%s can not be reached; what was for it is sent again later", node)
 
 
 class Keeper(GenServer):
