@@ -173,7 +173,7 @@ class _Handshake:
         self.required = required
         self.peer_name = ""
         self._buffer = bytearray()
-        self._out = bytearray()
+        self._out: list[bytes] = []
         self._event: Event | None = None
         self._cookie = ""
         self._header = length_bytes
@@ -203,9 +203,12 @@ class _Handshake:
 
     def data_to_send(self) -> bytes:
         """The bytes to write now; each byte is given once."""
-        data = bytes(self._out)
-        self._out.clear()
-        return data
+        return b"".join(self.messages_to_send())
+
+    def messages_to_send(self) -> list[bytes]:
+        """The same message by message, each to be written by itself: readers of captures take a segment for one."""
+        messages, self._out = self._out, []
+        return messages
 
     def next_deadline(self) -> float | None:
         return None if self.state in (State.DONE, State.FAILED) else self._deadline
@@ -250,7 +253,7 @@ class _Handshake:
         getattr(self, method)(message)
 
     def _say(self, message: bytes) -> None:
-        self._out += len(message).to_bytes(self._header, "big") + message
+        self._out.append(len(message).to_bytes(self._header, "big") + message)
 
     def _established(
         self, creation: int, their_flags: DistFlags, own: OwnIdentity, own_flags: DistFlags | None = None

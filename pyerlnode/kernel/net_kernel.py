@@ -72,9 +72,9 @@ class Settings:
     """
 
     flags: DistFlags
-    cookie: str
+    cookie: str = field(repr=False)
     where: Epmd | connector.Addresses
-    cookies: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     allow: Collection[str] | None = None
     setup_time: float = 7.0
     ticks: TickSettings = field(default_factory=TickSettings)

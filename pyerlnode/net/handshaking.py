@@ -59,11 +59,9 @@ def run(
 
 
 def _write(sock: Stream, machine: Initiator | Acceptor) -> None:
-    data = machine.data_to_send()
-    if not data:
-        return
     try:
-        sock.sendall(data)
+        for message in machine.messages_to_send():
+            sock.sendall(message)
     except TimeoutError:
         machine.handle_timer(float("inf"))
     except OSError:

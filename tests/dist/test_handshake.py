@@ -66,6 +66,16 @@ def shake(a: Initiator, b: Acceptor, cut: Callable[[bytes], list[bytes]] = whole
     return done[a], done[b]
 
 
+def test_each_message_is_to_be_written_by_itself() -> None:
+    """A BEAM writes its status and its challenge apart, and Wireshark reads one message of a segment."""
+    a, b = initiator(), acceptor()
+    (name,) = a.messages_to_send()
+    b.receive_data(name)
+    status, challenge = b.messages_to_send()
+    assert (status, challenge[2:3]) == (b"\0\3sok", b"N")
+    assert b.data_to_send() == b""
+
+
 @both_ways
 @pytest.mark.parametrize("length_bytes", [2, 4])
 def test_both_sides_learn_the_same(cut: Callable[[bytes], list[bytes]], length_bytes: int) -> None:

@@ -24,7 +24,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Literal
 
@@ -105,6 +105,7 @@ class Journal:
         self._server: Any = None
         self._bytes = self._changes = 0
         with self._errors():
+            _make_private(self.path)
             self._db = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             self._open(pages)
@@ -308,3 +309,9 @@ def _entry(
     finished: float | None,
 ) -> Entry:
     return Entry(id, stream, number, key, request, deadline, outcome, finished or 0.0)
+
+
+def _make_private(path: str) -> None:
+    """A file that is not there yet is made for its owner alone: it will hold requests. sqlite's own take its mode."""
+    with suppress(OSError):  # sqlite says what is wrong with the path
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))

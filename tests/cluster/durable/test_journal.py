@@ -30,6 +30,17 @@ def write(journal: Journal, *writes: tuple[Any, ...]) -> None:
     journal.commit()
 
 
+def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        write(journal, ("out_put", b"one", UID, 0, b"", b"request", None))
+        assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {
+            "j.db": 0o600, "j.db-wal": 0o600
+        }  # fmt: skip
+    (tmp_path / "j.db").chmod(0o640)  # what the owner chose stays
+    Journal(tmp_path / "j.db").close()
+    assert (tmp_path / "j.db").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("sync", ["full", "normal", "off"])
 def test_an_outbox_finds_what_it_wrote(tmp_path: Path, sync: Any) -> None:
     with Journal(tmp_path / "j.db", sync=sync) as journal:
