@@ -18,9 +18,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "pyerlnode.errors": (
-        "AlreadyStarted", "CallTimeout", "ConnectError", "DecodeError", "EncodeError", "Error", "Exit", "NameTaken",
-        "NoProc", "NodeDown", "PyerlnodeError", "ReceiveTimeout", "RemoteError", "RemoteExit", "RemoteThrow",
-        "RpcError", "RpcFailed", "ServerExit", "StartFailed", "Throw", "UsageError",
+        "AlreadyStarted", "CallTimeout", "ConnectError", "DecodeError", "EncodeError", "Error", "Exit",
+        "MadeBeforeFork", "NameTaken", "NoProc", "NodeDown", "PyerlnodeError", "ReceiveTimeout", "RemoteError",
+        "RemoteExit", "RemoteThrow", "RpcError", "RpcFailed", "ServerExit", "StartFailed", "Throw", "UsageError",
+        "WrongThread",
     ),
     "pyerlnode.etf": ("decode", "encode"),
     "pyerlnode.facade": ("Cluster", "connect"),
@@ -97,6 +98,7 @@ __all__ = [
     "ImproperList",
     "KeepState",
     "Limits",
+    "MadeBeforeFork",
     "MailboxLimit",
     "MapSet",
     "NameTaken",
@@ -137,6 +139,7 @@ __all__ = [
     "Timeout",
     "UsageError",
     "Via",
+    "WrongThread",
     "__version__",
     "arrow",
     "atom_map",
@@ -183,6 +186,7 @@ if TYPE_CHECKING:
         EncodeError,
         Error,
         Exit,
+        MadeBeforeFork,
         NameTaken,
         NodeDown,
         NoProc,
@@ -197,6 +201,7 @@ if TYPE_CHECKING:
         StartFailed,
         Throw,
         UsageError,
+        WrongThread,
     )
     from pyerlnode.etf import decode, encode
     from pyerlnode.facade import Cluster, connect

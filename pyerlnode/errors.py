@@ -61,6 +61,14 @@ class NotAProcess(UsageError):
     """A call that only a process can make (`receive`, `link`) was made outside of one."""
 
 
+class MadeBeforeFork(UsageError):
+    """A node, or a connection to a cluster, was used in a fork of the OS process that it belongs to."""
+
+
+class WrongThread(UsageError):
+    """A node was used by a thread other than its own, where that can not work; `node.run` is the way in."""
+
+
 # --- the peer's side ---------------------------------------------------------------------------
 class PeerError(PyerlnodeError):
     """A peer broke the protocol."""

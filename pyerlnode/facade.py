@@ -30,6 +30,7 @@ from pyerlnode.kernel.remote.peer import Peer
 from pyerlnode.node import Node, this_host
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.edges import edge, escaped
+from pyerlnode.runtime.forks import made_before, ours
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
 
@@ -83,8 +84,16 @@ class HubThread:
         self._stopping = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pyerlnode-hub", daemon=True)
+        self._forsaken = False
+        ours(self)
         self._thread.start()
         self._ready.result()
+
+    def forsake(self) -> None:
+        """In a fork, which has no such thread: whoever used it would wait for ever."""
+        self._lock = threading.Lock()  # the one before may be held, by a thread that is not here
+        self._forsaken = self._stopping = True
+        self._todo.clear()
 
     def run(self, job: Callable[[], T]) -> T:
         """Run `job` in a greenlet of the hub and wait for it; an interrupt of the caller ends it."""
@@ -114,6 +123,8 @@ class HubThread:
     def _tell(self, action: Callable[[], object]) -> None:
         """Have `action` called in the hub."""
         with self._lock:
+            if self._forsaken:
+                raise made_before("this connection to the cluster")
             if self._stopping:
                 raise UsageError("this connection to the cluster is closed")
             self._todo.append(action)

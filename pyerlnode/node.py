@@ -46,6 +46,7 @@ from pyerlnode.net.epmd_server import addresses_for
 from pyerlnode.net.listener import Listener
 from pyerlnode.otp import gen
 from pyerlnode.otp.behaviour import Behaviour
+from pyerlnode.runtime.forks import made_before, ours
 from pyerlnode.runtime.shutdown import StopReport
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import Atom
@@ -174,6 +175,8 @@ class Node(Remote):
         self._kept: frozenset[Pid] = frozenset()
         """The kernel's own processes: they serve the others to the end."""
         self._parts: tuple[System, NetKernel, Listener | None, EpmdService, Registration | None] | None = None
+        self._forsaken = False
+        ours(self)
 
     # --- life ----------------------------------------------------------------------------------
     def open(self) -> Node:
@@ -299,6 +302,11 @@ class Node(Remote):
             self._watch.stop()
         system.stop()
 
+    def forsake(self) -> None:
+        """In a fork: what was open is the parent's, and not ours to end."""
+        self._forsaken = self._parts is not None
+        self._stopping, self._parts = False, None
+
     def __enter__(self) -> Node:
         return self.open()
 
@@ -334,6 +342,8 @@ class Node(Remote):
 
     def _open(self) -> tuple[System, NetKernel, Listener | None, EpmdService, Registration | None]:
         if self._parts is None:
+            if self._forsaken:
+                raise made_before(self.name)
             raise UsageError(f"{self.name} is not open: use `with Node(…) as node:` or node.open()")
         return self._parts
 

@@ -41,6 +41,7 @@ from pyerlnode.otp import gen
 from pyerlnode.port.packets_core import Packets
 from pyerlnode.port.speech_core import hear, say
 from pyerlnode.port.stream import NOUSE_STDIO, STDIO, Stream, take_over
+from pyerlnode.runtime.forks import made_before, ours
 from pyerlnode.runtime.mailbox import DOWN, REPLY, Waiter
 from pyerlnode.runtime.router import RemoteNode
 from pyerlnode.runtime.system import System
@@ -97,6 +98,8 @@ class PortProgram(Local):
         self._ended: Waiter | None = None
         self._broken: ProtocolError | None = None
         self._replies: dict[tuple[int, ...], Waiter] = {}
+        self._forsaken = False
+        ours(self)
 
     # --- life ----------------------------------------------------------------------------------
     def open(self) -> PortProgram:
@@ -128,6 +131,11 @@ class PortProgram(Local):
             if self._stream is not None:
                 self._stream.close()
 
+    def forsake(self) -> None:
+        """In a fork: the port is the parent's."""
+        self._forsaken = self._system is not None
+        self._system = None
+
     def __enter__(self) -> PortProgram:
         return self.open()
 
@@ -139,6 +147,8 @@ class PortProgram(Local):
     @property
     def system(self) -> System:
         if self._system is None:
+            if self._forsaken:
+                raise made_before("this port program")
             raise UsageError("this port program is not open: use `with PortProgram() as program:`")
         return self._system
 

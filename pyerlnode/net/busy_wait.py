@@ -24,6 +24,7 @@ from gevent.monkey import get_original
 
 from pyerlnode.net.moderation import Moderation
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 
 AWAKE: Final = 150e-6
 OFTEN: Final = 0.8
@@ -35,7 +36,7 @@ _sleep: Callable[[float], None] = get_original("time", "sleep")
 class BusyWait:
     """One for all connections of a node. `woke` and `rest` enclose what each read of one of them causes."""
 
-    __slots__ = ("_ended", "_idle", "_loop", "_moderation", "_now", "_quick", "_sleep", "spinning")
+    __slots__ = ("__weakref__", "_ended", "_idle", "_loop", "_moderation", "_now", "_quick", "_sleep", "spinning")
 
     def __init__(
         self, loop: Any, now: Callable[[], float] = perf_counter, pause: Callable[[float], None] = _sleep
@@ -48,6 +49,7 @@ class BusyWait:
         self._ended = 0.0
         self._quick = 0.0
         self.spinning = False
+        ours(self)
 
     def woke(self) -> None:
         """Bytes have come."""
@@ -89,3 +91,5 @@ class BusyWait:
             self._stop()
             self._idle.close()
             self._idle = None
+
+    forsake = close

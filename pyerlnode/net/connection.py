@@ -36,6 +36,7 @@ from pyerlnode.net.outgoing import Outgoing
 from pyerlnode.net.ticker import Ticker
 from pyerlnode.net.transport import SocketTransport, Transport
 from pyerlnode.runtime.edges import edge, escaped, report, stop_program, stops_program
+from pyerlnode.runtime.forks import ours
 from pyerlnode.signal import Exit2, ExitSignal, MonitorExit, Signal, SpawnRequest
 from pyerlnode.term.atom import A
 
@@ -112,6 +113,7 @@ class Connection(Outgoing):
         self._leftover = b""
         self._in_read = self._paused = self._pipe_broken = False
         self._undecodable = 0
+        ours(self)
 
     def __repr__(self) -> str:
         return f"<Connection to {self.peer.name} at {self._transport.name}{' (closed)' if self.closed else ''}>"
@@ -155,6 +157,11 @@ class Connection(Outgoing):
             self._on_down(self, reason)
         except BaseException as error:
             escaped(f"what is told of the end of the connection to {self.peer.name}", error)
+
+    def forsake(self) -> None:
+        """In a fork: nothing is read or written any more, and nobody is told."""
+        self.closed = True
+        self._queue.clear()
 
     @property
     def is_reading(self) -> bool:

@@ -31,6 +31,7 @@ from pyerlnode.errors import ConnectError, EpmdError, NameTaken, NetworkError, P
 from pyerlnode.net import tcp
 from pyerlnode.net.epmd_server import LOOPBACK, EpmdServer
 from pyerlnode.runtime.edges import edge, escaped
+from pyerlnode.runtime.forks import ours
 
 log = logging.getLogger("pyerlnode.epmd")
 
@@ -222,6 +223,7 @@ class Registration:
         self._retry = retry
         self._sock: Socket | None = None
         self._greenlet: gevent.Greenlet[..., Any] | None = None
+        ours(self)
 
     def start(self, timeout: float = TIMEOUT) -> int:
         """Register now; the creation.
@@ -246,6 +248,10 @@ class Registration:
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self._greenlet = None
+
+    def forsake(self) -> None:
+        """In a fork: the name is the parent's."""
+        self.state = RegistrationState.STOPPED
 
     @edge
     def _hold(self) -> None:

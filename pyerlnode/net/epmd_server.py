@@ -26,6 +26,7 @@ from pyerlnode.dist.epmd import DEFAULT_PORT, Close, Effect, EpmdServerCore, Sen
 from pyerlnode.errors import EpmdError, NetworkError
 from pyerlnode.net import tcp
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 
 log = logging.getLogger("pyerlnode.epmd")
 
@@ -71,6 +72,7 @@ class EpmdServer:
         self._clients: dict[int, tuple[Socket, gevent.Greenlet[..., Any]]] = {}
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
         self._last = 0
+        ours(self)
 
     def start(self) -> EpmdServer:
         self._greenlets = [gevent.spawn(self._accept, sock) for sock in self._listening]
@@ -90,6 +92,10 @@ class EpmdServer:
         self._greenlets.clear()
         gevent.killall(mine)
         self.stopped.set()
+
+    def forsake(self) -> None:
+        """In a fork: the parent serves."""
+        self._clients.clear()
 
     def __enter__(self) -> EpmdServer:
         return self.start()

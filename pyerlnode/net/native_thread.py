@@ -12,6 +12,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 
 _start_new_thread = get_original("_thread", "start_new_thread")
 _allocate_lock = get_original("_thread", "allocate_lock")
@@ -23,6 +24,11 @@ class NativeThread:
     def __init__(self, job: Callable[[], object], interval: float) -> None:
         self._job = edge(job)
         self._interval = interval
+        self.forsake()
+        ours(self)
+
+    def forsake(self) -> None:
+        """No thread runs: none was started yet, or this is a fork, which has none of its parent's."""
         self._stopping = _allocate_lock()
         self._ended = _allocate_lock()
         self.running = False

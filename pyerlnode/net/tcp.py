@@ -20,6 +20,7 @@ from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent s
 
 from pyerlnode.brief import short
 from pyerlnode.errors import ConnectError, NetworkError
+from pyerlnode.runtime.forks import our_socket
 
 BACKLOG = 128
 Address = tuple[Any, ...]
@@ -57,7 +58,7 @@ def dial(host: str, port: int, timeout: float, *, node: str = "") -> Socket:
         left = end - time.monotonic()
         if left <= 0:
             break
-        sock = Socket(family, plain.SOCK_STREAM)
+        sock = _new(family)
         try:
             sock.settimeout(left)
             sock.connect(address)
@@ -112,7 +113,7 @@ def listen(host: str, ports: int | Iterable[int] = 0, backlog: int = BACKLOG) ->
     family = plain.AF_INET6 if ":" in host else plain.AF_INET
     last: OSError | None = None
     for port in tried:
-        sock = Socket(family, plain.SOCK_STREAM)
+        sock = _new(family)
         try:
             sock.setsockopt(plain.SOL_SOCKET, plain.SO_REUSEADDR, 1)
             if family == plain.AF_INET6:  # the two families are bound separately
@@ -132,6 +133,12 @@ def listen(host: str, ports: int | Iterable[int] = 0, backlog: int = BACKLOG) ->
     raise failure from last
 
 
+def _new(family: int) -> Socket:
+    sock = Socket(family, plain.SOCK_STREAM)
+    our_socket(sock)
+    return sock
+
+
 def _no_delay(sock: Socket) -> None:
     sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
     sock.setsockopt(plain.SOL_SOCKET, plain.SO_KEEPALIVE, 1)
@@ -139,6 +146,7 @@ def _no_delay(sock: Socket) -> None:
 
 def accepted(sock: Socket) -> Socket:
     """Options of a socket that was accepted."""
+    our_socket(sock)
     _no_delay(sock)
     return sock
 
@@ -147,4 +155,5 @@ def detach(sock: Socket) -> plain.socket:
     """The plain socket under a gevent one, non-blocking; the gevent one is spent."""
     raw = plain.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     raw.setblocking(False)
+    our_socket(raw)
     return raw

@@ -20,6 +20,7 @@ import gevent
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.net.native_thread import NativeThread
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 
 
 class Ticked(Protocol):
@@ -43,6 +44,7 @@ class Ticker:
         self._timer: Any = None
         self._due = 0.0
         self.thread = NativeThread(self._tick, self.settings.interval)
+        ours(self)
 
     def add(self, connection: Ticked) -> None:
         """Keep this one alive and watched from now on."""
@@ -62,6 +64,11 @@ class Ticker:
         self._connections.clear()
         self._cancel()
         self.thread.stop()
+
+    def forsake(self) -> None:
+        """In a fork: the thread is the parent's, and so is what it ticks."""
+        self._connections.clear()
+        self._cancel()
 
     def _schedule(self) -> None:
         self._cancel()

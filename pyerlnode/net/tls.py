@@ -24,6 +24,7 @@ from pyerlnode.errors import HandshakeError
 from pyerlnode.net.tls_options import Side, certificate_is_for
 from pyerlnode.net.transport import READ_SIZE, peer_name
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 
 LENGTH_BYTES = 4
 """Of every length inside TLS."""
@@ -190,9 +191,9 @@ class TlsTransport:
     """A session as a `Transport`. It takes the descriptor of `sock` (plain or gevent's) over."""
 
     __slots__ = (
-        "_again", "_cipher", "_closed", "_ended", "_failed", "_incoming", "_lock", "_loop", "_outgoing", "_read",
-        "_readable", "_sock", "_thread", "_tls", "_view", "_wants_read", "_wants_write", "_writable", "_write", "name",
-        "threadsafe",
+        "__weakref__", "_again", "_cipher", "_closed", "_ended", "_failed", "_incoming", "_lock", "_loop", "_outgoing",
+        "_read", "_readable", "_sock", "_thread", "_tls", "_view", "_wants_read", "_wants_write", "_writable", "_write",
+        "name", "threadsafe",
     )  # fmt: skip
 
     def __init__(
@@ -215,6 +216,7 @@ class TlsTransport:
         self._wants_read = self._wants_write = False
         self._readable: Callable[[], None] | None = None
         self._writable: Callable[[], None] | None = None
+        ours(self)
 
     def start(self, readable: Callable[[], None], writable: Callable[[], None]) -> None:
         self._readable, self._writable = edge(readable), edge(writable)
@@ -365,6 +367,11 @@ class TlsTransport:
             self._flush()
         except OSError:
             pass  # the peer is gone
+        self.forsake()
+
+    def forsake(self) -> None:
+        """Let go of the socket, without the goodbye of TLS: in a fork the session goes on, in the parent."""
+        self._closed = True
         for watcher in (self._read, self._write):
             watcher.stop()
             watcher.close()

@@ -15,6 +15,7 @@ import gevent
 
 from pyerlnode.dist.fragment import Buffer
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 
 READ_SIZE = 256 * 1024
 MAX_BUFFERS = 1024
@@ -60,7 +61,9 @@ class Transport(Protocol):
 class SocketTransport:
     """A connected stream socket. It takes the descriptor over: `sock` (plain or gevent's) is spent."""
 
-    __slots__ = ("_bulk", "_read", "_readable", "_sock", "_view", "_writable", "_write", "name", "threadsafe")
+    __slots__ = (
+        "__weakref__", "_bulk", "_read", "_readable", "_sock", "_view", "_writable", "_write", "name", "threadsafe",
+    )  # fmt: skip
 
     def __init__(self, sock: Any, hub: Any = None) -> None:
         self.name = peer_name(sock)
@@ -75,6 +78,7 @@ class SocketTransport:
         self._bulk = False
         self._readable: Callable[[], None] | None = None
         self._writable: Callable[[], None] | None = None
+        ours(self)
 
     def start(self, readable: Callable[[], None], writable: Callable[[], None]) -> None:
         self._readable, self._writable = edge(readable), edge(writable)
@@ -117,6 +121,8 @@ class SocketTransport:
             watcher.stop()
             watcher.close()
         self._sock.close()
+
+    forsake = close  # it tells the peer nothing: that has the parent's descriptor still
 
 
 def peer_name(sock: Any) -> str:

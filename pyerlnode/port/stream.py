@@ -20,6 +20,7 @@ import gevent
 from gevent.event import Event
 
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 
 READ = 65_536
 BUFFER = 1024 * 1024
@@ -61,6 +62,7 @@ class Stream:
         self._reader = self._hub.loop.io(self._in, 1)
         self._writer = self._hub.loop.io(self._out, 2)
         self._writing = False
+        ours(self)
 
     def start(self) -> None:
         self._reader.start(self._readable)
@@ -88,6 +90,15 @@ class Stream:
         os.close(self._out)
         self._room.set()
         self._on_end()
+
+    def forsake(self) -> None:
+        """In a fork: let go of the descriptors; the port is the parent's."""
+        if not self.closed:
+            self.closed = True
+            self._reader.close()
+            self._writer.close()
+            os.close(self._in)
+            os.close(self._out)
 
     @edge
     def _readable(self) -> None:

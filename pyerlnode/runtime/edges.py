@@ -24,6 +24,7 @@ from gevent import GreenletExit, get_hub, getcurrent
 from gevent.monkey import get_original
 
 from pyerlnode.brief import short
+from pyerlnode.errors import MadeBeforeFork
 from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import exit_reason
 
@@ -79,6 +80,8 @@ def caught(error: BaseException) -> Any:
 
     Raises `error` where it is the end of the process that runs just now, to be unwound.
     """
+    if isinstance(error, MadeBeforeFork):  # the process is the parent's: here nothing of it ends, as by `terminate`
+        raise error
     if not isinstance(error, Exception):
         if isinstance(error, ProcessKilled) and is_dead():
             raise error

@@ -23,8 +23,8 @@ from gevent import getcurrent
 from greenlet import greenlet
 
 from pyerlnode.brief import told
-from pyerlnode.errors import Exit, NotAProcess
-from pyerlnode.runtime.edges import ProcessKilled, edge, stop_program, stops_program
+from pyerlnode.errors import Exit, MadeBeforeFork, NotAProcess
+from pyerlnode.runtime.edges import ProcessKilled, edge, escaped, stop_program, stops_program
 from pyerlnode.runtime.mailbox_core import (
     NOTHING,
     Place,
@@ -326,6 +326,9 @@ class Process:
 
     def crashed(self, error: BaseException) -> None:
         """The body let `error` escape: end by it, then report it, unless it is an exit."""
+        if isinstance(error, MadeBeforeFork):
+            escaped("a process of the parent, in a fork,", error)
+            return
         if self.exit_reason is ALIVE:
             tell = None if is_exit(error) else self.system.crash_report(self, error)
             self.finish(exit_reason(error))

@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any, Protocol
 
-from gevent import get_hub, getcurrent
+from gevent import get_hub, getcurrent, reinit
+from gevent._hub_local import get_hub_if_exists
 from greenlet import greenlet
 
 from pyerlnode.runtime.edges import ProcessKilled, edge, escaped
@@ -326,3 +327,16 @@ class Scheduler:
             self._next_turn.close()
         while self.idle:  # each finds `stopping` set and returns; thrown into, it would not come back here
             self.loop.run_callback(self.idle.pop().switch)
+
+    def forsake(self) -> None:
+        """In a fork: nobody is ready, and the loop, if this thread runs it, is no longer one with the parent's."""
+        self.stopping = True
+        self.ready.clear()
+        self.unarmed.clear()
+        if self._scheduled is not None:
+            self._scheduled.stop()
+            self._scheduled = None
+        if self._next_turn is not None:
+            self._next_turn.close()
+        if get_hub_if_exists() is self.hub:
+            reinit(self.hub)

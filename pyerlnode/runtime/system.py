@@ -10,10 +10,11 @@ What it keeps is in `tables`, what binds processes to each other in `relations`;
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.bounded import MailboxLimit
+from pyerlnode.runtime.forks import made_before, ours
 from pyerlnode.runtime.offload import in_own_thread
 from pyerlnode.runtime.process import Process, adopt, context_now
 from pyerlnode.runtime.relations import Relations, link_local
@@ -21,14 +22,21 @@ from pyerlnode.runtime.shutdown import Ending, StopReport
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
 
-if TYPE_CHECKING:
-    pass
-
 T = TypeVar("T")
 
 
 class System(Relations):
     """The processes of one node: `tables` keeps them, `relations` binds them, here they begin and end."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        ours(self)
+
+    def forsake(self) -> None:
+        """In a fork: nothing runs, and whoever uses it any more is told why that can not be."""
+        self.timers.close()
+        self.scheduler.forsake()
+        self.__class__ = Forsaken  # type: ignore[assignment]  # so nobody else has to ask, ever
 
     # --- spawning ------------------------------------------------------------------------------
     def spawn(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
@@ -95,3 +103,12 @@ class System(Relations):
         self.ahead.clear()
         self.timer_refs.clear()
         self.os_processes.close()
+
+
+class Forsaken:
+    """What a `System` is in a fork of its OS process."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("__"):
+            return object.__getattribute__(self, name)
+        raise made_before(object.__getattribute__(self, "__dict__")["node"].name)

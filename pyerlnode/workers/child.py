@@ -3,9 +3,10 @@
 Starting takes the interpreter's own `subprocess`, which does not copy the parent's page tables, and gives the hub no
 turn: whoever starts one owns it before anything else can happen.
 
-How it ended is learnt where gevent learns it. In the main thread's hub gevent's handler reaps all children, and tells
-a child watcher; in another thread nobody else reaps, and a pidfd becomes readable (where the system has none, it is
-looked for every millisecond). Two who reap would take the status from each other.
+That it ended is learnt from its pidfd, which becomes readable whoever handles SIGCHLD in this program, and whatever
+forks of it are still there. How, by reaping it, or from whom has been quicker: in the main thread's hub gevent's
+handler of that signal reaps all children, and tells a child watcher. Where the system has no pidfd there is that
+watcher alone, and in another thread it is looked for every millisecond.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gevent.event import Event
 from gevent.monkey import get_original
 
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 from pyerlnode.term.atom import A, Atom
 
 POLL: Final = 0.001
@@ -45,18 +47,22 @@ class Child:
         self._on_end = on_end
         self._over = Event()
         self._descriptor = -1
-        self._watcher: Any = None
+        self._loop = hub.loop
+        self._watchers: list[Any] = []
         if hub.loop.default:
-            self._watcher = hub.loop.child(self.pid, False, ref=False)
-            self._watcher.start(self._reaped)
-        elif hasattr(os, "pidfd_open"):
+            reaped = hub.loop.child(self.pid, False, ref=False)
+            reaped.start(self._reaped, reaped)
+            self._watchers.append(reaped)
+        if hasattr(os, "pidfd_open"):
             self._descriptor = os.pidfd_open(self.pid)
-            self._watcher = hub.loop.io(self._descriptor, 1)
-            self._watcher.start(self._ended)
+            ended = hub.loop.io(self._descriptor, 1, ref=False)
+            ended.start(self._ended)
+            self._watchers.append(ended)
+        ours(self)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Let others run until it has ended; False when it has not after `timeout` seconds."""
-        if self._watcher is None:
+        if not self._watchers:
             left = float("inf") if timeout is None else timeout
             while not self._look(os.WNOHANG) and left > 0:
                 gevent.sleep(POLL)
@@ -88,22 +94,37 @@ class Child:
         return self.status is not None
 
     @edge
-    def _reaped(self) -> None:
+    def _reaped(self, watcher: Any) -> None:
         """The hub's handler has."""
         if self.status is None:
-            self._over_with(os.waitstatus_to_exitcode(self._watcher.rstatus))
+            self._over_with(os.waitstatus_to_exitcode(watcher.rstatus))
 
     @edge
     def _ended(self) -> None:
-        """It can be reaped."""
-        self._look(os.WNOHANG)
+        """It can be reaped, or somebody was quicker: then the hub's handler tells in this turn, if it was that one."""
+        if self.status is None:
+            try:
+                os.waitid(os.P_PIDFD, self._descriptor, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+            except ChildProcessError:
+                self._loop.run_callback(edge(self._look), os.WNOHANG)
+            else:
+                self._look(os.WNOHANG)
 
     def _over_with(self, status: int) -> None:
         self.status = status
         self._over.set()
         self._on_end()
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
+        self._let_go()
+
+    def forsake(self) -> None:
+        """In a fork: it is the parent's, and not ours to wait for or to end."""
+        if self.status is None:
+            self.status = UNKNOWN
+            self._let_go()
+
+    def _let_go(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
             watcher.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)

@@ -21,6 +21,7 @@ from gevent.lock import BoundedSemaphore
 
 from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import ConnectError, DecodeError, ProtocolError, StartFailed
+from pyerlnode.runtime.forks import our_socket, ours
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
@@ -43,17 +44,17 @@ class OsProcess:
 
     def __init__(self, system: System, owner: Process) -> None:
         self._system = system
-        ours, theirs = socket.socketpair()
+        mine, theirs = socket.socketpair()
         try:
             command = [sys.executable, "-m", "pyerlnode.workers.main", str(theirs.fileno()), str(os.getpid())]
             path = os.pathsep.join(filter(None, sys.path))
             self._child = Child(command, theirs.fileno(), {**os.environ, "PYTHONPATH": path}, self._gone)
         except BaseException:
-            ours.close()
+            mine.close()
             raise
         finally:
             theirs.close()
-        self._socket: Any = gevent.socket.socket(fileno=ours.detach())
+        self._socket: Any = gevent.socket.socket(fileno=mine.detach())
         self._writing = BoundedSemaphore()
         self._packer = Packer()
         self._replies: dict[tuple[int, ...], Waiter] = {}
@@ -61,10 +62,17 @@ class OsProcess:
         self.on_end: Callable[[Any], None] = _nobody
         self.ended: Any = None
         """The exit reason that its end is, once it has ended."""
+        our_socket(self._socket)
+        ours(self)
         self._owner: Process | None = None
         self.hold(owner)
         self.keeper = system.spawn_function(self._keep, (), {})
         self.keeper.trap_exit = True  # it ends when the OS process has
+
+    def forsake(self) -> None:
+        """In a fork: nobody is told of it any more."""
+        self.on_term = self.on_end = _nobody
+        self._replies.clear()
 
     @property
     def pid(self) -> int:

@@ -17,7 +17,6 @@ from pyerlnode.errors import DecodeError, ProtocolError
 from pyerlnode.port.speech_core import say
 from pyerlnode.port.stream import Stream
 from pyerlnode.port_program import PortProgram
-from pyerlnode.runtime.edges import edge
 from pyerlnode.runtime.router import RemoteNode
 from pyerlnode.signal import Message, Monitor, Signal
 from pyerlnode.term.atom import A, Atom
@@ -54,12 +53,10 @@ class SocketStream(Stream):
         super().close()
 
     def forsake(self) -> None:
-        """In a fork: let go of the descriptors, and of nothing that the parent has, as its watchers."""
+        """In a fork: it has nothing to say to the node."""
         if not self.closed:
-            self.closed = True
             self._socket.close()
-            os.close(self._in)
-            os.close(self._out)
+        super().forsake()
 
     def _take(self) -> bytes:
         data, ancillary, _, _ = self._socket.recvmsg(READ, DESCRIPTORS)
@@ -126,16 +123,9 @@ class WorkerProgram(PortProgram):
 
     def open(self) -> WorkerProgram:
         super().open()
-        os.register_at_fork(after_in_child=self._forked)
         self.system.peers = _Everywhere(self._peer, self._say)
         self.system.end_call = self.fail
         return self
-
-    @edge
-    def _forked(self) -> None:
-        """A fork is another OS process: it has nothing to say to the node."""
-        if isinstance(self._stream, SocketStream):
-            self._stream.forsake()
 
     def fail(self, from_: Any, reason: Any) -> None:
         """Let the call of `from_` exit with `reason`, as text when no term can be made of it."""
