@@ -36,6 +36,8 @@ def test_two_nodes_without_any_epmd_meet_at_a_fixed_port(python: Factory) -> Non
         with pytest.raises(ConnectError) as caught:
             node.connect("other@127.0.0.1")
         assert "not in the map" in str(caught.value)
+        for where in (port, lambda name: port if name.startswith("fixed@") else None):
+            assert python(cookie="secret", epmd="none", addresses=where).ping("fixed@127.0.0.1")
 
 
 def test_a_beam_without_epmd_dials_a_python_node_at_the_port_that_both_know(python: Factory) -> None:

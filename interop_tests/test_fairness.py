@@ -71,7 +71,7 @@ class Door(GenServer):
         erl = self.erl
         assert erl.stdout is not None
         assert erl.stdout.readline() == "begins\n"
-        listening = self.node._open()[2]._listening
+        listening = self.node._open()[2]._listening[0]
         assert select.select([listening.fileno()], [], [], 60)[0], "the kernel has taken the connection"
         if until is A.given_up:
             return Reply(erl.stdout.readline().split())

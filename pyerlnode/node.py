@@ -11,6 +11,7 @@ gevent, use `pyerlnode.connect`.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -55,6 +56,8 @@ from pyerlnode.term.pid import Pid
 if TYPE_CHECKING:
     from pyerlnode.net.tls_options import Tls
 
+log = logging.getLogger("pyerlnode.node")
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -93,10 +96,13 @@ class Node(Remote):
         hidden: False takes part in the mesh of visible nodes.
         connect_all: OTP's; of a visible node False: it connects to nobody by itself, and `Global` names are its own.
         prevent_overlapping_partitions: OTP's; of a visible node; must be the same on all nodes.
-        epmd: ``auto`` finds or starts one, ``external``, ``embedded``, or ``none`` to go without.
+        epmd: ``auto`` finds or starts one, ``external``, ``embedded``, or ``none`` to be registered nowhere: peers
+            reach the node when they know its port, as with `ports` and ``erl -erl_epmd_port``.
         epmd_port: ERL_EPMD_PORT or 4369 unless given.
-        addresses: (host, port) of peers that are reached without EPMD, by their names.
-        listen: the address to listen at; loopback for a loopback name, else all of them.
+        addresses: where peers are that are reached without EPMD: (host, port) or a port by their names, a callable that
+            gives these for a name, or one port that all have, as with ``erl -erl_epmd_port``.
+        listen: the one address to listen at. Unless given, loopback for a loopback name, else all addresses, by each
+            family that the host of the name has.
         ports: the port, or a range of ports, to listen at; any unless given.
         allow: names of the only nodes that may connect.
         setup_time: seconds for each step of a connection.
@@ -122,7 +128,7 @@ class Node(Remote):
         prevent_overlapping_partitions: bool = True,
         epmd: Mode = "auto",
         epmd_port: int | None = None,
-        addresses: Mapping[str, tuple[str, int]] | None = None,
+        addresses: connector.Addresses | None = None,
         listen: str | None = None,
         ports: int | Iterable[int] = 0,
         allow: Collection[str] | None = None,
@@ -159,8 +165,10 @@ class Node(Remote):
         self._prevent_overlapping_partitions = prevent_overlapping_partitions
         self._mode: Mode = epmd
         self._epmd = Epmd(epmd_port)
+        if addresses is not None:
+            connector.check_addresses(addresses)
         self._addresses = addresses
-        self._listen = self._name.host if listen is None else listen
+        self._listen = self._name.host if listen is None else [tcp.numeric(listen)]
         self._ports = ports
         self._allow = allow
         self._setup_time = setup_time
@@ -201,6 +209,8 @@ class Node(Remote):
                 registration = Registration(self._epmd, entry, locate=service.ensure)
                 creation = registration.start()
             self._parts = self._assemble(creation, listener, service, registration)
+            if registration is None:
+                log.info("%s listens on port %d and is registered at no EPMD", self.name, listener.port)
         except BaseException:
             listener.stop()
             for part in (registration, service):

@@ -79,7 +79,8 @@ def read(path: str | os.PathLike[str], *, named: bool = False) -> str:
         raise CookieError(f"there is no cookie file {path}: create it, or give the cookie itself") from None
     except PermissionError:
         raise CookieError(
-            f"the cookie file {path} can not be read by this user ({os.geteuid()}): give it the file, or its group and 0440"
+            f"the cookie file {path} can not be read by this user ({os.geteuid()}): "
+            f"give it the file, or its group and 0440"
         ) from None
     except OSError as error:
         raise CookieError(f"the cookie file {path} can not be read: {error.strerror}") from error

@@ -52,7 +52,7 @@ def release_node(env: Mapping[str, str], host: Host) -> str | None:
 
 
 def complete(name: str, env: Mapping[str, str], host: Host) -> str:
-    """`name` with this machine behind it, when it has no host and the environment says which kind of names there are."""
+    """`name` with this machine behind it, when it has no host and the environment says which kind there is."""
     if not isinstance(name, str) or "@" in name or not name or distribution(env) in (None, "none"):
         return name
     return f"{name}@{_host(env, host)}"
@@ -70,5 +70,5 @@ def _host(env: Mapping[str, str], host: Host) -> str:
     long = distribution(env) == "name"
     found = host(long)
     if long and "." not in found:
-        raise UsageError(f"this machine, {found}, has no domain that a long name needs: write app@host.domain, or sname")
+        raise UsageError(f"this machine, {found}, has no domain, which a long name needs: write app@host.domain")
     return found if long else found.partition(".")[0]

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pyerlnode.brief import short, told
 from pyerlnode.dist.epmd import NodeEntry
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.dist.handshake import SETUP_TIME, Initiator, OwnIdentity, PeerInfo
 from pyerlnode.dist.node_name import NodeName, check_style, parse, parse_peer
-from pyerlnode.errors import ConnectError, EpmdError, HandshakeError
+from pyerlnode.errors import ConnectError, EpmdError, HandshakeError, UsageError
 from pyerlnode.net import handshaking, tcp
 from pyerlnode.net.epmd_client import Epmd
 
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from pyerlnode.net.tls import TlsTransport
     from pyerlnode.net.tls_options import Side
 
-Addresses = Mapping[str, tuple[str, int]]
-"""Host and port of nodes that are reached without EPMD, by their whole name."""
+Address = tuple[str, int] | int
+"""Host and port of a node, or the port at the host of its name."""
+Addresses = Mapping[str, Address] | Callable[[str], Address | None] | int
+"""Where nodes are that are reached without EPMD: by their whole names, or what a callable says of one (None: it does
+not know it), or the port that all of them have, each at its own host, as with ``erl -erl_epmd_port``."""
 
-__all__ = ["Addresses", "OwnIdentity", "connect"]
+__all__ = ["Address", "Addresses", "OwnIdentity", "check_addresses", "connect"]
 
 
 def connect(
@@ -47,7 +51,7 @@ def connect(
     Args:
         own: who we are; with NAME_ME among the flags the peer gives us a name.
         cookie: the one for this peer.
-        epmd: where to ask for its port; or a map of addresses; or the address itself.
+        epmd: where to ask for its port; or `Addresses`; or the address itself.
         setup_time: seconds for each step (looking up, connecting, each message of the handshake).
         total_time: seconds for all of them; three times `setup_time` unless given.
         still_wanted: asked when the peer says that it holds a connection to us already.
@@ -106,11 +110,7 @@ def _locate(peer: NodeName, epmd: Epmd | Addresses | tuple[str, int], timeout: f
     if isinstance(epmd, tuple):
         return *epmd, 6
     if not isinstance(epmd, Epmd):
-        if str(peer) not in epmd:
-            raise ConnectError(
-                f"{peer} is not in the map of addresses, and this node asks no EPMD", str(peer), "unknown_node"
-            )
-        return *epmd[str(peer)], 6
+        return *_address(peer, epmd), 6
     entry = _ask(peer, epmd, timeout)
     if entry.highest < 5 or entry.lowest > 6:
         raise ConnectError(
@@ -119,6 +119,39 @@ def _locate(peer: NodeName, epmd: Epmd | Addresses | tuple[str, int], timeout: f
             "protocol",
         )
     return peer.host, entry.port, min(entry.highest, 6)
+
+
+def _address(peer: NodeName, addresses: Addresses) -> tuple[str, int]:
+    name = str(peer)
+    try:
+        if isinstance(addresses, int):
+            found: Any = addresses
+        else:
+            found = addresses(name) if callable(addresses) else addresses.get(name)
+    except Exception as error:  # of the program's own look-up, or of what it asks
+        raise ConnectError(f"{name}: its address could not be found: {told(error)}", name, "unknown_node") from error
+    match found:
+        case None:
+            how = "is not known to `addresses`" if callable(addresses) else "is not in the map of addresses"
+            raise ConnectError(f"{name} {how}, and this node asks no EPMD", name, "unknown_node")
+        case (str(host), int(port)) if _is_port(port):
+            return host, port
+        case int(port) if _is_port(port):
+            return peer.host, port
+    what = f"the address of {name} is {short(found)}: give (host, port), or a port at the host of its name"
+    raise ConnectError(what, name, "unknown_host")
+
+
+def _is_port(port: int) -> bool:
+    return type(port) is int and 0 < port < 65536
+
+
+def check_addresses(addresses: Any) -> None:
+    """Raises `UsageError` for what can not be `Addresses`."""
+    if isinstance(addresses, int) and not _is_port(addresses):
+        raise UsageError(f"addresses={short(addresses)}: the port of all nodes is a number from 1 to 65535")
+    if not (isinstance(addresses, (int, Mapping)) or callable(addresses)):
+        raise UsageError(f"addresses={short(addresses)}: give a map of names, a callable, or the port of all nodes")
 
 
 def _ask(peer: NodeName, epmd: Epmd, timeout: float) -> NodeEntry:

@@ -6,8 +6,8 @@ The socket listens from its construction, since EPMD must be told the port befor
 creation; connections wait in the backlog until `start`. Each one is handled in a greenlet of its own.
 Sockets that have not said who they are are bounded: when the bound is reached the oldest one is closed,
 so that ten thousand silent connections do not keep a real peer out. What fails is one warning in the log, but for
-a peer that gives way to our own attempt, and for who has not said a name: probes of the port, port scanners, what speaks
-another protocol. Anybody can make those, so they are a line for debugging, and counted.
+a peer that gives way to our own attempt, and for who has not said a name: probes of the port, port scanners, what
+speaks another protocol. Anybody can make those, so they are a line for debugging, and counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import logging
 import secrets
 import socket as plain
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,10 @@ class Reception:
 
 
 class Listener:
-    """Listens at `host` on the first free one of `ports` (0: the system chooses; a range for a firewall).
+    """Listens on the first free one of `ports` (0: the system chooses; a range for a firewall).
+
+    Args:
+        host: that of the node: it says where (`tcp.bind_addresses`); or the addresses themselves.
 
     Raises:
         NetworkError: no port is free there.
@@ -87,18 +90,18 @@ class Listener:
 
     def __init__(
         self,
-        host: str,
+        host: str | Sequence[str],
         ports: int | Iterable[int] = 0,
         *,
         limits: Limits = DEFAULT_LIMITS,
         setup_time: float = SETUP_TIME,
     ) -> None:
-        self._listening = tcp.listen(tcp.bind_address(host), ports)
-        self.port: int = self._listening.getsockname()[1]
+        self._listening = tcp.listen_at(tcp.bind_addresses(host) if isinstance(host, str) else host, ports)
+        self.port: int = self._listening[0].getsockname()[1]
         self._limits = limits
         self._setup_time = setup_time
         self._reception: Reception | None = None
-        self._greenlet: gevent.Greenlet[..., Any] | None = None
+        self._greenlets: list[gevent.Greenlet[..., Any]] = []
         self._pending: dict[gevent.Greenlet[..., Any], Socket] = {}
         self._flooded = False
 
@@ -110,17 +113,18 @@ class Listener:
     def start(self, reception: Reception) -> None:
         """Take the connections that wait, and those to come."""
         self._reception = reception
-        self._greenlet = gevent.spawn(self._accept, reception)
+        self._greenlets = [gevent.spawn(self._accept, reception, listening) for listening in self._listening]
 
     def stop(self, *, wait: bool = True) -> None:
         """Close the port and every handshake under way; finished connections are not touched.
 
         Without `wait` no other greenlet runs meanwhile.
         """
-        self._listening.close()
+        for listening in self._listening:
+            listening.close()
         me = gevent.getcurrent()
-        ending = [g for g in (self._greenlet, *self._pending) if g is not None and g is not me]
-        self._greenlet = None
+        ending = [g for g in (*self._greenlets, *self._pending) if g is not me]
+        self._greenlets = []
         for sock in self._pending.values():
             sock.close()
         gevent.killall(ending, block=wait)
@@ -128,10 +132,10 @@ class Listener:
 
     # --- greenlets -----------------------------------------------------------------------------
     @edge
-    def _accept(self, reception: Reception) -> None:
+    def _accept(self, reception: Reception, listening: Socket) -> None:
         while True:
             try:
-                sock, address = self._listening.accept()
+                sock, address = listening.accept()
             except OSError as error:
                 if error.errno in (errno.EBADF, errno.EINVAL):
                     return

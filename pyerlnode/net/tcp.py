@@ -1,7 +1,8 @@
 """TCP as the distribution uses it: dial with a deadline, listen where the node's name points, no Nagle.
 
-A node whose host part is a loopback address or `localhost` listens there alone; any other one listens on
-every address of its family, as OTP does. Numeric hosts are not sent through the resolver's thread pool.
+A node whose host part is a loopback address or `localhost` listens there alone; any other one on every address of
+the machine, by each family that its host has: a name in DNS may have one of IPv4, one of IPv6, or both. Numeric hosts
+are not sent through the resolver's thread pool.
 Sockets here are gevent's; `detach` gives the plain non-blocking one that a connection is built from.
 """
 
@@ -12,7 +13,7 @@ import ipaddress
 import os
 import socket as plain
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gevent.socket
@@ -23,6 +24,11 @@ from pyerlnode.errors import ConnectError, NetworkError
 from pyerlnode.runtime.forks import our_socket
 
 BACKLOG = 128
+CHANCES = 20
+"""Ports that the system chooses, until one is free in both families."""
+RESOLVING = 5.0
+"""Seconds to find out by which families a node's own host can be reached."""
+EVERYWHERE = {plain.AF_INET: "0.0.0.0", plain.AF_INET6: "::"}  # noqa: S104 - who has a public name is to be reached
 Address = tuple[Any, ...]
 
 
@@ -36,13 +42,29 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def bind_address(host: str) -> str:
-    """Where a node with this host part listens: on that loopback address, else everywhere."""
+def bind_addresses(host: str) -> list[str]:
+    """Where a node with this host part listens: on that loopback address, else everywhere.
+
+    By each family that the host has; IPv4 where it has none, since it is not known here.
+    """
     if host == "localhost":
-        return "127.0.0.1"
+        return ["127.0.0.1"]
     if is_loopback(host):
-        return host
-    return "::" if ":" in host else "0.0.0.0"  # noqa: S104 - a node with a public name is meant to be reached
+        return [host]
+    families = _families(host)
+    return [everywhere for family, everywhere in EVERYWHERE.items() if family in families] or ["0.0.0.0"]  # noqa: S104
+
+
+def numeric(address: str) -> str:
+    """An address to listen at; `localhost` is one."""
+    return "127.0.0.1" if address == "localhost" else address
+
+
+def _families(host: str) -> set[int]:
+    try:
+        return {family for family, _ in _resolve(host, 0, host, RESOLVING)}
+    except ConnectError:
+        return set()
 
 
 def dial(host: str, port: int, timeout: float, *, node: str = "") -> Socket:
@@ -137,6 +159,36 @@ def _new(family: int) -> Socket:
     sock = Socket(family, plain.SOCK_STREAM)
     our_socket(sock)
     return sock
+
+
+def listen_at(addresses: Sequence[str], ports: int | Iterable[int] = 0) -> list[Socket]:
+    """Sockets that listen on one port at all of `addresses`, each of another family; one that is not here is left out.
+
+    Raises:
+        NetworkError: as `listen`.
+    """
+    first, *others = [address for address in addresses if _has_family(address)] or addresses[:1]
+    if not others:
+        return [listen(first, ports)]
+    left = [0] * CHANCES if ports == 0 else [ports] if isinstance(ports, int) else list(ports)
+    while True:
+        one = listen(first, left)
+        port = one.getsockname()[1]
+        try:
+            return [one, *(listen(address, port) for address in others)]
+        except NetworkError:  # taken by a program that listens by the other family
+            one.close()
+            left = left[1:] if ports == 0 else left[left.index(port) + 1 :]
+            if not left:
+                raise
+
+
+def _has_family(address: str) -> bool:
+    try:
+        Socket(plain.AF_INET6 if ":" in address else plain.AF_INET, plain.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True
 
 
 def _no_delay(sock: Socket) -> None:

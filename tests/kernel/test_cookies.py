@@ -83,7 +83,8 @@ def test_a_file_that_is_mounted_as_kubernetes_does_is_found_through_its_links(tm
 
 
 def test_the_cookie_of_the_environment_goes_before_its_file(tmp_path):
-    assert find_cookie(None, None, {"PYERLNODE_COOKIE": "env", "PYERLNODE_COOKIE_FILE": str(tmp_path / "none")}) == "env"
+    env = {"PYERLNODE_COOKIE": "env", "PYERLNODE_COOKIE_FILE": str(tmp_path / "none")}
+    assert find_cookie(None, None, env) == "env"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user for a moment")

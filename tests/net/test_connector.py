@@ -14,10 +14,10 @@ from machine import needs_ipv6
 from pyerlnode.dist.epmd import NodeEntry
 from pyerlnode.dist.flags import HIDDEN_FLAGS, VISIBLE_FLAGS, DistFlags
 from pyerlnode.dist.handshake import Initiator, OwnIdentity, PeerInfo, Status
-from pyerlnode.errors import BadName, ConnectError
+from pyerlnode.errors import BadName, ConnectError, UsageError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import tcp
-from pyerlnode.net.connector import connect
+from pyerlnode.net.connector import check_addresses, connect
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.epmd_server import EpmdServer
 from pyerlnode.net.listener import Listener, Reception
@@ -102,6 +102,43 @@ def test_the_port_comes_from_epmd_or_from_a_map() -> None:
             connect(APP.name, own=PY, cookie="secret", epmd=where)[0].close()
             door.came.get()[0].close()
         sock.close()
+
+
+def test_all_peers_may_have_one_port_and_a_callable_may_say_where_each_is() -> None:
+    with Door() as door:
+        port = door.at[1]
+        wheres: list[Any] = [port, {APP.name: port}, {APP.name: door.at}.get, {APP.name: port}.__getitem__]
+        for where in wheres:
+            connect(APP.name, own=PY, cookie="secret", epmd=where)[0].close()
+            door.came.get()[0].close()
+
+
+def boom(_name: str) -> tuple[str, int]:
+    raise RuntimeError("the directory is closed")
+
+
+@pytest.mark.parametrize(
+    ("where", "reason", "says"),
+    [
+        ({}, "unknown_node", "is not in the map of addresses, and this node asks no EPMD"),
+        (lambda name: None, "unknown_node", "is not known to `addresses`"),
+        (boom, "unknown_node", "the directory is closed"),
+        (lambda name: "app", "unknown_host", "give (host, port), or a port"),
+        (lambda name: ("h", "4370"), "unknown_host", "give (host, port), or a port"),
+        ({APP.name: 70000}, "unknown_host", "give (host, port), or a port"),
+        ({APP.name: True}, "unknown_host", "give (host, port), or a port"),
+    ],
+)
+def test_an_address_that_can_not_be_had_is_told_in_one_line(where: Any, reason: str, says: str) -> None:
+    error = refusal(epmd=where)
+    assert error.reason == reason
+    assert says in str(error)
+
+
+@pytest.mark.parametrize("addresses", [0, 70000, True, "app@127.0.0.1", [("a", 1)], 4370.0])
+def test_what_can_not_be_addresses_is_refused_at_once(addresses: Any) -> None:
+    with pytest.raises(UsageError, match="addresses="):
+        check_addresses(addresses)
 
 
 def test_a_node_that_epmd_knows_with_version_5_is_greeted_with_it() -> None:

@@ -1,6 +1,9 @@
 """Dialling and listening on loopback."""
 
+import socket
+
 import pytest
+from machine import needs_ipv6
 
 from pyerlnode.errors import ConnectError, NetworkError
 from pyerlnode.net import tcp
@@ -11,17 +14,47 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize(
     ("host", "bound"),
     [
-        ("127.0.0.1", "127.0.0.1"),
-        ("127.9.9.9", "127.9.9.9"),
-        ("localhost", "127.0.0.1"),
-        ("::1", "::1"),
-        ("10.0.0.1", "0.0.0.0"),
-        ("box.example.org", "0.0.0.0"),
-        ("fe80::1", "::"),
+        ("127.0.0.1", ["127.0.0.1"]),
+        ("127.9.9.9", ["127.9.9.9"]),
+        ("localhost", ["127.0.0.1"]),
+        ("::1", ["::1"]),
+        ("10.0.0.1", ["0.0.0.0"]),
+        ("fe80::1", ["::"]),
+        ("four.test", ["0.0.0.0"]),
+        ("six.test", ["::"]),
+        ("both.test", ["0.0.0.0", "::"]),
+        ("nobody.test", ["0.0.0.0"]),
     ],
 )
-def test_a_loopback_name_listens_on_loopback_alone(host: str, bound: str) -> None:
-    assert tcp.bind_address(host) == bound
+def test_a_node_listens_on_loopback_alone_or_by_each_family_that_its_host_has(
+    host: str, bound: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gevent.socket.getaddrinfo", dns)
+    assert tcp.bind_addresses(host) == bound
+
+
+def dns(host: str, *_: object) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+    """A resolver that knows three hosts."""
+    known = {"four.test": ["192.0.2.1"], "six.test": ["2001:db8::1"], "both.test": ["2001:db8::1", "192.0.2.1"]}
+    if host not in known:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+    return [(socket.AF_INET6 if ":" in a else socket.AF_INET, 1, 6, "", (a, 0)) for a in known[host]]
+
+
+@needs_ipv6
+def test_both_families_are_listened_at_on_one_port_and_what_is_taken_in_one_is_passed_over() -> None:
+    sockets = tcp.listen_at(["127.0.0.1", "::1"])
+    port = sockets[0].getsockname()[1]
+    try:
+        assert [sock.getsockname()[:2] for sock in sockets] == [("127.0.0.1", port), ("::1", port)]
+        sockets.pop(0).close()
+        with pytest.raises(NetworkError, match=f"at ::1 .tried {port}.: Address already in use"):
+            tcp.listen_at(["127.0.0.1", "::1"], port)
+        sockets += tcp.listen_at(["127.0.0.1", "::1"], [port, 0])
+        assert len({sock.getsockname()[1] for sock in sockets}) == 2
+    finally:
+        for sock in sockets:
+            sock.close()
 
 
 def test_a_connection_is_made_without_nagle_and_can_be_detached() -> None:
