@@ -93,7 +93,7 @@ STARTS = {
 
 @pytest.fixture
 def both(beam: Beam, node: Any, helper: Callable[[str], Beam]) -> Callable[..., tuple[str, str]]:
-    for name in ("scenario.erl", "twin_machine.erl"):
+    for name in ("scenario.erl", "twin_machine.erl", "twin_entering.erl"):
         helper(name)
     plain = type("Plain", (TwinMachine,), {})
     entering = type("Entering", (TwinMachine,), {"state_enter": True})

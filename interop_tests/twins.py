@@ -30,6 +30,11 @@ class TwinServer(GenServer):
         self.teller = None
         self.ending: Any = None
         match what:
+            case (A.tell, teller, trap, following):
+                process_flag("trap_exit", trap)
+                result = self.init(following)
+                self.teller = teller
+                return result
             case (A.stop, reason):
                 return Stop(reason)
             case A.ignore:
@@ -78,6 +83,8 @@ class TwinServer(GenServer):
                 self.log.append((A.exit, reason))
             case _:
                 self.log.append((A.info, message))
+                if message is A.timeout and self.teller is not None:
+                    send(self.teller, (A.told, message))
         return None
 
     def handle_continue(self, value: Any) -> Any:

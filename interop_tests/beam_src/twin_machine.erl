@@ -4,14 +4,11 @@
 -export([start/2, init/1, callback_mode/0, handle_event/4]).
 
 start(Enter, {State, Actions}) ->
-    put_mode(Enter),
-    {ok, Pid} = gen_statem:start(?MODULE, {Enter, State, Actions}, []),
+    Module = case Enter of none -> ?MODULE; _ -> twin_entering end,
+    {ok, Pid} = gen_statem:start(Module, {Enter, State, Actions}, []),
     Pid.
 
-put_mode(none) -> persistent_term:put(?MODULE, [handle_event_function]);
-put_mode(_) -> persistent_term:put(?MODULE, [handle_event_function, state_enter]).
-
-callback_mode() -> persistent_term:get(?MODULE).
+callback_mode() -> handle_event_function.
 
 init({Enter, State, Actions}) -> {ok, State, {Enter, []}, actions(none, Actions)}.
 

@@ -17,6 +17,13 @@ init({throw, What}) -> throw(init(What));
 init({throw_term, Term}) -> throw(Term);
 init(hang) -> timer:sleep(5000), {ok, #{log => [], owed => [], teller => none}};
 init({trap, Teller}) -> process_flag(trap_exit, true), {ok, #{log => [], owed => [], teller => Teller}};
+init({tell, Teller, Trap, What}) ->
+    process_flag(trap_exit, Trap),
+    case init(What) of
+        {ok, S} -> {ok, S#{teller := Teller}};
+        {ok, S, Then} -> {ok, S#{teller := Teller}, Then};
+        Other -> Other
+    end;
 init({then, Then}) -> {ok, #{log => [], owed => [], teller => none}, then(Then)};
 init(bad) -> bad;
 init(ok) -> {ok, #{log => [], owed => [], teller => none}}.
@@ -27,6 +34,9 @@ handle_call({Id, What}, From, S) -> result(What, From, note({call, Id}, S)).
 handle_cast({Id, What}, S) -> result(What, none, note({cast, Id}, S)).
 
 handle_info({Id, What}, S) when is_integer(Id) -> result(What, none, note({info, Id}, S));
+handle_info(timeout, S = #{teller := Teller}) when is_pid(Teller) ->
+    Teller ! {told, timeout},
+    {noreply, note({info, timeout}, S)};
 handle_info({'EXIT', _, Reason}, S) -> {noreply, note({exit, Reason}, S)};
 handle_info(Other, S) -> {noreply, note({info, Other}, S)}.
 

@@ -128,7 +128,8 @@ class Local(ABC):
         return api.receive_as(self._me(), pattern, timeout, default)
 
     def link(self, pid: Pid) -> None:
-        self.system.link(self._me(), pid)
+        """Raises `NoProc` for a process of this node that is not alive, unless the caller traps exits."""
+        api.link_as(self._me(), pid)
 
     def unlink(self, pid: Pid) -> None:
         self.system.unlink(self._me(), pid)

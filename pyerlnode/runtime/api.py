@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from pyerlnode.brief import short
-from pyerlnode.errors import ReceiveTimeout, UsageError
+from pyerlnode.errors import NoProc, ReceiveTimeout, UsageError
 from pyerlnode.runtime import info
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.offload import in_own_thread
 from pyerlnode.runtime.process import Process, current, require_current
-from pyerlnode.term.atom import Atom
+from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid, Reference
 
@@ -95,8 +95,15 @@ def spawn_monitor(fn: Callable[..., object], *args: Any, **kwargs: Any) -> tuple
 
 
 def link(pid: Pid) -> None:
-    process = require_current()
-    process.system.link(process, pid)
+    """``link(Pid)``. Raises `NoProc` for a process of this node that is not alive, unless the caller traps exits."""
+    link_as(require_current(), pid)
+
+
+def link_as(process: Process, pid: Pid) -> None:
+    system = process.system
+    if not process.trap_exit and system.is_local(pid) and system.process(pid) is None:
+        raise NoProc(A.noproc, f"{pid} can not be linked: it is not alive")
+    system.link(process, pid)
 
 
 def unlink(pid: Pid) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pyerlnode.errors import ConnectError
+from pyerlnode.errors import ConnectError, UsageError
 from pyerlnode.runtime.edges import report
 from pyerlnode.runtime.info import crash_report
 from pyerlnode.runtime.mailbox import DOWN, Waiter
@@ -174,7 +174,7 @@ class Relations(Tables):
             self._monitor_remote(process, ref, node, named)
         elif local is None:
             process.deliver((A.DOWN, ref, A.process, named, A.noproc))
-        else:
+        elif local is not process:  # who ends is told nothing of it
             process.monitors[ref.words] = (ref, local)
             if local.monitored_by is None:
                 local.monitored_by = {}
@@ -210,6 +210,8 @@ class Relations(Tables):
 
     def demonitor(self, process: Process, ref: Reference, *, flush: bool = False) -> bool:
         """``demonitor(Ref)``; `flush` also removes a DOWN that is already in the mailbox. True when it was active."""
+        if ref.node is not self.node:
+            raise UsageError(f"{ref} is a reference of {ref.node}: no monitor of this node has it")
         known = None if process.monitors is None else process.monitors.pop(ref.words, None)
         if known is not None:
             self._drop_monitor(process, *known)

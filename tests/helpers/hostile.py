@@ -190,6 +190,18 @@ def hostile_map(pairs: list[tuple[Any, Any]]) -> Any:
         return TermMap([(A.key, value) for _, value in pairs[:1]])
 
 
+REASONS: tuple[Any, ...] = (
+    A.normal, A.kill, A.killed, A.shutdown, (A.shutdown, A.why), (A.shutdown, 1, 2), A.noproc, A.noconnection, A.boom,
+    (A.boom, []), (A.EXIT, A.boom), (A.nocatch, A.x), A.badarg, A.timeout, A.undefined,
+)  # fmt: skip
+"""Why processes end, in OTP's words, right and nearly right."""
+
+
+def reason(rng: Random) -> Any:
+    """Why something ends: one of OTP's words in most cases, else any term."""
+    return rng.choice(REASONS) if rng.random() < 0.8 else rng.choice((rng.choice(ALIKE), term(rng, 2)))
+
+
 # --- envelopes -----------------------------------------------------------------------------------
 class Slot:
     """A place in an envelope: mostly something of the kind that belongs there, else any term."""
@@ -313,3 +325,13 @@ def message(rng: Random) -> Any:
 def terms() -> st.SearchStrategy[Any]:
     """`term` for hypothesis: a failure shows the seed."""
     return st.integers(0, 2**32 - 1).map(lambda seed: term(Random(seed)))
+
+
+def reasons() -> st.SearchStrategy[Any]:
+    """`reason` for hypothesis."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: reason(Random(seed)))
+
+
+def alike() -> st.SearchStrategy[Any]:
+    """Terms that Python takes for the same, or can not hash."""
+    return st.sampled_from(ALIKE)

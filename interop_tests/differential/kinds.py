@@ -1,0 +1,36 @@
+"""What a kind of script is, and all kinds by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One vocabulary of scripts.
+
+    Attributes:
+        name: how it is called.
+        erlang: modules of `beam_src`; the first one's `trace/2` carries out a script.
+        script: the script of a seed.
+        prepare: exports from a node what the Erlang side starts there.
+        pair: whether a script runs on two nodes, so that one of them may be a BEAM and the other ours.
+        few: how many seeds the suite takes.
+    """
+
+    name: str
+    erlang: tuple[str, ...]
+    script: Callable[[Random], Any]
+    prepare: Callable[[Any], None]
+    pair: bool = False
+    few: int = 60
+
+
+def kinds() -> dict[str, Kind]:
+    from interop_tests.differential import actors, machines, servers
+
+    found = (actors.KIND, servers.KIND, machines.KIND)
+    return {kind.name: kind for kind in found}
