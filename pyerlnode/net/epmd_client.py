@@ -30,6 +30,7 @@ from pyerlnode.dist.epmd import DEFAULT_PORT, NodeEntry
 from pyerlnode.errors import ConnectError, EpmdError, NameTaken, NetworkError, ProtocolError, UsageError
 from pyerlnode.net import tcp
 from pyerlnode.net.epmd_server import LOOPBACK, EpmdServer
+from pyerlnode.net.spawning import ended_well, spawn
 from pyerlnode.runtime.edges import edge, escaped
 from pyerlnode.runtime.forks import ours
 
@@ -343,7 +344,6 @@ class EpmdService:
 
     def _start_daemon(self) -> bool:
         import shutil  # here: only the first node of a machine starts one
-        import subprocess
 
         from gevent.threadpool import ThreadPool
 
@@ -353,11 +353,11 @@ class EpmdService:
         command = [program, "-daemon", "-port", str(self.epmd.port)]
         if not os.environ.get("ERL_EPMD_ADDRESS") and tuple(self.addresses) == LOOPBACK:
             command += ["-address", LOOPBACK[0]]
-        # a plain subprocess in a thread that ends with it: gevent's own needs the main thread's loop
-        worker = ThreadPool(1)
+        worker = ThreadPool(1)  # a thread that ends with it: this one has a hub to run
         try:
-            worker.apply(_run, (command,))
-        except (OSError, subprocess.SubprocessError):
+            if not worker.apply(_run, (command,)):
+                return False
+        except OSError:
             return False
         finally:
             worker.kill()
@@ -379,11 +379,9 @@ class EpmdService:
             log.info("EPMD runs embedded in this process, on port %d", self.server.port)
 
 
-def _run(command: list[str]) -> None:
-    import subprocess
-
-    null = subprocess.DEVNULL
-    subprocess.run(command, stdin=null, stdout=null, stderr=null, timeout=5, check=True)  # noqa: S603 - `epmd` of PATH
+def _run(command: list[str]) -> bool:
+    silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+    return ended_well(spawn(command, os.environ, silent), 5.0)
 
 
 def find_or_start_epmd(

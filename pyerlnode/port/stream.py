@@ -19,7 +19,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.edges import close_now, edge
 from pyerlnode.runtime.forks import ours
 
 READ = 65_536
@@ -38,8 +38,8 @@ def take_over(descriptors: tuple[int, int]) -> tuple[int, int]:
         os.dup2(2, 1)
     else:
         for descriptor in descriptors:
-            os.close(descriptor)
-    os.close(null)
+            close_now(descriptor)
+    close_now(null)
     return mine
 
 
@@ -86,8 +86,8 @@ class Stream:
         self.closed = True
         self._reader.close()
         self._writer.close()
-        os.close(self._in)
-        os.close(self._out)
+        close_now(self._in)
+        close_now(self._out)
         self._room.set()
         self._on_end()
 
@@ -97,8 +97,8 @@ class Stream:
             self.closed = True
             self._reader.close()
             self._writer.close()
-            os.close(self._in)
-            os.close(self._out)
+            close_now(self._in)
+            close_now(self._out)
 
     @edge
     def _readable(self) -> None:

@@ -29,7 +29,8 @@ from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import exit_reason
 
 __all__ = [
-    "GreenletExit", "ProcessKilled", "caught", "edge", "escaped", "is_dead", "report", "stop_program", "stops_program",
+    "GreenletExit", "ProcessKilled", "caught", "close_now", "edge", "escaped", "is_dead", "report", "stop_program",
+    "stops_program",
 ]  # fmt: skip
 
 log = logging.getLogger("pyerlnode.runtime")
@@ -39,6 +40,8 @@ logging.getLogger("pyerlnode").addHandler(logging.NullHandler())
 F = TypeVar("F", bound=Callable[..., Any])
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]
 _get_ident = get_original("_thread", "get_ident")
+close_now: Final[Callable[[int], None]] = get_original("os", "close")
+"""Close a descriptor that no watcher is for; gevent's own `os.close` waits for a turn of the hub."""
 _MAIN: Final = get_original("threading", "main_thread")().ident
 _FUNCTIONS: Final = ("__wrapped__", "func", "__func__")
 

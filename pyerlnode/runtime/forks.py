@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from weakref import WeakSet
 
 from pyerlnode.errors import MadeBeforeFork
-from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.edges import close_now, edge
 
 
 class Forsakable(Protocol):
@@ -52,7 +52,7 @@ def _let_go() -> None:
     for sock in [*_sockets]:
         descriptor = sock.detach()
         if descriptor >= 0:
-            os.close(descriptor)
+            close_now(descriptor)
     _ours.clear()
     _sockets.clear()
 

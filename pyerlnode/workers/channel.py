@@ -21,6 +21,7 @@ from typing import Any, Final
 from pyerlnode.errors import ProtocolError
 from pyerlnode.etf import decode, encode
 from pyerlnode.port.packets_core import Packets
+from pyerlnode.runtime.edges import close_now
 from pyerlnode.term.atom import A
 from pyerlnode.workers import shared_core
 
@@ -57,7 +58,7 @@ def shared(parcel: shared_core.Parcel) -> int:
                 piece, offset = piece[written:], offset + written
         fcntl.fcntl(descriptor, _ADD_SEALS, _SEALS)
     except BaseException:
-        os.close(descriptor)
+        close_now(descriptor)
         raise
     return descriptor
 
@@ -69,7 +70,7 @@ def mapped(descriptor: int) -> memoryview:
             raise ProtocolError("a worker's shared memory is not sealed")
         return memoryview(mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ))
     finally:
-        os.close(descriptor)
+        close_now(descriptor)
 
 
 class Packer:
@@ -113,7 +114,7 @@ class Packer:
     def close(self) -> None:
         """Let go of what has arrived and was not taken."""
         while self._descriptors:
-            os.close(self._descriptors.popleft())
+            close_now(self._descriptors.popleft())
 
 
 def send_all(link: Any, data: bytes, descriptor: int | None) -> None:
@@ -124,6 +125,6 @@ def send_all(link: Any, data: bytes, descriptor: int | None) -> None:
     try:
         sent = link.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))])
     finally:
-        os.close(descriptor)
+        close_now(descriptor)
     if sent < len(data):
         link.sendall(memoryview(data)[sent:])

@@ -1,7 +1,7 @@
 """One OS process of ours: started without a turn of the hub, ended by a signal, and its end is heard of at once.
 
-Starting takes the interpreter's own `subprocess`, which does not copy the parent's page tables, and gives the hub no
-turn: whoever starts one owns it before anything else can happen.
+Starting gives the hub no turn: whoever starts one owns it before anything else can happen. It inherits the descriptor
+that it is given, as `INHERITED`, and what the program has made inheritable, which it closes itself (`main`).
 
 That it ended is learnt from its pidfd, which becomes readable whoever handles SIGCHLD in this program, and whatever
 forks of it are still there. How, by reaping it, or from whom has been quicker: in the main thread's hub gevent's
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -21,14 +20,16 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
-from pyerlnode.runtime.edges import edge
+from pyerlnode.net.spawning import spawn
+from pyerlnode.runtime.edges import close_now, edge
 from pyerlnode.runtime.forks import ours
 from pyerlnode.term.atom import A, Atom
 
 POLL: Final = 0.001
+INHERITED: Final = 3
+"""The number that the descriptor has in the program."""
 UNKNOWN: Final = 256
 """No status of an OS process: somebody else in this program has taken it."""
-_Popen: Any = get_original("subprocess", "Popen")
 _waitpid: Any = get_original("os", "waitpid")
 
 
@@ -39,10 +40,13 @@ class Child:
         self, command: Sequence[str], pass_fd: int, env: dict[str, str], on_end: Callable[[], None] = lambda: None
     ) -> None:
         hub: Any = gevent.get_hub()
-        # In a session of its own, as the programs of a BEAM's ports: Ctrl-C at the terminal is for this one alone.
-        self._program = _Popen(command, pass_fds=(pass_fd,), stdin=subprocess.DEVNULL, env=env, start_new_session=True)
-        self.pid: int = self._program.pid
-        self._program.returncode = UNKNOWN  # it is not `subprocess` that looks after it
+        other = os.dup(pass_fd) if pass_fd == INHERITED else -1  # to one and the same number it would not be copied
+        try:
+            given = (os.POSIX_SPAWN_DUP2, pass_fd if other < 0 else other, INHERITED)
+            self.pid: int = spawn(command, env, [given])
+        finally:
+            if other >= 0:
+                close_now(other)
         self.status: int | None = None
         self._on_end = on_end
         self._over = Event()
@@ -127,7 +131,7 @@ class Child:
         for watcher in watchers:
             watcher.close()
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            close_now(self._descriptor)
             self._descriptor = -1
 
     @property

@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -81,11 +82,24 @@ def limited(server: type[GenServer], seconds: float) -> type[GenServer]:
 
 def main(descriptor: int, parent: int) -> None:
     end_with(parent)
+    alone(descriptor)
     program = WorkerProgram(descriptor)
     with program:
         made = Main(program)
         program.export("worker", {"load": made.load, "start": made.start})
         program.run()
+
+
+def alone(descriptor: int) -> None:
+    """Have a session of one's own, and none of the descriptors that the parent's program has made inheritable."""
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    for name in os.listdir("/dev/fd"):
+        number = int(name)
+        if number > 2 and number != descriptor:
+            with suppress(OSError):  # that of the listing itself
+                if os.get_inheritable(number):
+                    os.close(number)
 
 
 def end_with(parent: int) -> None:

@@ -21,13 +21,14 @@ from gevent.lock import BoundedSemaphore
 
 from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import ConnectError, DecodeError, ProtocolError, StartFailed
+from pyerlnode.runtime.edges import close_now
 from pyerlnode.runtime.forks import our_socket, ours
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.workers.channel import Packer, send_all
-from pyerlnode.workers.child import Child
+from pyerlnode.workers.child import INHERITED, Child
 
 log = logging.getLogger("pyerlnode.workers")
 
@@ -46,7 +47,7 @@ class OsProcess:
         self._system = system
         mine, theirs = socket.socketpair()
         try:
-            command = [sys.executable, "-m", "pyerlnode.workers.main", str(theirs.fileno()), str(os.getpid())]
+            command = [sys.executable, "-m", "pyerlnode.workers.main", str(INHERITED), str(os.getpid())]
             path = os.pathsep.join(filter(None, sys.path))
             self._child = Child(command, theirs.fileno(), {**os.environ, "PYTHONPATH": path}, self._gone)
         except BaseException:
@@ -93,7 +94,7 @@ class OsProcess:
             pass  # the keeper says how it ended
         finally:
             if descriptor is not None:  # killed while it waited for its turn
-                os.close(descriptor)
+                close_now(descriptor)
 
     def request(self, function: str, args: list[Any], timeout: float | None) -> Any:
         """Call ``worker:function`` there. Raises `StartFailed` with the reason of its end, or `timeout`."""

@@ -17,6 +17,7 @@ from pyerlnode.errors import DecodeError, ProtocolError
 from pyerlnode.port.speech_core import say
 from pyerlnode.port.stream import Stream
 from pyerlnode.port_program import PortProgram
+from pyerlnode.runtime.edges import close_now
 from pyerlnode.runtime.router import RemoteNode
 from pyerlnode.signal import Message, Monitor, Signal
 from pyerlnode.term.atom import A, Atom
@@ -38,7 +39,7 @@ class SocketStream(Stream):
         """`write`, with a descriptor that goes with the first byte and is closed."""
         if descriptor is not None:
             if self.closed:
-                os.close(descriptor)
+                close_now(descriptor)
                 return
             self._beside.append((data, descriptor))
         self.write(data)
@@ -48,7 +49,7 @@ class SocketStream(Stream):
             self._socket.close()
             self._packer.close()
             for _, descriptor in self._beside:
-                os.close(descriptor)
+                close_now(descriptor)
             self._beside.clear()
         super().close()
 
@@ -69,7 +70,7 @@ class SocketStream(Stream):
         descriptor = self._beside[0][1]
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
         sent = self._socket.sendmsg([data], [rights])
-        os.close(self._beside.pop(0)[1])
+        close_now(self._beside.pop(0)[1])
         return sent
 
 
