@@ -13,6 +13,7 @@ answer goes there. One word is its own: ``{failed, From, Reason}``, the call of 
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -83,11 +84,23 @@ def limited(server: type[GenServer], seconds: float) -> type[GenServer]:
 def main(descriptor: int, parent: int) -> None:
     end_with(parent)
     alone(descriptor)
+    logging.getLogger("pyerlnode").addHandler(_Unconfigured())
     program = WorkerProgram(descriptor)
     with program:
         made = Main(program)
         program.export("worker", {"load": made.load, "start": made.start})
         program.run()
+
+
+class _Unconfigured(logging.Handler):
+    """As Python's last resort, which the library's loggers do not reach: this program's log is nobody else's to set up.
+
+    What the server's own module sets up is what counts.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.getLogger().handlers and logging.lastResort is not None:
+            logging.lastResort.handle(record)
 
 
 def alone(descriptor: int) -> None:
