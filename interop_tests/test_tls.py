@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 from certificates import Authority
 
@@ -12,6 +13,7 @@ from interop_tests.servers import Desk, next_message
 from pyerlnode import A
 from pyerlnode.errors import ConnectError
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 
 Factory = Callable[..., Any]
 
@@ -87,14 +89,117 @@ def test_a_plain_beam_can_not_be_reached_by_a_node_with_tls(beam: Beam, python: 
     node = python(tls=authority.options(), setup_time=1.0)
     with pytest.raises(ConnectError) as caught:
         node.connect(beam.name)
-    assert caught.value.reason in ("tls", "timeout")
-    assert "TLS" in str(caught.value)
+    assert caught.value.reason == "timeout"
+    assert "did not answer TLS in time: does it run with -proto_dist inet_tls?" in str(caught.value)
 
 
 def test_a_plain_python_node_can_not_reach_a_beam_with_tls(secure: Beam, python: Factory) -> None:
-    with pytest.raises(ConnectError):
-        python(setup_time=2.0).connect(secure.name)
+    with pytest.raises(ConnectError) as caught:
+        python().connect(secure.name)
+    assert caught.value.reason == "tls"
+    assert f"{secure.name} speaks TLS, and this node does not" in str(caught.value)
     assert secure.nodes() == []
+
+
+CALLS = """
+    Echo = fun(I) -> {I, _} = {I, gen_server:call({desk, N}, {echo, binary:copy(<<I>>, 500 * (I rem 4))}, 60000)} end,
+    Asking = [spawn_monitor(fun() -> lists:foreach(Echo, lists:seq(1, 60)) end) || _ <- lists:seq(1, 4)],
+    [receive {'DOWN', Ref, _, _, Reason} -> Reason end || {_, Ref} <- Asking]
+"""
+
+
+@pytest.mark.parametrize("dialler", ["python", "beam"])
+def test_a_session_that_is_negotiated_anew_again_and_again_under_load_loses_nothing(
+    beam: Beam, beam_factory: Factory, python: Factory, authority: Authority, tmp_path: Path, dialler: str
+) -> None:
+    choice = ", {versions, ['tlsv1.2']}, {renegotiate_at, 50}"  # packets: OTP's default is reached by a large transfer
+    optfile = authority.optfile(tmp_path / "tls.conf", server=choice, client=choice)
+    peer = beam_factory(cookie=beam.cookie, files=["beam_src/desk.erl"], args=tls_args(optfile))
+    node = python(tls=authority.options(versions=["tlsv1.2"]))
+    node.start(Desk, name="desk")
+    if dialler == "python":
+        assert node.ping(peer.name)
+    else:
+        assert peer.eval("net_adm:ping(N)", N=A[node.name]) is A.pong
+    downs: list[Any] = []
+    node.telemetry.append(lambda event, *rest: downs.append(rest) if event == "connection.down" else None)
+    pid = peer.eval("desk:start()")
+
+    def ask(number: int) -> list[Any]:
+        texts = [bytes((number,)) * (10 if turn % 3 else 30_000) for turn in range(60)]
+        return [text for text in texts if node.call(pid, (A.echo, text), timeout=patience()) != text]
+
+    asking = [gevent.spawn(ask, number) for number in range(12)]
+    assert peer.eval(CALLS, N=A[node.name]) == [A.normal] * 4
+    assert [asked.get(timeout=patience()) for asked in asking] == [[]] * 12
+    assert downs == []
+
+
+def test_a_node_with_an_authority_and_no_word_on_verifying_refuses_a_stranger(
+    beam: Beam, beam_factory: Factory, python: Factory, authority: Authority, tmp_path: Path
+) -> None:
+    ours = authority.options()
+    optfile = tmp_path / "python.conf"
+    own = f'{{certfile, "{ours["certfile"]}"}}'
+    optfile.write_text(f'[{{server, [{own}]}}, {{client, [{own}, {{cacertfile, "{ours["cacertfile"]}"}}]}}].')
+    node = python(tls=optfile)
+    stranger = Authority(tmp_path / "stranger", "stranger").optfile(tmp_path / "stranger.conf")
+    with pytest.raises(ConnectError, match=r"certificate was refused: .*unknown ca"):
+        node.connect(beam_factory(cookie=beam.cookie, args=tls_args(stranger)).name)
+    authority.issue("elsewhere", ["DNS:elsewhere.example.com"])
+    elsewhere = authority.optfile(tmp_path / "elsewhere.conf", "elsewhere")
+    with pytest.raises(ConnectError, match="certificate is not for the host 127"):
+        node.connect(beam_factory(cookie=beam.cookie, args=tls_args(elsewhere)).name)
+
+
+def test_the_file_of_a_beam_with_ktls_serves_python_too(
+    beam: Beam, beam_factory: Factory, python: Factory, authority: Authority, tmp_path: Path
+) -> None:
+    choice = ", {versions, ['tlsv1.3']}, {ciphers, [\"TLS_AES_256_GCM_SHA384\"]}"
+    theirs = authority.optfile(tmp_path / "tls.conf", server=choice, client=choice)  # the kernel may not have kTLS
+    ours = authority.optfile(tmp_path / "ktls.conf", server=f"{choice}, {{ktls, true}}", client=f"{choice}, ktls")
+    peer = beam_factory(cookie=beam.cookie, args=tls_args(theirs))
+    node = python(tls=ours)
+    assert node.ping(peer.name)
+    node.disconnect(peer.name)
+    peer.wait_until("nodes(connected) =:= []")
+    assert peer.eval("net_adm:ping(N)", N=A[node.name]) is A.pong
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "words"),
+    [
+        ("{versions, ['tlsv1.3']}", {"versions": ["tlsv1.2"]}, "it speaks no version of TLS that this node offers"),
+        ("{versions, ['tlsv1.2']}", {"versions": ["tlsv1.3"]}, "it speaks no version of TLS that this node offers"),
+        (
+            "{versions, ['tlsv1.2']}, {ciphers, [\"ECDHE-ECDSA-AES128-GCM-SHA256\"]}",
+            {"versions": ["tlsv1.2"], "ciphers": ["ECDHE-ECDSA-AES256-GCM-SHA384"]},
+            "it takes none of the ciphers of this node",
+        ),
+        ("{versions, ['tlsv1.2']}", {"versions": ["tlsv1.2"], "name": "expired"}, "our certificate has expired"),
+        ("{versions, ['tlsv1.3']}", {"versions": ["tlsv1.3"], "name": "expired"}, "our certificate has expired"),
+        ("{versions, ['tlsv1.3']}", {"versions": ["tlsv1.3"], "name": "stranger"}, "(unknown ca)"),
+    ],
+)
+def test_the_alert_of_a_beam_is_told_as_what_it_is(
+    beam: Beam,
+    beam_factory: Factory,
+    python: Factory,
+    authority: Authority,
+    tmp_path: Path,
+    theirs: str,
+    ours: dict[str, Any],
+    words: str,
+) -> None:
+    authority.issue("expired", days=-1)
+    shutil.copy(Authority(tmp_path / "stranger", "stranger").issue("node"), authority.directory / "stranger.pem")
+    choice = f", {theirs}"
+    optfile = authority.optfile(tmp_path / "tls.conf", server=choice, client=choice)
+    peer = beam_factory(cookie=beam.cookie, args=tls_args(optfile))
+    with pytest.raises(ConnectError) as caught:
+        python(tls=authority.options(**ours)).connect(peer.name)
+    assert caught.value.reason == "tls"
+    assert words in str(caught.value)
 
 
 def test_a_node_with_a_stranger_s_certificate_is_refused_by_both(

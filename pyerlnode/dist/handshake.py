@@ -123,6 +123,9 @@ class State(Enum):
     FAILED = "nothing any more"
 
 
+_TLS_RECORDS = (0x1503, 0x1603)
+"""How an alert and a handshake of TLS begin: read as a length, more than any message of a handshake here has."""
+
 Table = dict[State, dict[int, str]]
 """In which state which message is taken, and by which method."""
 
@@ -237,6 +240,12 @@ class _Handshake:
         if self.state not in self.TABLE or len(self._buffer) < self._header:
             return None
         size = int.from_bytes(self._buffer[: self._header], "big")
+        if self._header == 2 and size in _TLS_RECORDS:
+            raise HandshakeError(
+                f"{self._who()} speaks TLS, and this node does not: give it tls=…, or start the peer without "
+                "-proto_dist inet_tls",
+                "tls",
+            )
         if not 1 <= size <= self._limit:
             raise self._protocol(f"a message of {size} bytes, which no handshake has")
         end = self._header + size

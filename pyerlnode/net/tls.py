@@ -6,11 +6,15 @@ those of the handshake included, and a TLS record has nothing to do with a packe
 `TlsStream` carries the two handshakes (TLS's own, then the distribution's) with time-outs; its `transport` takes the
 session over for the connection. Both let OpenSSL work on memory, so the socket stays ours: a `TlsTransport` never
 waits, and the ticker's native thread may use it.
+
+A session of TLS 1.2 may be negotiated anew by either side while messages go both ways. OpenSSL takes nothing to write
+meanwhile: what is to be sent waits, as for a full socket, until the peer's records have brought it to an end.
 """
 
 from __future__ import annotations
 
 import _socket
+import logging
 import ssl
 import time
 from collections.abc import Callable
@@ -21,17 +25,19 @@ from gevent.monkey import get_original
 
 from pyerlnode.dist.fragment import Buffer
 from pyerlnode.errors import HandshakeError
-from pyerlnode.net.tls_options import Side, certificate_is_for
+from pyerlnode.net.alerts import NOT_TLS, is_no_tls, is_tls, words_of
+from pyerlnode.net.certificates import certificate_is_for, intermediates
+from pyerlnode.net.tls_options import Side
 from pyerlnode.net.transport import READ_SIZE, peer_name
 from pyerlnode.runtime.edges import edge
 from pyerlnode.runtime.forks import ours
 
+log = logging.getLogger("pyerlnode.net.tls")
+
 LENGTH_BYTES = 4
 """Of every length inside TLS."""
-_HANDSHAKE_RECORD = 0x16
 _TAKEN = 256 * 1024
 """Plain bytes that are turned into records at a time: the bound on what waits as records."""
-_NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"))
 
 _allocate_lock = get_original("_thread", "allocate_lock")
 _get_ident = get_original("_thread", "get_ident")
@@ -48,23 +54,55 @@ class TlsStream:
     def __init__(self, sock: Any, side: Side, *, who: str, host: str = "") -> None:
         self._sock = sock
         self._who = who
-        self._host = host
+        self._host = side.host_for(host) if host else ""
         self._side = side
-        self._heard = False
+        self._heard = b""  # the beginning of what came
+        self._end = float("inf")  # of the wait that goes on, as `settimeout` has begun it
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = side.context().wrap_bio(
-            self._incoming, self._outgoing, server_side=side.server, server_hostname=host or None
+            self._incoming, self._outgoing, server_side=side.server, server_hostname=self._asked_for()
         )
 
     def handshake(self, timeout: float) -> None:
         """TLS's own handshake, and the checks of the peer's certificate."""
-        end = time.monotonic() + timeout
-        while not self._step():
-            self._flush(end)
-            self._fill(end)
-        self._flush(end)
-        if self._host and self._side.checks_host and not self.is_for(self._host):
+        self.settimeout(timeout)
+        try:
+            while not self._step():
+                self._send_records()
+                if not self._fill():
+                    raise self._closed()
+            self._send_records()
+        except TimeoutError:
+            raise self._late() from None
+        except OSError as error:
+            if isinstance(error, ssl.SSLError):
+                raise
+            raise self._closed() from None
+        self._check()
+
+    def _asked_for(self) -> str | None:
+        return None if self._host in ("", "disable") else self._host
+
+    def _check(self) -> None:
+        """What OpenSSL does not."""
+        side = self._side
+        if self._host and side.checks_host and not self.is_for(self._host):
             raise HandshakeError(f"{self._who}: its certificate is not for the host {self._host}", "tls")
+        depth = side.options.depth
+        if side.verifies and (found := self._intermediates(depth)) > depth:
+            text = f"{found} certificates stand between its own and a trusted one, the option depth allows {depth}"
+            raise HandshakeError(f"{self._who}: its certificate was refused: {text}", "tls")
+        suite = (self._tls.cipher() or ("",))[0]
+        if side.options.suites and suite.startswith("TLS_") and suite not in side.options.suites:
+            text = f"it and this node came to the cipher {suite}, which the option ciphers does not have"
+            raise HandshakeError(f"{self._who}: {text}", "tls")
+
+    def _intermediates(self, allowed: int) -> int:
+        """Those in the peer's chain; no closer look at a chain that is short enough anyway."""
+        chain = self._tls._sslobj.get_verified_chain() or ()  # type: ignore[attr-defined] # public from Python 3.13 on
+        if len(chain) - 2 <= allowed:
+            return 0
+        return intermediates([certificate.get_info() for certificate in chain])
 
     def _step(self) -> bool:
         """As far as the records that came allow; True when it is done."""
@@ -84,7 +122,7 @@ class TlsStream:
     @property
     def heard(self) -> bool:
         """Whether the peer has sent anything."""
-        return self._heard
+        return bool(self._heard)
 
     @property
     def checks_host(self) -> bool:
@@ -92,12 +130,14 @@ class TlsStream:
 
     # --- what a handshake of the distribution needs -----------------------------------------------
     def settimeout(self, value: float | None) -> None:
-        self._sock.settimeout(value)
+        """A bound on all that the next `recv` or `sendall` waits for, however many records that takes."""
+        self._end = float("inf") if value is None else time.monotonic() + value
 
     def recv(self, size: int) -> bytes:
         data = self._plain_bytes(size)
         while data is None:
-            data = self._plain_bytes(size) if self._fill(None) else b""
+            self._send_records()  # TLS may have an answer of its own
+            data = self._plain_bytes(size) if self._fill() else b""
         return data
 
     def _plain_bytes(self, size: int) -> bytes | None:
@@ -114,8 +154,17 @@ class TlsStream:
 
     def sendall(self, data: bytes) -> None:
         while data:
-            data = data[self._tls.write(data) :]
-        self._sock.sendall(self._outgoing.read())
+            data = data[self._write(data) :]
+        self._send_records()
+
+    def _write(self, data: bytes) -> int:
+        try:
+            return self._tls.write(data)
+        except ssl.SSLWantReadError:  # the peer negotiates anew
+            self._send_records()
+            if not self._fill():
+                raise ConnectionResetError from None
+            return 0
 
     def close(self) -> None:
         self._sock.close()
@@ -125,41 +174,36 @@ class TlsStream:
         return TlsTransport(self._sock, self._tls, self._incoming, self._outgoing)
 
     # --- records ------------------------------------------------------------------------------------
-    def _flush(self, end: float) -> None:
+    def _bound(self) -> None:
+        """Let the socket wait for what is left of the time. Raises `TimeoutError` when nothing is."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(None if left == float("inf") else left)
+
+    def _send_records(self) -> None:
         data = self._outgoing.read()
         if data:
-            self._sock.settimeout(max(0.001, end - time.monotonic()))
-            try:
-                self._sock.sendall(data)
-            except OSError:
-                raise self._closed() from None
+            self._bound()
+            self._sock.sendall(data)
 
-    def _fill(self, end: float | None) -> bool:
-        """Take records from the socket; False at the end of the stream when no `end` was given."""
-        if end is not None:
-            self._sock.settimeout(max(0.001, end - time.monotonic()))
-        try:
-            data = self._sock.recv(16 * 1024)
-        except TimeoutError:
-            if end is None:
-                raise
-            raise HandshakeError(f"{self._who} did not finish the handshake of TLS in time", "timeout") from None
-        except OSError:
-            data = b""
-        first, self._heard = not self._heard, self._heard or bool(data)
-        if data and first and data[0] != _HANDSHAKE_RECORD:
-            raise self._plain()
-        if data:
-            self._incoming.write(data)
-        elif end is not None:
-            raise self._closed()
+    def _fill(self) -> bool:
+        """Take records from the socket; False at the end of the stream."""
+        self._bound()
+        data = self._sock.recv(16 * 1024)
+        if len(self._heard) < 2:
+            self._heard += data[:2]
+            if self._heard and not is_tls(self._heard):
+                self._last_words(NOT_TLS)
+                raise self._plain()
+        self._incoming.write(data)
         return bool(data)
 
-    def _last_words(self) -> None:
+    def _last_words(self, alert: bytes = b"") -> None:
         """The alert that tells the peer why; nobody waits for it to arrive."""
         try:
             self._sock.settimeout(1.0)
-            self._sock.sendall(self._outgoing.read())
+            self._sock.sendall(alert or self._outgoing.read())
         except OSError:
             pass  # the peer is gone; the failure stands without it
 
@@ -168,23 +212,25 @@ class TlsStream:
         text = f"{self._who} does not speak TLS, which this node requires: start it with -proto_dist inet_tls"
         return HandshakeError(text, "tls")
 
+    def _late(self) -> HandshakeError:
+        if self._heard or self._side.server:
+            return HandshakeError(f"{self._who} did not finish the handshake of TLS in time", "timeout")
+        text = f"{self._who} did not answer TLS in time: does it run with -proto_dist inet_tls?"
+        return HandshakeError(text, "timeout")
+
     def _closed(self) -> HandshakeError:
         if self._heard:
             return HandshakeError(f"{self._who} closed the connection during the handshake of TLS", "tls")
+        if self._side.server:
+            return HandshakeError(f"{self._who} closed the connection before it said anything", "closed")
         return HandshakeError(
             f"{self._who} closed the connection instead of answering TLS: does it run with -proto_dist inet_tls?", "tls"
         )
 
     def _failure(self, error: ssl.SSLError) -> HandshakeError:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return HandshakeError(f"{self._who}: its certificate was refused: {error.verify_message}", "tls")
-        reason = error.reason or "broken off"
-        if reason in _NOT_TLS:
+        if is_no_tls(error):
             return self._plain()
-        if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
-            return HandshakeError(f"{self._who} showed no certificate, which this node requires", "tls")
-        words = reason.lower().replace("_", " ")
-        return HandshakeError(f"{self._who}: no TLS session came about: {words}", "tls")
+        return HandshakeError(f"{self._who}: no TLS session came about: {words_of(error)}", "tls")
 
 
 class TlsTransport:
@@ -192,8 +238,8 @@ class TlsTransport:
 
     __slots__ = (
         "__weakref__", "_again", "_cipher", "_closed", "_ended", "_failed", "_incoming", "_lock", "_loop", "_outgoing",
-        "_read", "_readable", "_sock", "_thread", "_tls", "_view", "_wants_read", "_wants_write", "_writable", "_write",
-        "name", "threadsafe",
+        "_read", "_readable", "_sock", "_stalled", "_thread", "_tls", "_view", "_wants_read", "_wants_write", "_writable",
+        "_write", "name", "threadsafe",
     )  # fmt: skip
 
     def __init__(
@@ -212,6 +258,7 @@ class TlsTransport:
         self._lock = _allocate_lock()  # OpenSSL's session is for one thread at a time
         self._thread = _get_ident()
         self._ended = self._closed = self._again = False
+        self._stalled = False  # nothing can be encrypted until records have come
         self._failed: OSError | None = None
         self._wants_read = self._wants_write = False
         self._readable: Callable[[], None] | None = None
@@ -232,6 +279,7 @@ class TlsTransport:
         with self._lock:
             self._fill()
             parts = self._decrypt()
+            self._stalled = False
             if self._outgoing.pending:  # an answer of TLS itself
                 self._flush()
         self._watch()
@@ -269,6 +317,7 @@ class TlsTransport:
             self._ended = True
         except ssl.SSLError as error:
             self._failed = error
+            log.warning("the TLS session with %s is broken off: %s", self.name, words_of(error))
         return parts
 
     # --- writing --------------------------------------------------------------------------------------
@@ -279,6 +328,7 @@ class TlsTransport:
         return taken
 
     def _encrypt(self, buffers: list[Buffer]) -> int:
+        """How many of these bytes have become records: none while a session is negotiated anew."""
         chosen: list[Buffer] = []
         size = 0
         for buffer in buffers:
@@ -289,10 +339,13 @@ class TlsTransport:
                 break
         data = memoryview(chosen[0] if len(chosen) == 1 else b"".join(chosen))
         done = 0
-        while done < size:
-            done += self._tls.write(data[done:])
+        try:
+            while done < size:
+                done += self._tls.write(data[done:])
+        except ssl.SSLWantReadError:
+            self._stalled = True
         self._flush()
-        return size
+        return done
 
     def _flush(self) -> bool:
         """Hand records to the socket; True when it has taken them all. The lock is held."""
@@ -326,7 +379,7 @@ class TlsTransport:
         """Be told of room in the socket while somebody waits for it: the connection, or records of ours."""
         if self._closed or _get_ident() != self._thread:
             return
-        if not (self._wants_write or self._cipher):
+        if not self._cipher and (self._stalled or not self._wants_write):
             self._write.stop()
         elif not self._write.active:
             self._write.start(self._on_writable)
@@ -338,7 +391,7 @@ class TlsTransport:
                 self._flush()
         except OSError:
             self._cipher = b""  # the reader will find the end
-        if self._wants_write and self._writable is not None:
+        if self._wants_write and not self._stalled and self._writable is not None:
             self._writable()
         else:
             self._watch()
