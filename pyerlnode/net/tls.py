@@ -238,8 +238,8 @@ class TlsTransport:
 
     __slots__ = (
         "__weakref__", "_again", "_cipher", "_closed", "_ended", "_failed", "_incoming", "_lock", "_loop", "_outgoing",
-        "_read", "_readable", "_sock", "_stalled", "_thread", "_tls", "_view", "_wants_read", "_wants_write", "_writable",
-        "_write", "name", "threadsafe",
+        "_read", "_readable", "_sock", "_stalled", "_thread", "_tls", "_view", "_wants_read", "_wants_write",
+        "_writable", "_write", "name", "threadsafe",
     )  # fmt: skip
 
     def __init__(
