@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from interop_tests.twice import observed
 from interop_tests.twins import TwinServer
 from pyerlnode import A
 from pyerlnode.errors import StartFailed
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 
 SCRIPTS = {
     # replies
@@ -25,7 +27,7 @@ SCRIPTS = {
     "late replies in their order": "[{ask, {1, later}}, {ask, {2, later}}, {call, {3, {pay_and_reply, x}}}, answers]",
     "a call that times out": "[{call, {1, later}, 30}, {call, log}]",
     "the late reply of a call that timed out": "[{call, {1, later}, 30}, {call, {2, {pay_and_reply, x}}}, messages]",
-    "a request that is not answered": "[{ask, {1, noreply}}, answers, {call, log}]",
+    "a request that is not answered": "[{ask, {1, noreply}}, {answers, 100}, {call, log}]",
     "order of casts and messages": "[{cast, {1, noreply}}, {info, {2, noreply}}, {cast, {3, noreply}}, {call, log}]",
     "an unexpected message": "[{info, hello}, {call, log}]",
     "a message that looks like a reply": "[{info, {make_ref(), a}}, {sleep, 5}, {call, {1, {reply, ok}}}]",
@@ -171,20 +173,20 @@ def both(beam: Beam, node: Any, helper: Callable[[str], Beam]) -> Callable[[str,
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_script_gives_the_same_observations(both: Any, script: str) -> None:
-    erlang, python = both("ok", script)
+    erlang, python = observed(both, "ok", script)
     assert python == erlang
 
 
 @pytest.mark.parametrize(("init", "script"), BEGINS.values(), ids=BEGINS)
 def test_a_start_with_more_to_do_gives_the_same_observations(both: Any, init: str, script: str) -> None:
-    erlang, python = both(init, script)
+    erlang, python = observed(both, init, script)
     assert python == erlang
 
 
 @pytest.mark.parametrize("script", TRAPPING.values(), ids=TRAPPING)
 def test_a_server_that_traps_exits_gives_the_same_observations(both: Any, beam: Beam, script: str) -> None:
-    tell = "{trap, spawn(fun() -> register(teller, self()), timer:sleep(200) end)}"
-    erlang, python = both(tell, script)
+    tell = "{trap, spawn(fun() -> ok end)}"
+    erlang, python = observed(both, tell, script)
     assert python == erlang
 
 
@@ -197,7 +199,7 @@ def test_a_start_has_the_same_outcome(helper: Callable[[str], Beam], node: Any, 
     from pyerlnode.otp import gen_server
 
     try:
-        pid = gen_server.start(node.system, TwinServer, (what,), timeout=0.1)
+        pid = gen_server.start(node.system, TwinServer, (what,), timeout=0.1 if what is A.hang else None)
         python = A.ignore if pid is None else A.ok
     except StartFailed as error:
         python = beam.eval("scenario:stackless(Reason)", Reason=(A.error, error.reason))
@@ -210,7 +212,7 @@ def test_terminate_tells_the_same_reasons(both: Any, beam: Beam, node: Any, help
     for script in ("[{stop, {shutdown, x}}]", "[{cast, {1, {exit, a}}}, down]", "[{sys, terminate, [b]}, down]"):
         source = (
             "S = self(), T = spawn(fun() -> receive M -> S ! {told, M} end end), Pid = Start(T), "
-            f"scenario:run(Pid, {script}), receive {{told, M}} -> M after 500 -> nothing end"
+            f"scenario:run(Pid, {script}), receive {{told, M}} -> M after 60000 -> nothing end"
         )
         erlang = beam.eval("Start = fun(T) -> {ok, P} = twin_server:start({trap, T}), P end, " + source)
         python = beam.eval(
@@ -254,10 +256,10 @@ def test_multi_call_from_both_sides_meets_both_servers(both: Any, beam: Beam, no
     node.start(TwinServer, A.ok, name="twin")
     beam.eval("{ok, P} = twin_server:start(ok), register(twin, P)")
     nodes = [beam.node, A[node.name], A["nobody@127.0.0.1"]]
-    answers, bad = beam.eval("gen_server:multi_call(L, twin, {1, {reply, a}}, 2000)", L=nodes)
+    answers, bad = beam.eval("gen_server:multi_call(L, twin, {1, {reply, a}}, 60000)", L=nodes)
     assert sorted(answers, key=repr) == sorted([(beam.node, A.a), (A[node.name], A.a)], key=repr)
     assert bad == [A["nobody@127.0.0.1"]]
-    answers, bad = node.multi_call(nodes, "twin", (2, (A.reply, A.b)), timeout=2.0)
+    answers, bad = node.multi_call(nodes, "twin", (2, (A.reply, A.b)), timeout=patience())
     assert answers == {beam.node: A.b, A[node.name]: A.b}
     assert bad == [A["nobody@127.0.0.1"]]
     node.abcast(nodes, "twin", (3, A.noreply))

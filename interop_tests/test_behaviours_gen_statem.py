@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from interop_tests.twice import observed
 from interop_tests.twins import TwinMachine
 from pyerlnode import A
 from pyerlnode.testing.beam import Beam
@@ -30,24 +31,24 @@ SCRIPTS = {
     " {next_event, cast, {3, #{}}}]}}}}, {call, log}]",
     "next_events before postponed": "[{cast, {1, #{s => {keep, [postpone]}}}},"
     " {cast, {2, #{s => {next, t, [{next_event, internal, {3, #{}}}]}}}}, {call, log}]",
-    "state time-out": "[{cast, {1, #{s => {keep, [{state_timeout, 10, {2, #{}}}]}}}}, {sleep, 200}, {call, log}]",
-    "state time-out ended by a new state": "[{cast, {1, #{s => {keep, [{state_timeout, 100, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {next, t, []}}}}, {sleep, 200}, {call, log}]",
-    "state time-out set anew": "[{cast, {1, #{s => {keep, [{state_timeout, 100, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {keep, [{state_timeout, 5000, {4, #{}}}]}}}}, {sleep, 200}, {call, log}]",
-    "state time-out updated": "[{cast, {1, #{s => {keep, [{state_timeout, 100, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {keep, [{state_timeout, update, {4, #{}}}]}}}}, {sleep, 200}, {call, log}]",
+    "state time-out": "[{cast, {1, #{s => {keep, [{state_timeout, 10, {2, #{}}}]}}}}, {sleep, 60}, {call, log}]",
+    "state time-out ended by a new state": "[{cast, {1, #{s => {keep, [{state_timeout, 30, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {next, t, []}}}}, {sleep, 60}, {call, log}]",
+    "state time-out set anew": "[{cast, {1, #{s => {keep, [{state_timeout, 30, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{state_timeout, 5000, {4, #{}}}]}}}}, {sleep, 60}, {call, log}]",
+    "state time-out updated": "[{cast, {1, #{s => {keep, [{state_timeout, 30, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{state_timeout, update, {4, #{}}}]}}}}, {sleep, 60}, {call, log}]",
     "update of none": "[{cast, {1, #{s => {keep, [{state_timeout, update, {2, #{}}}]}}}}, {call, log}]",
-    "state time-out cancelled": "[{cast, {1, #{s => {keep, [{state_timeout, 100, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {keep, [{cancel, state_timeout}]}}}}, {sleep, 200}, {call, log}]",
-    "event time-out": "[{cast, {1, #{s => {keep, [{timeout, 10, {2, #{}}}]}}}}, {sleep, 200}, {call, log}]",
-    "event time-out ended by an event": "[{cast, {1, #{s => {keep, [{timeout, 100, {2, #{}}}]}}}}, {cast, {3, #{}}},"
-    " {sleep, 200}, {call, log}]",
-    "generic time-outs": "[{cast, {1, #{s => {next, t, [{{timeout, a}, 10, {2, #{}}}, {{timeout, b}, 30, {3,"
+    "state time-out cancelled": "[{cast, {1, #{s => {keep, [{state_timeout, 30, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{cancel, state_timeout}]}}}}, {sleep, 60}, {call, log}]",
+    "event time-out": "[{cast, {1, #{s => {keep, [{timeout, 10, {2, #{}}}]}}}}, {sleep, 60}, {call, log}]",
+    "event time-out ended by an event": "[{cast, {1, #{s => {keep, [{timeout, 30, {2, #{}}}]}}}}, {cast, {3, #{}}},"
+    " {sleep, 60}, {call, log}]",
+    "generic time-outs": "[{cast, {1, #{s => {next, t, [{{timeout, a}, 10, {2, #{}}}, {{timeout, b}, 20, {3,"
     " #{}}}]}}}},"
-    " {cast, {4, #{t => {next, u, []}}}}, {sleep, 200}, {call, log}]",
+    " {cast, {4, #{t => {next, u, []}}}}, {sleep, 60}, {call, log}]",
     "generic time-out cancelled": "[{cast, {1, #{s => {keep, [{{timeout, a}, 20, {2, #{}}}]}}}},"
-    " {cast, {3, #{s => {keep, [{cancel, {timeout, a}}]}}}}, {sleep, 200}, {call, log}]",
+    " {cast, {3, #{s => {keep, [{cancel, {timeout, a}}]}}}}, {sleep, 60}, {call, log}]",
     "time-outs of zero": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}}, {state_timeout, 0, {3, #{}}},"
     " {{timeout, a}, 0, {4, #{}}}]}}}}, {call, log}]",
     "event time-out of zero": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}}]}}}}, {call, log}]",
@@ -79,7 +80,7 @@ ENTERING = {
     "repeat_state enters again": "[{cast, {1, #{s => {repeat, []}}}}, {call, log}]",
     "entered before postponed events": "[{cast, {1, #{s => {keep, [postpone]}}}}, {cast, {2, #{s => {next, t, []}}}},"
     " {call, log}]",
-    "a time-out of the enter call": "[{cast, {1, #{s => {next, u, []}}}}, {sleep, 200}, {call, log}]",
+    "a time-out of the enter call": "[{cast, {1, #{s => {next, u, []}}}}, {sleep, 60}, {call, log}]",
     "entered before next_events": "[{cast, {1, #{s => {next, t, [{next_event, internal, {2, #{}}}]}}}}, {call, log}]",
     "stop in an enter call": "[{cast, {1, #{s => {next, v, []}}}}, down]",
 }
@@ -115,20 +116,20 @@ def both(beam: Beam, node: Any, helper: Callable[[str], Beam]) -> Callable[..., 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_script_gives_the_same_observations(both: Any, script: str) -> None:
-    erlang, python = both(script)
+    erlang, python = observed(both, script)
     assert python == erlang
 
 
 @pytest.mark.parametrize("script", ENTERING.values(), ids=ENTERING)
 def test_a_machine_with_enter_calls_gives_the_same_observations(both: Any, script: str) -> None:
-    erlang, python = both(script, ENTER)
+    erlang, python = observed(both, script, ENTER)
     assert python == erlang
 
 
 @pytest.mark.parametrize("started", STARTS.values(), ids=STARTS)
 @pytest.mark.parametrize("enter", ["none", "#{}"])
 def test_a_start_gives_the_same_observations(both: Any, started: str, enter: str) -> None:
-    erlang, python = both("[{sleep, 200}, {call, log}]", enter, started)
+    erlang, python = observed(both, "[{sleep, 60}, {call, log}]", enter, started)
     assert python == erlang
 
 
@@ -183,7 +184,7 @@ class Random:
 @pytest.mark.parametrize("seed", range(40))
 def test_a_random_script_gives_the_same_observations(both: Any, seed: int, entering: bool) -> None:
     script = Random(seed, entering, ["s", "t", "u"], NAMES).script()
-    erlang, python = both(script, "#{}" if entering else "none")
+    erlang, python = observed(both, script, "#{}" if entering else "none")
     assert python == erlang
 
 
@@ -192,7 +193,7 @@ def test_a_random_script_gives_the_same_observations(both: Any, seed: int, enter
 def test_states_and_time_outs_are_told_apart_by_a_random_script(both: Any, seed: int, entering: bool) -> None:
     names = [*NAMES[:2], *(f"{{timeout, {name}}}" for name in ALIKE)]
     script = Random(seed, entering, ["s", *ALIKE], names).script()
-    erlang, python = both(script, "#{}" if entering else "none", f"{{{ALIKE[seed % len(ALIKE)]}, []}}")
+    erlang, python = observed(both, script, "#{}" if entering else "none", f"{{{ALIKE[seed % len(ALIKE)]}, []}}")
     assert python == erlang
 
 
@@ -204,6 +205,6 @@ def test_each_time_out_has_its_own_name(both: Any) -> None:
     plan = f"{{s, 1}} => {{keep, [{late}]}}"
     script = f"[{{cast, {{200, #{{{plan}}}}}}}, {{cast, {{201, #{{{{s, 1}} => {{keep, [{cancel}]}}}}}}}},"
     script += f" {{cast, {{202, #{{{{s, 1}} => {{keep, [{soon}]}}}}}}}}, {{call, log}}]"
-    erlang, python = both(script, "none", "{{s, 1}, []}")
+    erlang, python = observed(both, script, "none", "{{s, 1}, []}")
     assert python == erlang
     assert [f"{{timeout,{name}}}" in python for name in ("1", "1.0", "true", "[1]")] == [True, False, True, False]

@@ -2,6 +2,9 @@
 -module(scenario).
 -export([run/2, run/3, stackless/1]).
 
+%% A step that has to end without an answer says its own time.
+-define(WAIT, 60000).
+
 run(Pid, Script) -> run(Pid, Script, gen_server).
 
 %% Module is gen_server or gen_statem: who carries calls.
@@ -20,7 +23,9 @@ steps([], _, _, _, _) -> [];
 steps([{ask, Request} | Rest], Pid, Module, Monitor, Asked) ->
     steps(Rest, Pid, Module, Monitor, Asked ++ [Module:send_request(Pid, Request)]);
 steps([answers | Rest], Pid, Module, Monitor, Asked) ->
-    [[answer(Module:receive_response(Id, 300)) || Id <- Asked] | steps(Rest, Pid, Module, Monitor, [])];
+    steps([{answers, ?WAIT} | Rest], Pid, Module, Monitor, Asked);
+steps([{answers, Timeout} | Rest], Pid, Module, Monitor, Asked) ->
+    [[answer(Module:receive_response(Id, Timeout)) || Id <- Asked] | steps(Rest, Pid, Module, Monitor, [])];
 steps([Step | Rest], Pid, Module, Monitor, Asked) ->
     Seen = step(Step, Pid, Module, Monitor),
     case Seen of
@@ -32,7 +37,7 @@ answer({reply, Reply}) -> {reply, Reply};
 answer({error, {Reason, _}}) -> {error, stackless(Reason)};
 answer(Other) -> Other.
 
-step({call, Request}, Pid, Module, _) -> plain(catch Module:call(Pid, Request, 400));
+step({call, Request}, Pid, Module, _) -> plain(catch Module:call(Pid, Request, ?WAIT));
 step({call, Request, Timeout}, Pid, Module, _) -> plain(catch Module:call(Pid, Request, Timeout));
 step({cast, Request}, Pid, Module, _) -> ok = Module:cast(Pid, Request), nothing;
 step({info, Message}, Pid, _, _) -> Pid ! Message, nothing;
@@ -40,11 +45,11 @@ step({sleep, Ms}, _, _, _) -> timer:sleep(Ms), nothing;
 step({exit, Reason}, Pid, _, _) -> exit(Pid, Reason), nothing;
 step(link, Pid, _, _) -> link(Pid), nothing;
 step({sys, Function, Args}, Pid, _, _) -> plain(catch apply(sys, Function, [Pid | Args]));
-step({stop, Reason}, Pid, Module, _) -> plain(catch Module:stop(Pid, Reason, 400));
+step({stop, Reason}, Pid, Module, _) -> plain(catch Module:stop(Pid, Reason, ?WAIT));
 step({event, Function, Args}, Pid, _, _) -> plain(catch apply(gen_event, Function, [Pid | Args]));
 step(messages, _, _, _) -> {messages, messages()};
 step(down, Pid, _, Monitor) ->
-    receive {'DOWN', Monitor, process, Pid, Reason} -> {down, stackless(Reason)} after 400 -> up end.
+    receive {'DOWN', Monitor, process, Pid, Reason} -> {down, stackless(Reason)} after ?WAIT -> up end.
 
 messages() -> receive {'EXIT', _, R} -> [{exit, stackless(R)} | messages()]; M -> [M | messages()] after 20 -> [] end.
 

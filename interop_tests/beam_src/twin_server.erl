@@ -4,7 +4,7 @@
 -export([start/1, init/1, handle_call/3, handle_cast/2, handle_info/2, handle_continue/2, terminate/2]).
 
 start(What) ->
-    case gen_server:start(?MODULE, What, [{timeout, 100}]) of
+    case gen_server:start(?MODULE, What, [{timeout, case What of hang -> 100; _ -> infinity end}]) of
         {error, Reason} -> {error, Reason};
         Other -> Other
     end.
