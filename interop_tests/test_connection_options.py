@@ -15,14 +15,10 @@ from interop_tests.servers import Desk, next_message
 from pyerlnode import A, GenServer, Reply
 from pyerlnode.errors import ConnectError, NetworkError, UsageError
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.epmd import free_port
 from pyerlnode.testing.patience import deadline, patience, promise
 
 Factory = Callable[..., Any]
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
-        return int(sock.getsockname()[1])
 
 
 # --- without EPMD --------------------------------------------------------------------------------------------
@@ -53,8 +49,8 @@ def test_a_beam_without_epmd_dials_a_python_node_at_the_port_that_both_know(pyth
 
 
 def test_a_node_listens_on_the_first_free_port_of_its_range(beam: Beam, python: Factory) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        first = taken.getsockname()[1]
+    first = free_port()
+    with socket.create_server(("127.0.0.1", first)):
         node = python(ports=range(first, min(first + 20, 65536)))
         assert first < node.port < first + 20
         assert beam.eval("net_adm:ping(N)", N=A[node.name]) is A.pong

@@ -13,21 +13,16 @@ from gevent.subprocess import DEVNULL, Popen
 from interop_tests.plain_erl import node, run
 from pyerlnode.dist.epmd import NodeEntry
 from pyerlnode.errors import EpmdError, NameTaken
-from pyerlnode.net import tcp
 from pyerlnode.net.epmd_client import Epmd, EpmdService, Registration, RegistrationState, find_or_start_epmd
 from pyerlnode.net.epmd_server import EpmdServer
+from pyerlnode.testing.epmd import free_port
 from pyerlnode.testing.patience import patience
 
 
 @pytest.fixture
 def ours() -> Iterator[EpmdServer]:
-    with EpmdServer(0) as server:
+    with EpmdServer(free_port()) as server:
         yield server
-
-
-def free_port() -> int:
-    with tcp.listen("127.0.0.1") as sock:
-        return int(sock.getsockname()[1])
 
 
 class RealEpmd:

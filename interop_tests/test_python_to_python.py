@@ -1,6 +1,5 @@
 """Python to Python over the same protocol, in one process and in several, with and without Erlang on the machine."""
 
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from interop_tests.servers import Desk, mailbox, next_message
 from pyerlnode import A, Node
 from pyerlnode.errors import NodeDown, NoProc, RemoteError
+from pyerlnode.testing.epmd import free_port
 from pyerlnode.testing.plugin import python_name
 from pyerlnode.testing.waiting import wait_for
 
@@ -76,34 +76,32 @@ def test_kill_9_of_a_python_peer_is_noconnection(python_peer: Factory, node: Any
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def port() -> int:
+    return free_port()
 
 
 def test_two_processes_meet_with_no_erlang_on_the_machine(
-    python_peer: Factory, free_port: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    python_peer: Factory, port: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No `epmd` is to be found, so the first one embeds its own and the second one finds that.
     monkeypatch.setenv("PATH", str(tmp_path))
-    with Node(python_name(), cookie="only_python", epmd_port=free_port) as node:
+    with Node(python_name(), cookie="only_python", epmd_port=port) as node:
         node.start(Desk, name="desk")
-        peer = python_peer(cookie="only_python", epmd_port=free_port, env={"PATH": str(tmp_path)})
+        peer = python_peer(cookie="only_python", epmd_port=port, env={"PATH": str(tmp_path)})
         assert node.call(("desk", peer.name), (A.echo, b"x" * 1_000_000)) == b"x" * 1_000_000
         assert peer.ping(node.name)
         peer.kill9()
-        again = python_peer(peer.name, cookie="only_python", epmd_port=free_port, env={"PATH": str(tmp_path)})
+        again = python_peer(peer.name, cookie="only_python", epmd_port=port, env={"PATH": str(tmp_path)})
         assert node.call(("desk", again.name), (A.echo, 2)) == 2
 
 
 def test_the_other_one_takes_over_the_names_when_the_one_with_the_embedded_epmd_ends(
-    python_peer: Factory, free_port: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    python_peer: Factory, port: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    options: dict[str, Any] = {"cookie": "only_python", "epmd_port": free_port, "env": {"PATH": str(tmp_path)}}
+    options: dict[str, Any] = {"cookie": "only_python", "epmd_port": port, "env": {"PATH": str(tmp_path)}}
     first = python_peer(**options)
-    with Node(python_name(), cookie="only_python", epmd_port=free_port) as node:
+    with Node(python_name(), cookie="only_python", epmd_port=port) as node:
         assert node.ping(first.name)
         first.kill9()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from pyerlnode.testing.reaper import REAPER
 
 ADDRESS = "127.0.0.1"
 ATTEMPTS = 5
+LOWEST_PORT = 10_000
 LISTENS = "0A"
 
 
@@ -143,12 +145,30 @@ def _descriptors(pid: int) -> set[str]:
     return found
 
 
-def free_port() -> int:
-    """A port that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(address: str = ADDRESS) -> int:
+    """A port that nobody has at this moment, and that the system gives to nobody who asks for any.
+
+    One that the system has given, and that is free again, may be given to the next: it may be gone before whoever is
+    to listen there has started.
+    """
+    while True:
+        # Not by `random`: runs of tests side by side begin with the same seed.
+        port = LOWEST_PORT + secrets.randbelow(given_ports() - LOWEST_PORT)
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue  # somebody has it
+            return port
+
+
+def given_ports() -> int:
+    """The lowest port that the system gives to who asks for any."""
+    try:
+        lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        lowest = 32768
+    return lowest if lowest > LOWEST_PORT + 1000 else 65536
 
 
 def is_listening(port: int, address: str) -> bool:

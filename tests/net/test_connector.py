@@ -21,6 +21,7 @@ from pyerlnode.net.connector import check_addresses, connect
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.net.epmd_server import EpmdServer
 from pyerlnode.net.listener import Listener, Reception
+from pyerlnode.testing.epmd import free_port
 from pyerlnode.testing.patience import patience
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -162,8 +163,7 @@ def test_versions_that_do_not_meet_are_a_clear_error() -> None:
 
 
 def test_what_can_not_be_reached_is_told_by_one_word() -> None:
-    with tcp.listen("127.0.0.1") as listening:
-        closed = listening.getsockname()[1]
+    closed = free_port()
     with EpmdServer(0) as server:
         error = refusal(epmd=Epmd(server.port))
         assert error.reason == "unknown_node"

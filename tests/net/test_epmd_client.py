@@ -17,6 +17,7 @@ from pyerlnode.net.epmd_client import (
     port_from_environment,
 )
 from pyerlnode.net.epmd_server import EpmdServer
+from pyerlnode.testing.epmd import free_port
 from pyerlnode.testing.patience import patience
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -26,18 +27,13 @@ APP = NodeEntry("app", 5555)
 
 @pytest.fixture
 def server() -> Iterator[EpmdServer]:
-    with gevent.Timeout(patience()), EpmdServer(0) as server:
+    with gevent.Timeout(patience()), EpmdServer(free_port()) as server:
         yield server
 
 
 @pytest.fixture
 def epmd(server: EpmdServer) -> Epmd:
     return Epmd(server.port)
-
-
-def free_port() -> int:
-    with tcp.listen("127.0.0.1") as sock:
-        return int(sock.getsockname()[1])
 
 
 def test_the_port_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from machine import needs_ipv6
 
 from pyerlnode.errors import ConnectError, NetworkError
 from pyerlnode.net import tcp
+from pyerlnode.testing.epmd import free_port
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -88,8 +89,7 @@ def test_an_address_of_another_machine_can_not_be_listened_on() -> None:
 
 
 def test_what_keeps_a_connection_from_being_made_is_one_word_and_one_line() -> None:
-    with tcp.listen("127.0.0.1") as listening:
-        closed = listening.getsockname()[1]
+    closed = free_port()
     with pytest.raises(ConnectError, match="nothing listens at") as caught:
         tcp.dial("127.0.0.1", closed, 5.0, node="a@127.0.0.1")
     assert (caught.value.reason, caught.value.node) == ("refused", "a@127.0.0.1")
