@@ -288,8 +288,13 @@ def test_a_further_beam_is_kept_too_though_it_is_suspended_and_one_that_was_kill
     pids = [int(line.partition("process ")[2].partition(";")[0]) for line in kept]
     assert len(pids) == 2, output
     assert set(pids) <= set(programs(tmp_path))
-    assert [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in pids] == ["S", "S"]
+    wait_for(lambda: all(state(pid) == "S" for pid in pids), what="both to go on, and to wait for what is to do")
     end(tmp_path)
+
+
+def state(pid: int) -> str:
+    """The kernel's letter: S sleeps, T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def end(directory: Path) -> None:

@@ -35,6 +35,7 @@ loop(Port, Run, Scope) ->
     end.
 
 answer(Port, {Leader, Kept}, Id, Request) ->
+    Own = group_leader(),
     group_leader(Leader, self()),
     put(pyerlnode_kept, Kept),
     Answer =
@@ -43,6 +44,7 @@ answer(Port, {Leader, Kept}, Id, Request) ->
         catch
             Class:Reason:Stack -> {Class, Reason, text(Stack), text(Reason)}
         end,
+    group_leader(Own, self()), % whoever cleans when the answer is there finds nothing of this request
     port_command(Port, [<<Id:32>>, term_to_binary(Answer, [{minor_version, 2}])]).
 
 request({eval, Source, Bindings}) -> eval(parse(Source), Bindings);
@@ -208,7 +210,7 @@ clean() ->
     Here = processes() -- [self() | Processes],
     Count = kill([P || P <- Here, leader_is(P, fun(L) -> L =:= Own orelse node(L) =/= node() end)]),
     [erlang:disconnect_node(Node) || Node <- nodes(connected) -- Nodes],
-    settled(Nodes, 100),
+    settled(Nodes, 6000),
     Count.
 
 kill(Processes) ->

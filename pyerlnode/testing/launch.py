@@ -7,6 +7,7 @@ starts is a `Program`: its process id is the program's own, so a signal reaches 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -88,7 +89,8 @@ def _thread_states(pid: int) -> set[str]:
     """The kernel's letter for each thread's state: R runs, S sleeps, T is stopped."""
     states = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
-        states.add((task / "stat").read_text().rpartition(")")[2].split()[0])
+        with contextlib.suppress(OSError):  # it has just ended
+            states.add((task / "stat").read_text().rpartition(")")[2].split()[0])
     return states
 
 

@@ -295,7 +295,7 @@ def cluster(beam_factory: Callable[..., Beam]) -> Iterator[Callable[..., Cluster
     """Makes a cluster: ``cluster(beams=2, nodes=1)``; further options are those of `beam_factory`."""
     from contextlib import ExitStack
 
-    from pyerlnode import Node
+    from pyerlnode import A, Node
 
     with ExitStack() as stack:
 
@@ -314,6 +314,7 @@ def cluster(beam_factory: Callable[..., Beam]) -> Iterator[Callable[..., Cluster
             for node in joined:
                 for beam in made:
                     node.connect(beam.name)
+                    beam.wait_until("lists:member(Node, nodes(connected))", Node=A[node.name])  # it is the last to know
             return Cluster(made, joined)
 
         yield make

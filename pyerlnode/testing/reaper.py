@@ -20,6 +20,9 @@ import subprocess
 import sys
 import threading
 
+END_S = 60
+"""What its list may take."""
+
 
 class Reaper:
     """One for a test run; started by the first `add`."""
@@ -60,7 +63,7 @@ class Reaper:
             if self._process is not None and self._owner == os.getpid():
                 assert self._pipe is not None
                 self._pipe.close()
-                self._process.wait(10)
+                self._process.wait(END_S)
                 self._process, self._owner = None, 0
 
     def _say(self, line: str) -> None:
