@@ -69,10 +69,14 @@ class PythonPeer:
         self._reap()
 
     def _reap(self) -> None:
-        waiting.wait_for(lambda: self._process.poll() is not None, what=f"the end of {self.name}")
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
+        try:
+            waiting.wait_for(lambda: self._process.poll() is not None, what=f"the end of {self.name}")
+        finally:  # what does not end is the failure of this test, and of no other
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                pipe.close()
 
     def _line(self) -> str:
         """One line of its output; the hub of this process runs meanwhile."""
