@@ -68,8 +68,8 @@ def test_what_its_release_refuses_is_not_sent_and_the_connection_stays(beam: Bea
                 node.send(here, [term])
         else:
             node.send(here, [term])
-    assert beam.eval("lists:member(N, nodes(connected))", N=A[node.name]) is True
     assert node.rpc(beam.name, "erlang", "node", []) is A[beam.name]
+    assert beam.eval("lists:member(N, nodes(connected))", N=A[node.name]) is True
 
 
 BEYOND = [

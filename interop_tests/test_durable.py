@@ -17,6 +17,7 @@ from pyerlnode.cluster.durable.journal import Journal
 from pyerlnode.cluster.durable.outbox import Outbox, Requests
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.launch import local
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.plugin import python_name
 from pyerlnode.testing.waiting import wait_for
 
@@ -149,7 +150,7 @@ def test_requests_of_a_beam_to_python_happen_once_while_both_are_killed(erlang: 
             erlang.ask(spawn, N=A[name])
     wait_for(lambda: erlang.ask(done) == COUNT)
     counts = erlang.ask(
-        "I = pyerlnode_durable:submit(outbox, {orders, N}, counts), pyerlnode_durable:await_result(outbox, I, 15000)",
+        "I = pyerlnode_durable:submit(outbox, {orders, N}, counts), pyerlnode_durable:await_result(outbox, I, 60000)",
         N=A[name],
     )
     assert counts == (A.ok, [(number, 1) for number in range(COUNT)])
@@ -161,11 +162,11 @@ def test_answers_and_failures_of_python_reach_a_beam_that_was_down(erlang: Erlan
     erlang.start("outbox", "outbox")
     erlang.ask('pyerlnode_durable:submit(outbox, {notes, N}, {note, 1}, #{id => <<"a">>, key => k})', N=peer.node)
     erlang.revive()
-    assert erlang.ask('pyerlnode_durable:await_result(outbox, <<"a">>, 15000)') == (A.ok, (A.k, (A.note, 1)))
+    assert erlang.ask('pyerlnode_durable:await_result(outbox, <<"a">>, 60000)') == (A.ok, (A.k, (A.note, 1)))
     assert erlang.ask('pyerlnode_durable:take(outbox, <<"a">>)') == (A.ok, (A.k, (A.note, 1)))
     assert erlang.ask('pyerlnode_durable:result(outbox, <<"a">>)') == (A.error, A.unknown_request)
     kind, (word, name, text, _) = erlang.ask(
-        "pyerlnode_durable:await_result(outbox, pyerlnode_durable:submit(outbox, {notes, N}, fail), 15000)", N=peer.node
+        "pyerlnode_durable:await_result(outbox, pyerlnode_durable:submit(outbox, {notes, N}, fail), 60000)", N=peer.node
     )
     assert (kind, word, name, text) == (A.error, A.python_error, b"ValueError", b"not today")
 
@@ -173,10 +174,10 @@ def test_answers_and_failures_of_python_reach_a_beam_that_was_down(erlang: Erlan
 def test_a_failure_of_a_handler_on_the_beam_is_an_outcome(erlang: Erlang, requests: Requests) -> None:
     erlang.start("inbox", "orders", "#{handler => fun(stop, _) -> exit(enough); (N, #{key := K}) -> {K, 10 div N} end}")
     dest = ("orders", erlang.beam.name)
-    kind, (reason, _) = requests.await_result(requests.submit(dest, 0), 15.0)
+    kind, (reason, _) = requests.await_result(requests.submit(dest, 0), patience())
     assert (kind, reason) == (A.error, A.badarith)
-    assert requests.await_result(requests.submit(dest, A.stop), 15.0) == (A.error, A.enough)
-    assert requests.await_result(requests.submit(dest, 5, key=b"k"), 15.0) == (A.ok, (b"k", 2))
+    assert requests.await_result(requests.submit(dest, A.stop), patience()) == (A.error, A.enough)
+    assert requests.await_result(requests.submit(dest, 5, key=b"k"), patience()) == (A.ok, (b"k", 2))
 
 
 @pytest.mark.parametrize(("policy", "outcome"), [("fail", (A.error, A.interrupted)), ("retry", (A.ok, A.second))])
@@ -193,7 +194,7 @@ def test_a_beam_that_died_while_it_ran_a_request_does_as_it_was_told(
     wait_for(lambda: Path(mark).exists())
     assert requests.result(id) is None
     erlang.revive()
-    assert requests.await_result(id, 15.0) == outcome
+    assert requests.await_result(id, patience()) == outcome
 
 
 def test_a_cancelled_request_does_not_run_and_its_key_goes_on(erlang: Erlang, requests: Requests) -> None:
@@ -204,8 +205,8 @@ def test_a_cancelled_request_does_not_run_and_its_key_goes_on(erlang: Erlang, re
     assert requests.cancel(second)
     erlang.beam.wait_until("{links, L} = process_info(whereis(orders), links), length([P || P <- L, is_pid(P)]) >= 2")
     erlang.ask("{links, L} = process_info(whereis(orders), links), [P ! go || P <- L, is_pid(P)]")
-    assert requests.await_result(first, 15.0) == (A.ok, A.went)
-    assert requests.await_result(third, 15.0) == (A.ok, A.gone)
+    assert requests.await_result(first, patience()) == (A.ok, A.went)
+    assert requests.await_result(third, patience()) == (A.ok, A.gone)
     assert requests.result(second) == (A.error, A.cancelled)
 
 
@@ -213,7 +214,7 @@ def test_both_sides_forget_what_is_over(erlang: Erlang, requests: Requests, node
     erlang.start("inbox", "orders", "#{handler => fun(N, _) -> N end}")
     ids = [requests.submit(("orders", erlang.beam.name), number) for number in range(50)]
     for id in ids:
-        requests.await_result(id, 15.0)
+        requests.await_result(id, patience())
         requests.take(id)
     kept = "length([I || {item, _, _} = I <- maps:keys(element(6, sys:get_state(orders)))]) =:= 0"
     erlang.beam.wait_until(kept)
@@ -265,7 +266,7 @@ def test_elixir_uses_it_as_it_stands(beam: Beam, node: Any, tmp_path: Path) -> N
             children = [:pyerlnode_durable.child_spec(:outbox, %{name: :outbox, file: file})]
             {:ok, top} = Supervisor.start_link(children, strategy: :one_for_one)
             id = :pyerlnode_durable.submit(:outbox, {:echo, node}, %{sku: "apples"}, %{key: 7, deadline: 60_000})
-            outcome = :pyerlnode_durable.await_result(:outbox, id, 15_000)
+            outcome = :pyerlnode_durable.await_result(:outbox, id, 60_000)
             Supervisor.stop(top)
             outcome
             """,

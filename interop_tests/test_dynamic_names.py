@@ -62,7 +62,7 @@ def test_a_python_node_takes_the_name_that_its_peer_gives(helper: Factory) -> No
     with Node(ask_name_of=beam.name, cookie=beam.cookie, epmd_port=beam.epmd_port) as node:
         assert GIVEN.fullmatch(node.name)
         assert node.port == 0
-        assert beam.eval("nodes(hidden)") == [A[node.name]]
+        beam.wait_until("nodes(hidden) =:= [N]", N=A[node.name])
         assert node.name.partition("@")[0] not in beam.epmd.names()
         assert node.call(beam.eval("desk:start()"), (A.echo, 1)) == 1
         node.start(Desk, name="desk")

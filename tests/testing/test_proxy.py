@@ -22,7 +22,7 @@ class Line:
         self.wire, self.listener = wire, listener
         self.client = socket.create_connection(wire.address, timeout=patience())
         self.server, _ = listener.accept()
-        self.server.settimeout(5)
+        self.server.settimeout(patience())
 
     def close(self) -> None:
         self.client.close()
@@ -37,7 +37,7 @@ def recording() -> Recording:
 @pytest.fixture
 def line(recording: Recording) -> Iterator[Line]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(5)
+        listener.settimeout(patience())
         with Proxy(listener.getsockname(), recording=recording) as wire:
             made = Line(wire, listener)
             yield made
@@ -100,7 +100,7 @@ def test_a_line_on_hold_says_nothing_and_loses_nothing(line: Line) -> None:
     line.server.settimeout(0.1)
     with pytest.raises(TimeoutError):
         line.server.recv(1)
-    line.server.settimeout(5)
+    line.server.settimeout(patience())
     line.wire.release()
     assert read(line.server, 5) == b"later"
 
