@@ -3,7 +3,6 @@
 More of them: ``python -m interop_tests.differential --seeds 5000 --beam …``.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from interop_tests.differential import actors
 from interop_tests.differential.kept import KEPT
 from interop_tests.differential.kinds import Kind, kinds
-from interop_tests.differential.lab import Difference, Lab, of_seeds
+from interop_tests.differential.lab import Difference, Lab, of_seeds, quiet
 from pyerlnode import A
 from pyerlnode.term.text import parse_term
 from pyerlnode.testing.beam import Beam
@@ -23,11 +22,8 @@ KINDS = kinds()
 
 @pytest.fixture
 def lab(beam: Beam, node: Any, beam_factory: Callable[..., Beam]) -> Iterator[Lab]:
-    logger = logging.getLogger("pyerlnode")  # scripts are about processes that crash
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    yield Lab(beam, node, lambda: beam_factory(cookie=beam.cookie))
-    logger.setLevel(before)
+    with quiet():
+        yield Lab(beam, node, lambda: beam_factory(cookie=beam.cookie))
 
 
 def shown(lab: Lab, kind: Kind, differing: list[Difference]) -> str:

@@ -29,7 +29,7 @@ class Leaf(GenServer):
         return None
 
     def handle_call(self, request: Any, from_: Any) -> Any:
-        return Stop(request[1], reply=A.ok)
+        return Reply(A.pong) if request is A.ping else Stop(request[1], reply=A.ok)
 
     def terminate(self, reason: Any) -> None:
         gen.call(self.process.system, self.recorder, (A.terminating, self.id, reason))
@@ -106,6 +106,12 @@ class Trees(GenServer):
             self.reply(from_, (A.ok, parent, gen.call(system, parent, A.sup)))
 
 
+def shown(report: Any) -> Any:
+    """What the driver shows of a report."""
+    offender = [(key, value) for key, value in report["offender"] if key is not A.mfargs]
+    return report["errorContext"], report["reason"], [key for key, _ in offender], offender
+
+
 class Reports(logging.Handler):
     """Collects supervisor reports as the driver collects those of OTP's."""
 
@@ -116,6 +122,4 @@ class Reports(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         report = getattr(record, "erlang", {}).get("report")
         if report is not None:
-            offender = [(key, value) for key, value in report["offender"] if key is not A.mfargs]
-            shown = report["errorContext"], report["reason"], [key for key, _ in offender], offender
-            self.seen.append(shown)
+            self.seen.append(shown(report))

@@ -4,12 +4,15 @@
 
 -define(AT_ONCE, 8).
 
-%% Kind is a module with `trace(Where, Script)`: what was seen, a list. Each script is {Id, Text}, an Erlang term.
+%% Kind is a module with `trace(Where, Script)`: what was seen, a list; and maybe `prepare()` and `finished()` around all of them. Each script is {Id, Text}, an Erlang term.
 run(Kind, One, Other, Scripts, Limit) ->
     Parent = self(),
     Run = make_ref(),
     Work = fun({Id, Text}) -> Parent ! {Run, compare(Kind, One, Other, Id, parsed(Text), Limit)} end,
-    spread(Run, Work, Scripts, 0, []).
+    erlang:function_exported(Kind, prepare, 0) andalso Kind:prepare(),
+    try spread(Run, Work, Scripts, 0, [])
+    after erlang:function_exported(Kind, finished, 0) andalso Kind:finished()
+    end.
 
 spread(_, _, [], 0, Seen) -> lists:sort(Seen);
 spread(Run, Work, [Script | Rest], Busy, Seen) when Busy < ?AT_ONCE ->

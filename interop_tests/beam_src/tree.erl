@@ -5,7 +5,7 @@
 %% terminate, by calls: so what the recorder notes stands in the order in which it happened.
 -module(tree).
 -behaviour(gen_server).
--export([run/3, start_parent/3, start_leaf/2]).
+-export([run/3, normal/2, start_parent/3, start_leaf/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, log/2]).
 
 %% --- the driver ------------------------------------------------------------------------------
@@ -13,7 +13,9 @@
 run(Where, #{flags := Flags, children := Children} = Scenario, Steps) ->
     {ok, Recorder} = gen_server:start(?MODULE, {recorder, maps:get(plans, Scenario, #{}), maps:get(options, Scenario, #{})}, []),
     Specs = [spec(Recorder, Child) || Child <- Children],
-    logger:add_handler(?MODULE, ?MODULE, #{level => error, config => #{recorder => Recorder}}),
+    %% Many that run at once have one handler, that of `diff_trees`.
+    Handler = maps:get(handler, Scenario, ?MODULE),
+    Handler =:= ?MODULE andalso logger:add_handler(Handler, ?MODULE, #{level => error, config => #{recorder => Recorder}}),
     Started =
         case Where of
             beam -> start_parent(Recorder, Flags, Specs);
@@ -36,7 +38,7 @@ run(Where, #{flags := Flags, children := Children} = Scenario, Steps) ->
         All = maps:merge(Names#{Recorder => recorder}, Root),
         {normal(Seen, All), normal(Reports, All), All}
     after
-        logger:remove_handler(?MODULE),
+        Handler =:= ?MODULE andalso logger:remove_handler(Handler),
         case Started of
             {ok, Alive, Below} -> [begin unlink(P1), exit(P1, kill) end || P1 <- [Alive, Below], is_pid(P1)];
             _ -> ok
@@ -53,7 +55,14 @@ spec(Recorder, #{id := Id} = Spec) ->
 spec(_, Spec) -> Spec.
 
 step(Step, Recorder, Parent, Sup) ->
-    Result = try do(Step, Recorder, Parent, Sup) catch exit:{Reason, {gen_server, call, _}} -> {exit, Reason} end,
+    put(step, Step),
+    Result =
+        try do(Step, Recorder, Parent, Sup)
+        catch
+            exit:{Reason, {gen_server, call, _}} -> {exit, Reason};
+            exit:Reason when element(1, Step) =:= stop_supervisor -> {exit, Reason};
+            throw:never_started -> skipped
+        end,
     [Step, Result, observe(Recorder, Sup)].
 
 do({call, {start_child, #{} = Spec}}, Recorder, _, Sup) ->
@@ -77,7 +86,7 @@ do({plan, Id, Plan}, Recorder, _, _) ->
 do({sleep, Milliseconds}, _, _, _) ->
     timer:sleep(Milliseconds);
 do({stop_supervisor, Reason}, _, _, Sup) ->
-    gen_server:stop(Sup, Reason, 10000);
+    gen_server:stop(Sup, Reason, infinity);
 do({send, Message}, _, _, Sup) ->
     Sup ! Message, ok;
 do({cast, Message}, _, _, Sup) ->
@@ -99,45 +108,65 @@ sorted(which_children, List) when is_list(List) ->
     case [1 || {undefined, _, _, _} <- List] of [] -> List; _ -> lists:sort(List) end;
 sorted(_, Answer) -> Answer.
 
-pid(Recorder, Id) -> gen_server:call(Recorder, {pid, Id}).
+pid(Recorder, Id) ->
+    case gen_server:call(Recorder, {pid, Id}) of
+        none -> throw(never_started);
+        Pid -> Pid
+    end.
 
 %% What stands when nothing moves any more: what the recorder has noted since, and the children.
 observe(Recorder, undefined) ->
     {gen_server:call(Recorder, noted), gone};
 observe(Recorder, Sup) ->
-    Children = settled(Recorder, Sup, none, 0),
-    {Noted, Downs} = gen_server:call(Recorder, noted),
-    {{Noted, Downs}, Children}.
+    Seen = settled(Recorder, Sup),
+    {gen_server:call(Recorder, noted), {Seen, count(Recorder)}}.
 
-settled(_, _, Seen, 3) -> Seen;
-settled(Recorder, Sup, Seen, Times) ->
-    Now = look(Recorder, Sup),
-    timer:sleep(3),
-    case Now of
-        Seen -> settled(Recorder, Sup, Seen, Times + 1);
-        _ -> settled(Recorder, Sup, Now, 0)
+%% Nothing moves when every child that the supervisor knows answers and none is being restarted, and when the recorder has
+%% been told the end of all others: an end of which the supervisor has not heard is one of a child that it still knows.
+settled(Recorder, Sup) ->
+    case look(Sup) of
+        {ended, _} = Ended ->
+            settled_without(Recorder, Sup, []),
+            Ended;
+        {Children, _} = Seen when is_list(Children) ->
+            Pids = [Pid || {_, Pid, _, _} <- Children, Pid =/= undefined],
+            case lists:all(fun answers/1, Pids) of
+                true -> settled_without(Recorder, Sup, Pids), Seen;
+                false -> settled(Recorder, Sup)
+            end;
+        moving ->
+            settled(Recorder, Sup)
     end.
 
-look(Recorder, Sup) ->
+answers(restarting) -> false;
+answers(Pid) -> try gen_server:call(Pid, ping, infinity) of pong -> true catch exit:_ -> false end.
+
+settled_without(Recorder, Sup, Pids) ->
+    case gen_server:call(Recorder, alive) -- Pids of
+        [] -> ok;
+        _ -> timer:sleep(1), settled_without(Recorder, Sup, Pids)
+    end.
+
+look(Sup) ->
     Monitor = get(monitor),
     receive
         {'DOWN', Monitor, _, _, Reason} ->
             self() ! {'DOWN', Monitor, process, Sup, Reason},
-            {{supervisor_ended, Reason}, count(Recorder)}
+            {ended, Reason}
     after 0 ->
         try
-            Children = gen_server:call(Sup, which_children, 20000),
-            Counts = gen_server:call(Sup, count_children, 20000),
-            {{sorted(which_children, Children), Counts}, count(Recorder)}
+            Children = gen_server:call(Sup, which_children, infinity),
+            Counts = gen_server:call(Sup, count_children, infinity),
+            {sorted(which_children, Children), Counts}
         catch
-            exit:_ -> {ending, erlang:unique_integer()}
+            exit:_ -> moving
         end
     end.
 
 count(Recorder) -> gen_server:call(Recorder, count).
 
 normal(Pid, Names) when is_pid(Pid) -> maps:get(Pid, Names, stranger);
-normal(List, Names) when is_list(List) -> [normal(Item, Names) || Item <- List];
+normal([Head | Tail], Names) -> [normal(Head, Names) | normal(Tail, Names)];
 normal(Tuple, Names) when is_tuple(Tuple) -> list_to_tuple(normal(tuple_to_list(Tuple), Names));
 normal(Map, Names) when is_map(Map) -> maps:from_list(normal(maps:to_list(Map), Names));
 normal(Term, _) -> Term.
@@ -174,8 +203,9 @@ init({parent, _, Flags, Specs}) ->
         {error, Reason} -> {stop, Reason}
     end;
 init({recorder, Plans, Options}) ->
-    {ok, {recorder, #{plans => Plans, options => Options, notes => [], downs => [], pids => #{}, names => #{}, monitors => #{}, count => 0, reports => []}}}.
+    {ok, {recorder, #{plans => Plans, options => Options, notes => [], downs => [], pids => #{}, names => #{}, monitors => #{}, count => 0, reports => [], ended => []}}}.
 
+handle_call(ping, _, Leaf) -> {reply, pong, Leaf};
 handle_call({stop, Reason}, _, Leaf) -> {stop, Reason, ok, Leaf};
 handle_call(sup, _, {parent, Sup}) -> {reply, Sup, {parent, Sup}};
 handle_call(Request, _, {recorder, State}) ->
@@ -199,7 +229,8 @@ recorded({started, Id, Pid}, #{names := Names, pids := Pids, monitors := Monitor
 recorded({terminating, Id, Reason}, State) -> {ok, note({terminating, Id, Reason}, State)};
 recorded({report, Report}, #{reports := Reports} = State) -> {ok, State#{reports := [Report | Reports]}};
 recorded(reports, #{reports := Reports} = State) -> {lists:reverse(Reports), State};
-recorded({pid, Id}, #{pids := Pids} = State) -> {maps:get(Id, Pids), State};
+recorded({pid, Id}, #{pids := Pids} = State) -> {maps:get(Id, Pids, none), State};
+recorded(alive, #{names := Names, ended := Ended} = State) -> {maps:keys(maps:without(Ended, Names)), State};
 recorded({plan, Id, Plan}, #{plans := Plans} = State) -> {ok, State#{plans := Plans#{Id => Plan}}};
 recorded(names, #{names := Names} = State) -> {Names, State};
 recorded(count, #{count := Count} = State) -> {Count, State};
@@ -210,8 +241,8 @@ note(Note, #{notes := Notes, count := Count} = State) -> State#{notes := [Note |
 
 handle_cast(_, State) -> {noreply, State}.
 
-handle_info({'DOWN', Monitor, _, _, Reason}, {recorder, #{monitors := Monitors, downs := Downs, count := Count} = State}) ->
-    {noreply, {recorder, State#{downs := [{map_get(Monitor, Monitors), Reason} | Downs], count := Count + 1}}};
+handle_info({'DOWN', Monitor, _, Pid, Reason}, {recorder, #{monitors := Monitors, downs := Downs, count := Count, ended := Ended} = State}) ->
+    {noreply, {recorder, State#{ended := [Pid | Ended], downs := [{map_get(Monitor, Monitors), Reason} | Downs], count := Count + 1}}};
 handle_info(_, State) ->
     {noreply, State}.
 
@@ -223,11 +254,14 @@ terminate(_, _) ->
     ok.
 
 %% --- reports of OTP's supervisor --------------------------------------------------------------
-log(#{msg := {report, #{label := {supervisor, _}, report := Report}}}, #{config := #{recorder := Recorder}}) ->
+log(#{msg := {report, #{label := {supervisor, _}, report := Report}}}, #{config := Config}) ->
     {_, {M, F, Args}} = lists:keyfind(mfargs, 1, Offender = proplists:get_value(offender, Report)),
-    Ours = case {M, F, Args} of {tree, start_leaf, [R | _]} -> R; _ -> Recorder end,
-    Shown = {proplists:get_value(errorContext, Report), proplists:get_value(reason, Report), [K || {K, _} <- Offender, K =/= mfargs], shown(Offender)},
-    catch gen_server:call(Recorder, {report, {Ours, Shown}});
+    Default = maps:get(recorder, Config, none),
+    Ours = case {M, F, Args} of {tree, start_leaf, [R | _]} -> R; _ -> Default end,
+    Keys = [K || {K, _} <- Offender, K =/= mfargs],
+    Shown = {proplists:get_value(errorContext, Report), proplists:get_value(reason, Report), Keys, shown(Offender)},
+    Recorder = case Default of none -> Ours; _ -> Default end,
+    is_pid(Recorder) andalso (catch gen_server:call(Recorder, {report, {Ours, Shown}}));
 log(_, _) ->
     ok.
 

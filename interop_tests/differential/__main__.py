@@ -1,12 +1,11 @@
 """``python -m interop_tests.differential``: as many scripts by hand as one likes, on the BEAM that one names."""
 
 import argparse
-import logging
 import sys
 import time
 
 from interop_tests.differential.kinds import kinds
-from interop_tests.differential.lab import AT_ONCE, lab, of_seeds
+from interop_tests.differential.lab import AT_ONCE, lab, of_seeds, quiet
 
 
 def main() -> int:
@@ -18,11 +17,10 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=5, help="how many differences of a kind are cut down and shown")
     parser.add_argument("--alone", action="store_true", help="with one BEAM only")
     given = parser.parse_args()
-    logging.getLogger("pyerlnode").setLevel(logging.CRITICAL + 1)  # scripts are about processes that crash
     known = kinds()
     wanted = [known[name] for name in given.kinds or known]
     differing = 0
-    with lab(given.beam, pair=not given.alone) as here:
+    with quiet(), lab(given.beam, pair=not given.alone) as here:
         print(f"OTP {here.beam.otp}", flush=True)
         for kind in wanted:
             for place in here.places(kind):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import random
 from collections.abc import Callable, Iterator, Sequence
+import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,19 @@ class Lab:
 
 def of_seeds(kind: Kind, seeds: Sequence[int]) -> list[tuple[int, Any]]:
     return [(seed, kind.script(random.Random(f"{kind.name} {seed}"))) for seed in seeds]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Scripts are about processes that crash; what is logged of it stays with those who look for it."""
+    logger = logging.getLogger("pyerlnode")
+    logger.propagate = False
+    logger.addHandler(silent := logging.NullHandler())
+    try:
+        yield
+    finally:
+        logger.removeHandler(silent)
+        logger.propagate = True
 
 
 @contextmanager
