@@ -54,6 +54,60 @@ SCRIPTS = {
     "event time-out of zero": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}}]}}}}, {call, log}]",
     "zero behind next_events": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}},"
     " {next_event, internal, {3, #{}}}]}}}}, {call, log}]",
+    "a zero time-out cancelled": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}},"
+    " {next_event, internal, {3, #{s => {keep, [{cancel, state_timeout}]}}}}]}}}}, {call, log}]",
+    "a zero time-out set anew": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}}, {{timeout, a}, 0, {3, #{}}},"
+    " {next_event, internal, {4, #{s => {keep, [{state_timeout, 0, {5, #{}}}]}}}}]}}}}, {call, log}]",
+    "a zero time-out set to later": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}},"
+    " {next_event, internal, {4, #{s => {keep, [{state_timeout, 60000, {5, #{}}}]}}}}]}}}}, {call, log}]",
+    "a zero time-out updated": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}}, {{timeout, a}, 0, {3, #{}}},"
+    " {next_event, internal, {4, #{s => {keep, [{state_timeout, update, {5, #{}}}]}}}}]}}}}, {call, log}]",
+    "a zero state time-out ended by a new state": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}},"
+    " {next_event, internal, {3, #{s => {next, t, []}}}}]}}}}, {call, log}]",
+    "a zero generic time-out in a new state": "[{cast, {1, #{s => {keep, [{{timeout, a}, 0, {2, #{}}},"
+    " {next_event, internal, {3, #{s => {next, t, []}}}}]}}}}, {call, log}]",
+    "a zero event time-out before another": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}},"
+    " {state_timeout, 0, {3, #{}}}]}}}}, {call, log}]",
+    "a zero event time-out behind another": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}},"
+    " {timeout, 0, {3, #{}}}]}}}}, {call, log}]",
+    "a zero event time-out before a next_event": "[{cast, {1, #{s => {keep, [{timeout, 0, {2, #{}}},"
+    " {next_event, internal, {3, #{}}}]}}}}, {call, log}]",
+    "a zero event time-out and a postponed event": "[{cast, {1, #{s => {keep, [postpone]}}}},"
+    " {cast, {2, #{s => {next, t, [{timeout, 0, {3, #{}}}]}}}}, {call, log}]",
+    "a zero time-out and a postponed event": "[{cast, {1, #{s => {keep, [postpone]}}}},"
+    " {cast, {2, #{s => {next, t, [{state_timeout, 0, {3, #{}}}]}}}}, {call, log}]",
+    "a zero time-out postponed": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{s => {keep, [postpone]}}}}]}}}},"
+    " {cast, {3, #{s => {next, t, []}}}}, {call, log}]",
+    "a zero time-out in place of one that runs": "[{cast, {1, #{s => {keep, [{{timeout, a}, 60000, {2, #{}}}]}}}},"
+    " {cast, {3, #{s => {keep, [{{timeout, a}, 0, {4, #{}}}]}}}}, {call, log}]",
+    "zero twice in one list": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}}, {{timeout, a}, 0, {3, #{}}},"
+    " {state_timeout, 0, {4, #{}}}]}}}}, {call, log}]",
+    "update and zero in one list": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{}}},"
+    " {state_timeout, update, {4, #{}}}]}}}}, {call, log}]",
+    "zero time-outs that set others": "[{cast, {1, #{s => {keep, [{state_timeout, 0,"
+    " {2, #{s => {keep, [{{timeout, a}, 0, {3, #{}}}]}}}}, {{timeout, b}, 0, {4, #{}}}]}}}}, {call, log}]",
+    "a zero time-out that cancels the next": "[{cast, {1, #{s => {keep, [{state_timeout, 0,"
+    " {2, #{s => {keep, [{cancel, {timeout, b}}]}}}}, {{timeout, b}, 0, {4, #{}}}]}}}}, {call, log}]",
+    "a zero time-out that stops": "[{cast, {1, #{s => {keep, [{state_timeout, 0, {2, #{s => {stop, bye}}}},"
+    " {{timeout, b}, 0, {4, #{}}}]}}}}, down]",
+    "a bad result": "[{cast, {1, #{s => bad}}}, down]",
+    "a bad action": "[{cast, {1, #{s => {keep, [junk]}}}}, down]",
+    "a bad action behind a good one": "[{call, {1, #{s => {keep, [{reply, a}, {junk, 1, 2, 3, 4}]}}}}, down]",
+    "another module": "[{cast, {1, #{s => {keep, [{change_callback_module, twin_other}]}}}}, {cast, {2, #{}}},"
+    " {call, log}]",
+    "another module in a new state": "[{cast, {1, #{s => {next, t, [{change_callback_module, twin_changed}]}}}},"
+    " {cast, {2, #{t => {next, s, []}}}}, {call, log}]",
+    "another module for postponed and next events": "[{cast, {1, #{s => {keep, [postpone]}}}},"
+    " {cast, {2, #{s => {next, t, [{change_callback_module, twin_other}, {next_event, internal, {3, #{}}}]}}}},"
+    " {call, log}]",
+    "modules pushed and popped": "[{cast, {1, #{s => {keep, [{push_callback_module, twin_other}]}}}}, {cast, {2, #{}}},"
+    " {cast, {3, #{s => {keep, [{push_callback_module, twin_changed}]}}}}, {cast, {4, #{s => {next, t, []}}}},"
+    " {cast, {5, #{t => {keep, [pop_callback_module]}}}}, {cast, {6, #{t => {keep, [pop_callback_module]}}}},"
+    " {cast, {7, #{}}}, {call, log}]",
+    "a pushed module changed and popped": "[{cast, {1, #{s => {keep, [{push_callback_module, twin_other},"
+    " {change_callback_module, twin_changed}]}}}}, {cast, {2, #{s => {keep, [pop_callback_module]}}}},"
+    " {cast, {3, #{}}}, {call, log}]",
+    "a pop too many": "[{cast, {1, #{s => {keep, [pop_callback_module]}}}}, down]",
     "repeat_state without enter calls": "[{cast, {1, #{s => {keep, [postpone]}}}}, {cast, {2, #{s => {repeat, []}}}},"
     " {call, log}]",
     "stop": "[{cast, {1, #{s => {stop, bye}}}}, down]",
@@ -82,9 +136,26 @@ ENTERING = {
     " {call, log}]",
     "a time-out of the enter call": "[{cast, {1, #{s => {next, u, []}}}}, {sleep, 60}, {call, log}]",
     "entered before next_events": "[{cast, {1, #{s => {next, t, [{next_event, internal, {2, #{}}}]}}}}, {call, log}]",
+    "postponed in an enter call": "[{cast, {1, #{s => {next, x, []}}}}, down]",
+    "a next_event in an enter call": "[{cast, {1, #{s => {next, y, []}}}}, down]",
+    "a bad result of an enter call": "[{cast, {1, #{s => {next, z, []}}}}, down]",
+    "a bad action of an enter call": "[{cast, {1, #{s => {next, a, []}}}}, down]",
+    "another module in an enter call": "[{cast, {1, #{s => {next, b, []}}}}, down]",
+    "an error in an enter call": "[{cast, {1, #{s => {next, c, []}}}}, down]",
+    "a module without enter calls": "[{cast, {1, #{s => {next, t, [{change_callback_module, twin_other}]}}}},"
+    " {cast, {2, #{t => {next, s, []}}}}, {call, log}]",
+    "a zero time-out of an enter call": "[{cast, {1, #{s => {next, d, [{next_event, internal, {2, #{}}}]}}}},"
+    " {call, log}]",
+    "zero time-outs of a change and of its enter call": "[{cast, {1, #{s => {next, d, [{{timeout, a}, 0, {2, #{}}},"
+    " {state_timeout, 0, {3, #{}}}]}}}}, {call, log}]",
     "stop in an enter call": "[{cast, {1, #{s => {next, v, []}}}}, down]",
 }
-ENTER = "#{u => {keep, [{state_timeout, 10, {99, #{}}}]}, v => {stop, bye}}"
+ENTER = (
+    "#{u => {keep, [{state_timeout, 10, {99, #{}}}]}, v => {stop, bye}, x => {keep, [postpone]},"
+    " y => {keep, [{next_event, internal, {98, #{}}}]}, z => bad, a => {keep, [junk]},"
+    " b => {keep, [{change_callback_module, twin_other}]}, c => {error, oops},"
+    " d => {keep, [{state_timeout, 0, {97, #{}}}]}}"
+)
 STARTS = {
     "actions of init": "{s, [{next_event, internal, {1, #{}}}, {state_timeout, 10, {2, #{}}}]}",
     "zero time-outs of init": "{s, [{timeout, 0, {1, #{}}}]}",
@@ -94,7 +165,7 @@ STARTS = {
 
 @pytest.fixture
 def both(beam: Beam, node: Any, helper: Callable[[str], Beam]) -> Callable[..., tuple[str, str]]:
-    for name in ("scenario.erl", "twin_machine.erl", "twin_entering.erl"):
+    for name in ("scenario.erl", "twin_machine.erl", "twin_entering.erl", "twin_other.erl", "twin_changed.erl"):
         helper(name)
     plain = type("Plain", (TwinMachine,), {})
     entering = type("Entering", (TwinMachine,), {"state_enter": True})
@@ -162,7 +233,7 @@ class Random:
         return "keep" if kind == "only" else f"{{{kind}, {actions}}}"
 
     def action(self, depth: int) -> str:
-        what = self.random.choice(["postpone", "reply", "next_event", "timeout", "cancel", "never"])
+        what = self.random.choice(["postpone", "reply", "next_event", "timeout", "cancel", "never", "module"])
         name = self.random.choice(self.names)
         if what == "next_event" and depth:
             return f"{{next_event, {self.random.choice(['internal', 'cast'])}, {self.event(depth - 1)}}}"
@@ -170,6 +241,9 @@ class Random:
             return f"{{{name}, {self.random.choice(['0', 'update'])}, {self.event(depth - 1)}}}"
         if what == "never" and depth:
             return f"{{{name}, 60000, {self.event(depth - 1)}}}"
+        if what == "module":
+            module = self.random.choice(["twin_other", "twin_changed"])
+            return f"{{{self.random.choice(['change', 'push'])}_callback_module, {module}}}"
         if what == "cancel":
             return f"{{cancel, {name}}}"
         # An event that is postponed in the state that it leads to would come back for ever.

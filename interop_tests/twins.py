@@ -8,11 +8,14 @@ from pyerlnode import A, Continue, GenServer, Ignore, NoReply, Reply, Stop, Time
 from pyerlnode.errors import Error, Exit, Throw
 from pyerlnode.otp.gen_event import EventHandler, RemoveHandler, SwapHandler
 from pyerlnode.otp.gen_statem import (
+    ChangeCallbackModule,
     GenStatem,
     KeepState,
     NextEvent,
     NextState,
+    PopCallbackModule,
     Postpone,
+    PushCallbackModule,
     RepeatState,
     ReplyTo,
     Started,
@@ -156,7 +159,12 @@ class TwinServer(GenServer):
 
 
 class TwinMachine(GenStatem):
+    __erlang_module__ = "twin_machine"
     callback_mode = A.handle_event_function
+
+    @staticmethod
+    def mark(name: Any) -> Any:
+        return name
 
     def init(self, enter: Any, started: Any) -> Any:
         self.enter = enter
@@ -168,11 +176,11 @@ class TwinMachine(GenStatem):
         if content is A.log:
             return KeepState(ReplyTo(kind[1], (state, self.log)))
         if kind is A.enter:
-            self.log.append((A.enter, content, state))
+            self.log.append((self.mark(A.enter), content, state))
             return self.result(ExactDict(self.enter.items()).get(state, A.keep), kind)
         number, plans = content
         name = A.call if type(kind) is tuple and kind[0] is A.call else kind
-        self.log.append((name, number, state))
+        self.log.append((self.mark(name), number, state))
         return self.result(ExactDict(plans.items()).get(state, A.keep), kind)
 
     def result(self, what: Any, kind: Any) -> Any:  # noqa: C901  # the vocabulary of the scripts
@@ -207,6 +215,12 @@ class TwinMachine(GenStatem):
         match action:
             case A.postpone:
                 return Postpone()
+            case (A.change_callback_module, name):
+                return ChangeCallbackModule(MODULES[name])
+            case (A.push_callback_module, name):
+                return PushCallbackModule(MODULES[name])
+            case A.pop_callback_module:
+                return PopCallbackModule()
             case (A.reply, value):
                 return ReplyTo(kind[1], value) if type(kind) is tuple and kind[0] is A.call else None
             case (A.cancel, name):
@@ -218,6 +232,26 @@ class TwinMachine(GenStatem):
             case (name, ms, content):
                 return SetTimeout(name, ms / 1000, content)
         return action
+
+
+class TwinOther(TwinMachine):
+    __erlang_module__ = "twin_other"
+
+    @staticmethod
+    def mark(name: Any) -> Any:
+        return A.other, name
+
+
+class TwinChanged(TwinMachine):
+    __erlang_module__ = "twin_changed"
+    state_enter = True
+
+    @staticmethod
+    def mark(name: Any) -> Any:
+        return A.entering, name
+
+
+MODULES = {A.twin_machine: TwinMachine, A.twin_other: TwinOther, A.twin_changed: TwinChanged}
 
 
 class TwinEvents(EventHandler):

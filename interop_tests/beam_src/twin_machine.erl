@@ -1,7 +1,9 @@
 %% A gen_statem whose events say, for each state, what is to be done: {Id, #{State => Result}}.
 -module(twin_machine).
 -behaviour(gen_statem).
--export([start/2, init/1, callback_mode/0, handle_event/4]).
+-export([start/2, init/1, callback_mode/0, handle_event/4, handle_event/5]).
+
+%% `twin_other` and `twin_changed` are the modules that it can be told to change to.
 
 start(Enter, {State, Actions}) ->
     Module = case Enter of none -> ?MODULE; _ -> twin_entering end,
@@ -12,13 +14,15 @@ callback_mode() -> handle_event_function.
 
 init({Enter, State, Actions}) -> {ok, State, {Enter, []}, actions(none, Actions)}.
 
-handle_event({call, From}, log, State, {_, Log}) ->
+handle_event(Kind, Content, State, Data) -> handle_event(fun(Name) -> Name end, Kind, Content, State, Data).
+
+handle_event(_, {call, From}, log, State, {_, Log}) ->
     {keep_state_and_data, [{reply, From, {State, lists:reverse(Log)}}]};
-handle_event(enter, Old, State, {Enter, Log}) ->
-    result(maps:get(State, Enter, keep), enter, {Enter, [{enter, Old, State} | Log]});
-handle_event(Kind, {Id, Plans}, State, {Enter, Log}) ->
+handle_event(Mark, enter, Old, State, {Enter, Log}) ->
+    result(case Enter of none -> keep; _ -> maps:get(State, Enter, keep) end, enter, {Enter, [{Mark(enter), Old, State} | Log]});
+handle_event(Mark, Kind, {Id, Plans}, State, {Enter, Log}) ->
     Name = case Kind of {call, _} -> call; _ -> Kind end,
-    result(maps:get(State, Plans, keep), Kind, {Enter, [{Name, Id, State} | Log]}).
+    result(maps:get(State, Plans, keep), Kind, {Enter, [{Mark(Name), Id, State} | Log]}).
 
 result(keep, _, Data) -> {keep_state, Data};
 result({keep, Actions}, Kind, Data) -> {keep_state, Data, actions(Kind, Actions)};
@@ -28,6 +32,7 @@ result({error, Reason}, _, _) -> error(Reason);
 result({exit, Reason}, _, _) -> exit(Reason);
 result({throw, What}, Kind, Data) -> throw(result(What, Kind, Data));
 result({throw_term, Term}, _, _) -> throw(Term);
+result(bad, _, _) -> bad;
 result({stop, Reason}, _, Data) -> {stop, Reason, Data};
 result({stop_and_reply, Reason, Value}, {call, From}, Data) -> {stop_and_reply, Reason, [{reply, From, Value}], Data}.
 

@@ -40,8 +40,8 @@ from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import UNSET, Reply, Stop
 from pyerlnode.runtime.edges import caught, report
-from pyerlnode.runtime.info import module_atom
 from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.reason_core import module_atom
 from pyerlnode.runtime.system import System
 from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom

@@ -38,23 +38,28 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pyerlnode.brief import short
-from pyerlnode.errors import Exit, Throw, UsageError
+from pyerlnode.errors import Error, Exit, Throw, UsageError
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.gen_server import end_report, is_quiet, shape
 from pyerlnode.otp.gen_statem_core import (
     Answer,
     CancelTimer,
+    ChangeCallbackModule,
     Core,
     End,
+    Fail,
     Hibernate,
     Invoke,
     KeepState,
     NextEvent,
     NextState,
+    PopCallbackModule,
     Postpone,
+    PushCallbackModule,
     RepeatState,
     ReplyTo,
+    SetModule,
     StartTimer,
     StopAndReply,
     UpdateTimeout,
@@ -67,6 +72,7 @@ from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.process_core import ALIVE
+from pyerlnode.runtime.reason_core import module_atom
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
@@ -134,7 +140,7 @@ class GenStatem(Behaviour):
 
     def initialised(self, result: Any) -> None:
         started = result if isinstance(result, Started) else Started(result)
-        self.__core__ = Core(started.state, enter_calls=self.state_enter)
+        self.__core__ = Core(started.state, enter_calls=self.state_enter, module=type(self))
         # As a message: the one who starts it does not wait for the first state enter call's successors.
         self.process.deliver_first((A.system, None, Continue((_BEGIN, started.actions))))
 
@@ -281,9 +287,21 @@ def _perform(machine: GenStatem, effects: list[Any]) -> bool:
             machine.__timers__[mark] = start(seconds, machine.__process__.deliver, message)
         elif kind is CancelTimer:
             _stop_timer(machine, effect.name)
+        elif kind is SetModule:
+            _set_module(machine, effect.module)
+        elif kind is Fail:
+            raise effect.error
         elif kind is End:
             type(machine).system_terminate(machine, effect.reason)
     return machine.__process__.exit_reason is ALIVE
+
+
+def _set_module(machine: GenStatem, module: Any) -> None:
+    """The attributes, which are the data, stay; whatever is no class of a state machine has no callbacks."""
+    if not (isinstance(module, type) and issubclass(module, GenStatem)):
+        name = module_atom(module) if isinstance(module, type) else module
+        raise Error(A.undef, [(name, A.callback_mode, [], [])], f"{short(module)} is no class of a state machine")
+    machine.__class__ = module
 
 
 def start(
@@ -314,6 +332,7 @@ def start(
 
 
 __all__ = [
-    "GenStatem", "Hibernate", "Ignore", "KeepState", "NextEvent", "NextState", "Postpone", "RepeatState", "ReplyTo",
-    "Started", "Stop", "StopAndReply", "UpdateTimeout", "event_timeout", "start", "state_timeout", "timeout",
+    "ChangeCallbackModule", "GenStatem", "Hibernate", "Ignore", "KeepState", "NextEvent", "NextState",
+    "PopCallbackModule", "Postpone", "PushCallbackModule", "RepeatState", "ReplyTo", "Started", "Stop", "StopAndReply",
+    "UpdateTimeout", "event_timeout", "start", "state_timeout", "timeout",
 ]  # fmt: skip

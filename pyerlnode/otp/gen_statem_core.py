@@ -10,8 +10,8 @@ The law is that of OTP's `gen_statem`:
 - A postponed event is kept aside and comes back, before what waits in the queue, when the state changes.
 - `NextEvent` puts events before everything that waits, also before postponed ones that come back.
 - A change of state (not `RepeatState`) cancels the state time-out; any event cancels the event time-out; a generic
-  time-out runs until it fires or is set anew. A time-out of 0 is an event behind those in the queue, and before any
-  from outside; as event time-out only when the queue is empty.
+  time-out runs until it fires or is set anew. A time-out of 0 needs no timer: it is due when the queue is empty, before
+  any event from outside, and until then it is cancelled, updated and set anew like any other.
 - With state enter calls, the callback is called with ``enter`` and the old state before the next event, in the state
   that was entered; it may set time-outs and answer, not change the state, postpone or insert events.
 
@@ -27,12 +27,17 @@ from typing import Any, Final
 from pyerlnode.brief import told
 from pyerlnode.errors import Error
 from pyerlnode.otp.results import UNSET, Stop
+from pyerlnode.runtime.reason_core import module_atom
 from pyerlnode.term.atom import A
 from pyerlnode.term.exact import ExactDict, Key, key, same
 
 EVENT: Final = A.timeout
 STATE: Final = A.state_timeout
 ENTER: Final = A.enter
+RETURN: Final = A.bad_return_from_state_function
+ENTER_RETURN: Final = A.bad_state_enter_return_from_state_function
+ACTION: Final = A.bad_action_from_state_function
+ENTER_ACTION: Final = A.bad_state_enter_action_from_state_function
 
 
 # --- what callbacks give: results, each with actions ---------------------------------------------
@@ -124,6 +129,26 @@ class UpdateTimeout:
     content: Any
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeCallbackModule:
+    """``{change_callback_module, Module}``: the callbacks are those of the class `module` from now on."""
+
+    module: Any
+
+
+@dataclass(frozen=True, slots=True)
+class PushCallbackModule:
+    """``{push_callback_module, Module}``: as `ChangeCallbackModule`; `PopCallbackModule` goes back."""
+
+    module: Any
+
+
+class PopCallbackModule:
+    """``pop_callback_module``: the callbacks are those of the class before the last `PushCallbackModule`."""
+
+    __slots__ = ()
+
+
 def event_timeout(seconds: float | None, content: Any = A.timeout, *, absolute: bool = False) -> SetTimeout:
     """An event ``timeout`` when no other event comes within `seconds`; `absolute`: before that moment."""
     return SetTimeout(EVENT, seconds, content, absolute)
@@ -147,6 +172,13 @@ class Invoke:
     kind: Any
     content: Any
     state: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SetModule:
+    """The callbacks are those of the class `module`."""
+
+    module: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,22 +210,32 @@ class End:
     reason: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The machine ends by `error`, behind the effects before it."""
+
+    error: Error
+
+
 Step = tuple[list[Any], Invoke | None]
 
 
 class Core:
-    """One state machine. `enter_calls` as ``state_enter`` of callback_mode."""
+    """One state machine. `enter_calls` as ``state_enter`` of callback_mode; `module` the class of its callbacks."""
 
-    __slots__ = ("_entering", "_event", "_inserted", "_old", "_postpone", "_timeouts", "_turn", "enter_calls",
-                 "postponed", "queue", "state", "timers")  # fmt: skip
+    __slots__ = ("_entering", "_event", "_inserted", "_old", "_postpone", "_timeouts", "_turn", "due", "enter_calls",
+                 "modules", "postponed", "queue", "state", "timers")  # fmt: skip
 
-    def __init__(self, state: Any, *, enter_calls: bool = False) -> None:
+    def __init__(self, state: Any, *, enter_calls: bool = False, module: Any = None) -> None:
         self.state = state
         self.enter_calls = enter_calls
+        self.modules = [module]
         self.queue: deque[tuple[Any, Any]] = deque()
         self.postponed: list[tuple[Any, Any]] = []
         self.timers: dict[Key, tuple[int, Any]] = {}
         """Running time-outs by the key of their name: the turn by which a late one is known, and the content."""
+        self.due: ExactDict[None] = ExactDict()
+        """The names of those of 0, whose turn is 0, in the order in which they were set."""
         self._turn = 0
         self._begin(None)
 
@@ -209,7 +251,10 @@ class Core:
     def started(self, actions: tuple[Any, ...] = ()) -> Step:
         """The machine begins: the actions of `init`, then the first state enter call."""
         effects: list[Any] = []
-        self._act(actions, effects)
+        try:
+            self._act(actions, effects)
+        except Error as error:
+            return [*effects, Fail(error)], None
         return self._transition(effects, enter=True)
 
     def arrived(self, kind: Any, content: Any) -> Step:
@@ -229,6 +274,12 @@ class Core:
     def returned(self, result: Any) -> Step:
         """What the callback that was last invoked gave."""
         effects: list[Any] = []
+        try:
+            return self._returned(result, effects)
+        except Error as error:  # what it said before that is done all the same
+            return [*effects, Fail(error)], None
+
+    def _returned(self, result: Any, effects: list[Any]) -> Step:
         if result is None:
             return self._transition(effects, enter=False)
         if isinstance(result, Stop):
@@ -237,7 +288,7 @@ class Core:
             return [*effects, End(result.reason)], None
         if isinstance(result, NextState):
             if self._entering and not same(result.state, self.state):
-                raise bad_return(result, "a state enter call can not change the state")
+                raise _bad(ENTER_RETURN, result, "a state enter call can not change the state")
             enter = not same(result.state, self.state)
             self.state = result.state
         elif isinstance(result, (KeepState, RepeatState)):
@@ -246,7 +297,7 @@ class Core:
             self._act(result.actions, effects)
             return [*effects, End(result.reason)], None
         else:
-            raise bad_return(result, "a state callback gives None, KeepState, NextState, RepeatState or Stop")
+            raise _bad(RETURN, result, "a state callback gives None, KeepState, NextState, RepeatState or Stop")
         self._act(result.actions, effects)
         return self._transition(effects, enter=enter)
 
@@ -260,14 +311,29 @@ class Core:
                 self._timeouts.append(action)
             elif kind is Hibernate:
                 continue
-            elif self._entering:
-                raise bad_action(action, "a state enter call can not postpone or insert events")
+            elif self._entering and kind in _NOT_ENTERING:
+                raise _bad(ENTER_ACTION, action, "a state enter call can only answer and set time-outs")
             elif kind is Postpone and self._event is not None:
                 self._postpone = True
             elif kind is NextEvent:
                 self._inserted.append((action.kind, action.content))
+            elif kind in (ChangeCallbackModule, PushCallbackModule, PopCallbackModule):
+                self._change_module(action, effects)
             else:
-                raise bad_action(action, "that is no action")
+                raise _bad(ACTION, action, "that is no action")
+
+    def _change_module(self, action: Any, effects: list[Any]) -> None:
+        if type(action) is PopCallbackModule:
+            if len(self.modules) == 1:
+                raise _bad(ACTION, action, "no class was pushed")
+            del self.modules[-1]
+        elif type(action) is PushCallbackModule:
+            self.modules.append(action.module)
+        else:
+            self.modules[-1] = action.module
+        module = self.modules[-1]
+        self.enter_calls = getattr(module, "state_enter", False)
+        effects.append(SetModule(module))
 
     def _transition(self, effects: list[Any], *, enter: bool) -> Step:
         if enter and self.enter_calls:
@@ -287,37 +353,41 @@ class Core:
         return self._next(effects)
 
     def _set_timeouts(self, effects: list[Any]) -> None:
-        at_once: list[tuple[Any, Any]] = []
         for action in _last_of_each(self._timeouts):
-            name = action.name
-            if type(action) is UpdateTimeout:
-                mark = key(name)
-                running = self.timers.get(mark)
-                if running is not None:
-                    self.timers[mark] = (running[0], action.content)
-                else:
-                    at_once.append((name, action.content))
-            elif action.seconds is None:
+            name, mark = action.name, key(action.name)
+            if type(action) is UpdateTimeout and mark in self.timers:
+                self.timers[mark] = (self.timers[mark][0], action.content)
+                continue
+            seconds = 0 if type(action) is UpdateTimeout else action.seconds
+            if seconds is None or (seconds <= 0 and not getattr(action, "absolute", False)):
                 self._cancel(name, effects)
-            elif action.seconds <= 0 and not action.absolute:
-                self._cancel(name, effects)
-                at_once.append((name, action.content))
+                if seconds is not None:
+                    self.timers[mark] = (0, action.content)
+                    self.due[name] = None
             else:
                 self._turn += 1
-                self.timers[key(name)] = (self._turn, action.content)
-                effects.append(StartTimer(name, action.seconds, self._turn, action.absolute))
-        for event in at_once:
-            if event[0] is not EVENT or not self.queue:
-                self.queue.append(event)
+                self.timers[mark] = (self._turn, action.content)
+                self.due.pop(name, None)
+                effects.append(StartTimer(name, seconds, self._turn, action.absolute))
 
     def _cancel(self, name: Any, effects: list[Any]) -> None:
-        if self.timers.pop(key(name), None) is not None:
+        known = self.timers.pop(key(name), None)
+        if known is None:
+            return
+        if known[0]:
             effects.append(CancelTimer(name))
+        else:
+            del self.due[name]
 
     def _next(self, effects: list[Any]) -> Step:
-        if not self.queue:
+        if self.queue:
+            event = self.queue.popleft()
+        elif self.due:
+            name = next(iter(self.due))
+            event = name, self.timers[key(name)][1]
+            self._cancel(name, effects)
+        else:
             return effects, None
-        event = self.queue.popleft()
         self._begin(event)
         if self.timers:
             self._cancel(EVENT, effects)
@@ -340,9 +410,26 @@ def _is_call(kind: Any) -> bool:
     return type(kind) is tuple and kind[0] is A.call
 
 
-def bad_return(result: Any, why: str) -> Error:
-    return Error((A.bad_return_from_state_function, result), message=f"{why}, not {told(result)}")
+_NOT_ENTERING: Final = (Postpone, NextEvent, ChangeCallbackModule, PushCallbackModule, PopCallbackModule)
 
 
-def bad_action(action: Any, why: str) -> Error:
-    return Error((A.bad_action_from_state_function, action), message=f"{why}: {told(action)}")
+def _bad(word: Any, value: Any, why: str) -> Error:
+    return Error((word, as_term(value)), message=f"{why}: {told(value)}")
+
+
+def as_term(value: Any) -> Any:
+    """A result or an action as the term that OTP has for it, without the data; whatever else it is, as it is."""
+    match value:
+        case Postpone():
+            return A.postpone
+        case PopCallbackModule():
+            return A.pop_callback_module
+        case NextEvent(kind, content):
+            return A.next_event, kind, content
+        case ChangeCallbackModule(module):
+            return A.change_callback_module, module_atom(module) if isinstance(module, type) else module
+        case PushCallbackModule(module):
+            return A.push_callback_module, module_atom(module) if isinstance(module, type) else module
+        case NextState(state):
+            return A.next_state, state, [as_term(action) for action in value.actions]
+    return value

@@ -36,7 +36,7 @@ from weakref import WeakKeyDictionary
 
 from pyerlnode.brief import short
 from pyerlnode.errors import Exit, UsageError
-from pyerlnode.runtime.info import module_atom
+from pyerlnode.runtime.reason_core import module_atom
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 

@@ -15,7 +15,7 @@ from pyerlnode.runtime.bounded import BoundedProcess
 from pyerlnode.runtime.edges import report
 from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.reason_core import erlang_class, exit_reason
+from pyerlnode.runtime.reason_core import erlang_class, exit_reason, module_atom
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
@@ -28,12 +28,6 @@ def initial_call(process: Process) -> tuple[Atom, Atom, int]:
         return process.mfa
     handler = behaviour_of(process)
     return process.initial_call() if handler is None else (module_atom(type(handler)), A.init, 1)
-
-
-def module_atom(cls: type) -> Atom:
-    """The Erlang name of a class that is a callback module: its `__erlang_module__`, else ``module.Class``."""
-    given = cls.__dict__.get("__erlang_module__")
-    return Atom(str(given) if given is not None else f"{cls.__module__}.{cls.__qualname__}"[-255:])
 
 
 def dictionary(process: Process) -> list[tuple[Any, Any]]:

@@ -101,6 +101,12 @@ def erlang_frame(module: Any, code: CodeType, line: int) -> tuple[Any, ...]:
     return Atom(module[:255] if type(module) is str else "?"), Atom(code.co_name[:255]), code.co_argcount, where
 
 
+def module_atom(cls: type) -> Atom:
+    """The Erlang name of a class that is a callback module: its `__erlang_module__`, else ``module.Class``."""
+    given = cls.__dict__.get("__erlang_module__")
+    return Atom(str(given) if given is not None else f"{cls.__module__}.{cls.__qualname__}"[-255:])
+
+
 def python_cause(reason: Any) -> PythonError | None:
     """The Python exception that `reason` tells of; None for any other reason, whoever made it."""
     match reason:

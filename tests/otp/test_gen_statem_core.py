@@ -2,12 +2,12 @@
 
 import pytest
 
-from pyerlnode.errors import Error
 from pyerlnode.otp.gen_statem_core import (
     Answer,
     CancelTimer,
     Core,
     End,
+    Fail,
     Hibernate,
     Invoke,
     KeepState,
@@ -39,6 +39,14 @@ def run(core, step, script):
             return made, effects
         made.append((invoke.kind, invoke.content, invoke.state))
         step = core.returned(script.pop(0) if script else None)
+
+
+def ended(step, *words):
+    """The step is the end of the machine, by an error of one of these."""
+    effects, invoke = step
+    assert invoke is None
+    assert type(effects[-1]) is Fail
+    assert effects[-1].error.reason[0] in words
 
 
 def event(core, content, *script):
@@ -177,21 +185,31 @@ def test_repeat_state_repeats_the_enter_call_and_keeps_postponed_events_and_time
 def test_a_state_enter_call_can_not_change_the_state_postpone_or_insert(result):
     core = Core(1, enter_calls=True)
     core.started()
-    with pytest.raises(Error):
-        core.returned(result)
+    ended(
+        core.returned(result),
+        A.bad_state_enter_return_from_state_function,
+        A.bad_state_enter_action_from_state_function,
+    )
 
 
 @pytest.mark.parametrize("result", [1, (A.keep_state,), KeepState(1), A.next_state])
 def test_what_is_no_result_is_an_error(result):
     core = Core(1)
     core.arrived(A.cast, 1)
-    with pytest.raises(Error):
-        core.returned(result)
+    ended(core.returned(result), A.bad_return_from_state_function, A.bad_action_from_state_function)
+
+
+def test_answers_before_a_bad_action_are_given():
+    core = Core(1)
+    core.arrived((A.call, "from"), 1)
+    effects, invoke = core.returned(KeepState(ReplyTo("from", 2), A.junk))
+    assert invoke is None
+    assert effects[0] == Answer("from", 2)
+    assert effects[1].error.reason == (A.bad_action_from_state_function, A.junk)
 
 
 def test_postpone_in_the_actions_of_init_is_an_error():
-    with pytest.raises(Error):
-        Core(1).started((Postpone(),))
+    ended(Core(1).started((Postpone(),)), A.bad_action_from_state_function)
 
 
 def test_a_stop_answers_first_and_nothing_comes_after_it():
