@@ -16,8 +16,6 @@ from pyerlnode import A
 from pyerlnode.term import TermMap
 
 FAR_MS = 3_600_000
-ZERO = False
-"""Whether time-outs of zero are set, and updates, which are that where none runs."""
 PLAIN_STATES = (A.s, A.t, A.u)
 ALIKE = (1, 1.0, True, [1], TermMap([(1, 1)]), TermMap([(1.0, 1)]), b"\x01", (A.s, 1), A.state, A.process, 2**61 - 1, 0)
 
@@ -45,7 +43,7 @@ class Script:
     def entered(self) -> Any:
         """The result of an enter call, which may neither postpone nor insert events nor lead elsewhere."""
         actions = [
-            (self.rng.choice(self.names), self.rng.choice((0 if ZERO else FAR_MS, FAR_MS)), self.event(0))
+            (self.rng.choice(self.names), self.rng.choice((0, FAR_MS)), self.event(0))
             for _ in range(self.rng.randrange(3))
         ]
         return A.keep, actions
@@ -105,9 +103,9 @@ class Script:
                 return (A.reply, words.term(rng)) if calls else None
             case "next_event" if depth:
                 return A.next_event, rng.choice((A.internal, A.cast, A.info)), self.event(depth - 1)
-            case "zero" if ZERO and depth:
+            case "zero" if depth:
                 return name, 0, self.event(depth - 1)
-            case "update" if ZERO and depth:
+            case "update" if depth:
                 return name, A.update, self.event(depth - 1)
             case "far" if depth:
                 return name, FAR_MS, self.event(depth - 1)
