@@ -4,10 +4,12 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
+from certificates import Authority
 
 from pyerlnode import A, Node
 from pyerlnode.testing.beam import Beam
@@ -39,18 +41,26 @@ def dial_each_other(node: Any, beam: Beam, late: int) -> tuple[Any, Any]:
     return asking.get(timeout=patience()), theirs
 
 
+@pytest.fixture
+def dialled(request: pytest.FixtureRequest, beam: Beam, beam_factory: Factory) -> Beam:
+    """A BEAM that talks TCP or TLS, as the parameter says."""
+    return beam if request.param == "tcp" else beam_factory(cookie=beam.cookie, tls=True)
+
+
 @pytest.mark.parametrize("name", ["aa_first@127.0.0.1", "zz_last@127.0.0.1"])
+@pytest.mark.parametrize("dialled", ["tcp", pytest.param("tls", marks=pytest.mark.beam(tls=True))], indirect=True)
 def test_a_beam_and_python_that_dial_each_other_both_get_their_answers(
-    name: str, beam: Beam, python: Factory, caplog: pytest.LogCaptureFixture
+    name: str, dialled: Beam, python: Factory, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "pyerlnode")
-    node = python(name)
+    beam, node = dialled, python(name, tls=dialled.tls)
     node.export("m", {"twice": lambda x: x * 2})
     downs: list[Any] = []
     node.telemetry.append(lambda event, *rest: downs.append(rest) if event == "connection.down" else None)
+    step = 200 if beam.tls is None else 800
     for number in range(ROUNDS):
         before = len(downs)
-        assert dial_each_other(node, beam, 200 * (number % 5) - 400) == ([2, 1], 42), f"round {number}"
+        assert dial_each_other(node, beam, step * (number % 5 - 2)) == ([2, 1], 42), f"round {number}"
         assert len(downs) == before, f"round {number}: a good connection was dropped"
         assert node.nodes() == [beam.name]
         node.disconnect(beam.name)
@@ -58,10 +68,12 @@ def test_a_beam_and_python_that_dial_each_other_both_get_their_answers(
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.parametrize("speak_tls", [False, True])
 def test_two_python_nodes_that_dial_each_other_both_get_their_answers(
-    python: Factory, caplog: pytest.LogCaptureFixture
+    python: Factory, tmp_path: Path, caplog: pytest.LogCaptureFixture, speak_tls: bool
 ) -> None:
-    one, other = python("aa_one@127.0.0.1"), python("zz_other@127.0.0.1")
+    options = {"tls": Authority(tmp_path).options()} if speak_tls else {}
+    one, other = python("aa_one@127.0.0.1", **options), python("zz_other@127.0.0.1", **options)
     for node in (one, other):
         node.export("m", {"twice": lambda x: x * 2})
     for _ in range(ROUNDS):

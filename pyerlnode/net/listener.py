@@ -214,7 +214,8 @@ class _Guest:
 
         That one says so (`nok`), or closes before it has said who it is. And so does any probe of the port.
         """
-        return logging.DEBUG if error.reason == "nok" or self.is_stranger() else logging.WARNING
+        gave_way = error.reason == "nok" or (error.reason == "closed" and not self.heard)
+        return logging.DEBUG if gave_way or self.is_stranger() else logging.WARNING
 
     def is_stranger(self) -> bool:
         """Whether it has not said its name; where TLS is spoken, not a word."""

@@ -219,10 +219,11 @@ class TlsStream:
         return HandshakeError(text, "timeout")
 
     def _closed(self) -> HandshakeError:
+        if self._side.server:  # who gives way to our own attempt does so
+            when = "during the handshake of TLS" if self._heard else "before it said anything"
+            return HandshakeError(f"{self._who} closed the connection {when}", "closed")
         if self._heard:
             return HandshakeError(f"{self._who} closed the connection during the handshake of TLS", "tls")
-        if self._side.server:
-            return HandshakeError(f"{self._who} closed the connection before it said anything", "closed")
         return HandshakeError(
             f"{self._who} closed the connection instead of answering TLS: does it run with -proto_dist inet_tls?", "tls"
         )

@@ -400,3 +400,14 @@ def test_records_that_were_tampered_with_cost_the_connection(authority: Authorit
     right.wait(lambda: right.downs)
     left.wait(lambda: left.downs)
     assert right.got == []
+
+
+def test_a_peer_that_gives_way_when_tls_is_up_is_no_warning(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "pyerlnode.net")
+    with Door(authority.options()) as door, gevent.socket.create_connection(door.at) as sock:
+        tls_module.TlsStream(sock, Tls.of(authority.options()).client, who="it").handshake(patience())
+        sock.close()
+        told(caplog, "closed the connection while we waited for its name")
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
