@@ -13,7 +13,7 @@ from pyerlnode.cluster.load.regulated import Regulated, Regulation
 from pyerlnode.cluster.load.regulator import NotAdmitted, Regulator, Rules
 from pyerlnode.errors import CallTimeout, NodeDown, NoProc
 from pyerlnode.testing.beam import Beam
-from pyerlnode.testing.patience import patience
+from pyerlnode.testing.patience import patience, promise
 from pyerlnode.testing.waiting import wait_for
 
 pytestmark = pytest.mark.beam(elixir=True)
@@ -198,7 +198,8 @@ def test_elixir_borrows_a_member_and_dies_with_it(beam: Beam, node: Any) -> None
 
 
 def test_a_breaker_guards_calls_to_a_node_and_tells_elixir(beam: Beam, node: Any) -> None:
-    thresholds = Thresholds(failures=3, reset=0.2, jitter=0.0)
+    reset = promise(1.0)  # so long it is open, to be asked
+    thresholds = Thresholds(failures=3, reset=reset, jitter=0.0)
     breaker = Breaker.start(node, thresholds, name="breaker")
     server = beam.elixir(
         """
@@ -235,7 +236,7 @@ def test_a_breaker_guards_calls_to_a_node_and_tells_elixir(beam: Beam, node: Any
             breaker.call(where, request, timeout=0.05 if request is A.silence else 5.0)
     with pytest.raises(BreakerOpen) as caught:
         breaker.call(server, A.hello)
-    assert 0 < caught.value.retry_after <= 0.2
+    assert 0 < caught.value.retry_after <= reset
     assert beam.elixir("GenServer.call(b, :state)", b=dest(node, "breaker")) is A.open
     wait_for(lambda: breaker.info()["retry_after"] == 0)
     assert breaker.call(server, A.hello) is A.world

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -20,6 +21,8 @@ from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 NOBODY = "nobody_here@127.0.0.1"
+CALLERS_GONE = "[P || P <- processes(), {_, L} <- [process_info(P, group_leader)], node(L) =/= node()] =:= []"
+"""Nobody whom another node has started is left on the BEAM."""
 
 
 def fail(message: bytes) -> None:
@@ -108,7 +111,7 @@ def test_the_rest_of_rpc_reaches_python(beam: Beam, calc: Any) -> None:
     assert beam.eval("rpc:sbcast([N], nobody, x)", N=node) == ([], [node])
     assert beam.eval("rpc:abcast([N], answers, {self(), x})", N=node) is A.abcast
     assert beam.eval("rpc:multicall([N], calc, add, [1, 2])", N=node) == ([3], [])
-    assert beam.eval("K = rpc:async_call(N, calc, add, [1, 2]), {value, V} = rpc:nb_yield(K, 2000), V", N=node) == 3
+    assert beam.eval("K = rpc:async_call(N, calc, add, [1, 2]), {value, V} = rpc:nb_yield(K, 60000), V", N=node) == 3
     calc.export("erlang", lambda n: abs(n), name="abs")
     assert beam.eval("rpc:parallel_eval([{erlang, abs, [I]} || I <- [-1, -2, -3]])") == [1, 2, 3]
     seen: list[Any] = []
@@ -177,7 +180,21 @@ def test_an_elixir_exception_is_a_python_exception_with_struct_message_and_stack
         node.rpc(beam.name, "Elixir.Keyword", "validate!", [[(A.a, 1)], []])
 
 
-def test_multicall_from_python_gives_an_outcome_for_each_node(beam: Beam, calc: Any) -> None:
+@pytest.fixture
+def slow(beam: Beam) -> Any:
+    """A server on the BEAM that answers `never` when it is told to `pay`, and no sooner: (pid, how to call it)."""
+    beam.load(Path(__file__).parent / "beam_src" / "desk.erl")
+    pid = beam.eval("desk:start()")
+    return pid, ("gen_server", "call", [pid, A.never, A.infinity])
+
+
+def pay(node: Any, pid: Any, calls: int = 1) -> None:
+    """Let `calls` calls of it that are under way be answered."""
+    wait_for(lambda: len(node.call(pid, A.kept)) == calls)
+    node.call(pid, A.pay)
+
+
+def test_multicall_from_python_gives_an_outcome_for_each_node(beam: Beam, calc: Any, slow: Any) -> None:
     nodes = [beam.name, calc.name, NOBODY]
     assert calc.erpc.multicall(nodes, "erlang", "node") == [
         (A.ok, beam.node),
@@ -185,23 +202,27 @@ def test_multicall_from_python_gives_an_outcome_for_each_node(beam: Beam, calc: 
         (A.error, (A.erpc, A.noconnection)),
     ]
     assert calc.rpc.multicall([beam.name, NOBODY], "erlang", "node") == ([beam.node], [A[NOBODY]])
-    slow = calc.erpc.multicall([beam.name], "timer", "sleep", [200], timeout=0.02)
-    assert slow == [(A.error, (A.erpc, A.timeout))]
+    desk, call = slow
+    assert calc.erpc.multicall([beam.name], *call, timeout=0.02) == [(A.error, (A.erpc, A.timeout))]
+    pay(calc, desk)
     assert calc.erpc.multicall([calc.name], "calc", "toss", [1]) == [(A.throw, 1)]
     assert calc.erpc.multicall([calc.name], "calc", "leave", [1]) == [(A.exit, (A.exception, 1))]
 
 
-def test_a_request_is_sent_now_and_its_value_fetched_later(beam: Beam, node: Any) -> None:
+def test_a_request_is_sent_now_and_its_value_fetched_later(beam: Beam, node: Any, slow: Any) -> None:
     node.self_()
+    desk, call = slow
     request = node.erpc.send_request(beam.name, "lists", "sum", [[1, 2]])
-    assert node.erpc.receive_response(request, 5.0) == 3
-    slow = node.erpc.send_request(beam.name, "timer", "sleep", [50])
-    assert node.erpc.wait_response(slow, 0) is node.erpc.PENDING
-    assert node.erpc.wait_response(slow, 5.0) is A.ok
-    late = node.erpc.send_request(beam.name, "timer", "sleep", [100])
+    assert node.erpc.receive_response(request, patience()) == 3
+    pending = node.erpc.send_request(beam.name, *call)
+    assert node.erpc.wait_response(pending, 0) is node.erpc.PENDING
+    pay(node, desk)
+    assert node.erpc.wait_response(pending, patience()) is A.late
+    late = node.erpc.send_request(beam.name, *call)
     with pytest.raises(RpcFailed) as out:
         node.erpc.receive_response(late, 0.01)
     assert out.value.reason is A.timeout
+    pay(node, desk)
     answered = node.erpc.send_request(beam.name, "erlang", "throw", [A.ball])
     message = node.receive(timeout=patience())
     assert node.erpc.check_response((A.other, 1), answered) is node.erpc.NO_REPLY
@@ -210,15 +231,19 @@ def test_a_request_is_sent_now_and_its_value_fetched_later(beam: Beam, node: Any
     lost = node.erpc.send_request(NOBODY, "erlang", "node")
     with pytest.raises(RpcFailed):
         node.erpc.receive_response(lost)
-    assert node.receive(timeout=0.15, default=NOTHING) is NOTHING
+    beam.wait_until(CALLERS_GONE)
+    assert node.ping(beam.name)  # behind the late answer, which is here before this one
+    assert node.receive(timeout=0, default=NOTHING) is NOTHING
 
 
-def test_requests_of_a_collection_come_as_they_are_answered(beam: Beam, node: Any) -> None:
+def test_requests_of_a_collection_come_as_they_are_answered(beam: Beam, node: Any, slow: Any) -> None:
+    desk, call = slow
     many = RequestIds()
-    many.add(node.erpc.send_request(beam.name, "timer", "sleep", [80]), "slow")
+    many.add(node.erpc.send_request(beam.name, *call), "slow")
     many.add(node.erpc.send_request(beam.name, "erlang", "abs", [-1]), "fast")
-    assert node.erpc.receive_response(many, 5.0)[:2] == (1, "fast")
-    assert node.erpc.receive_response(many, 5.0)[:2] == (A.ok, "slow")
+    assert node.erpc.receive_response(many, patience())[:2] == (1, "fast")
+    pay(node, desk)
+    assert node.erpc.receive_response(many, patience())[:2] == (A.late, "slow")
     assert node.erpc.receive_response(many) is node.erpc.NO_REQUEST
 
 
@@ -230,7 +255,7 @@ def test_casts_from_python_run_and_say_nothing(beam: Beam, node: Any) -> None:
     assert sorted(node.receive(timeout=patience()) for _ in range(3)) == [1, 2, 3]
 
 
-def test_the_rest_of_rpc_from_python(beam: Beam, node: Any) -> None:
+def test_the_rest_of_rpc_from_python(beam: Beam, node: Any, slow: Any) -> None:
     server = """register(answers, spawn(fun F() -> receive {From, X} when is_pid(From) ->
                 From ! {wrapped, node(), X}, From ! {answers, node(), X}; _ -> ok end, F() end))"""
     beam.eval(server)
@@ -251,9 +276,11 @@ def test_the_rest_of_rpc_from_python(beam: Beam, node: Any) -> None:
             node.rpc.block_call(NOBODY, "erlang", "abs", [-1])
         key = node.rpc.async_call(beam.name, "erlang", "abs", [-1])
         assert node.rpc.yield_(key) == 1
-        slow = node.rpc.async_call(beam.name, "timer", "sleep", [50])
-        assert node.rpc.nb_yield(slow) is A.timeout
-        assert node.rpc.nb_yield(slow, 5.0) == (A.value, A.ok)
+        desk, call = slow
+        pending = node.rpc.async_call(beam.name, *call)
+        assert node.rpc.nb_yield(pending) is A.timeout
+        pay(node, desk)
+        assert node.rpc.nb_yield(pending, patience()) == (A.value, A.late)
         calls = [(A.erlang, A.abs, [-n]) for n in range(5)]
         assert node.rpc.parallel_eval(calls) == [0, 1, 2, 3, 4]
         assert node.rpc.pmap((A.erlang, A["+"]), [10], [1, 2]) == [11, 12]

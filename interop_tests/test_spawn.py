@@ -31,9 +31,10 @@ def py(node: Any) -> Any:
 
 # --- the BEAM asks Python ----------------------------------------------------------------------------
 def test_a_request_of_the_beam_is_answered_with_each_kind_of_reply(beam: Beam, py: Any) -> None:
-    ask = """R = erlang:spawn_request(N, py, nap, [0], Options),
+    # An answer that is sent is here before that of a later question.
+    ask = """R = erlang:spawn_request(N, py, nap, [0], Options), pong = net_adm:ping(N),
              receive {Tag, R, What, P} when Tag =:= spawn_reply; Tag =:= mine -> {Tag, What, is_pid(P)}
-             after 100 -> none end"""
+             after 0 -> none end"""
     assert beam.eval(ask, N=A[py.name], Options=[]) == (A.spawn_reply, A.ok, True)
     assert beam.eval(ask, N=A[py.name], Options=[(A.reply_tag, A.mine)]) == (A.mine, A.ok, True)
     assert beam.eval(ask, N=A[py.name], Options=[(A.reply, A.no)]) is A.none

@@ -10,7 +10,7 @@ import pytest
 from interop_tests.worker_targets import RAISED, Rude, ask, misbehave, raising, returning, rude
 from pyerlnode import A, Node, ServerExit
 from pyerlnode.errors import PythonError
-from pyerlnode.testing.patience import patience
+from pyerlnode.testing.patience import patience, promise
 from pyerlnode.testing.waiting import wait_for
 from pyerlnode.workers.pool import WorkerPool
 from pyerlnode.workers.worker import Worker
@@ -126,8 +126,8 @@ def test_only_a_crash_a_signal_and_a_limit_end_it(node: Node, served: Any) -> No
         (A.memory, A.out_of_memory),
         (A.spin, A.time_limit),
     ):
-        limits: dict[str, Any] = {"memory": 2 << 30} if how is A.memory else {"time_limit": 0.5}
-        pid = served(misbehave, **limits)
+        limits: dict[Any, Any] = {A.memory: {"memory": 2 << 30}, A.spin: {"time_limit": promise(0.5)}}
+        pid = served(misbehave, **limits.get(how, {}))
         os_pid = node.call(pid, A.pid)
         assert failure(node, pid, how).reason[0] == reason
         wait_for(lambda os_pid=os_pid: not Path(f"/proc/{os_pid}").exists())
