@@ -55,6 +55,7 @@ from pyerlnode.term.pid import Pid
 
 if TYPE_CHECKING:
     from pyerlnode.net.tls_options import Tls
+    from pyerlnode.runtime.process import Process
 
 log = logging.getLogger("pyerlnode.node")
 
@@ -280,6 +281,21 @@ class Node(Remote):
         if listener is not None:
             listener.start(kernel.reception())
         return system, kernel, listener, service, registration
+
+    def run_forever(self) -> None:
+        """Let the node work until SIGTERM or Ctrl-C: what stands at the end of a program that serves.
+
+        For the main thread. When it returns, leave the `with` block, or `stop()`.
+        """
+        from pyerlnode.port.signals import wait_for_signal  # for the programs that end so
+
+        self._open()
+        wait_for_signal()
+
+    def program_processes(self) -> list[Process]:
+        """The processes that the program has started: neither the kernel's own nor greenlets that became one."""
+        kept = self._kept | self._offers.keeping.pids()
+        return [p for p in self.system.processes.values() if not p.adopted and p.pid not in kept]
 
     def stop(self, timeout: float = 5.0) -> StopReport:
         """End every process, close every connection, give the name back. May be called twice.

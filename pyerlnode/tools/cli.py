@@ -83,6 +83,12 @@ def _names(args: argparse.Namespace) -> int:
     return names(args)
 
 
+def _run(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.run import run
+
+    return run(args)
+
+
 def _epmd(args: argparse.Namespace) -> int:
     from pyerlnode.tools.epmd import epmd
 
@@ -136,6 +142,9 @@ def parser() -> Parser:
         "arguments", nargs="?", default="[]", metavar="ARGS", help="the list of arguments: '[[1, 2, 3]]' is one, a list"
     )
 
+    run = command("run", _run, "Serve what MODULE:FACTORY makes, as production does, until SIGTERM.")
+    _settings(run)
+
     epmd = command("epmd", _epmd, "Serve EPMD, the port mapper of a host's nodes, until Ctrl-C.")
     epmd.add_argument("--address", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
     epmd.add_argument("--port", type=_own_port, help="default: $ERL_EPMD_PORT, else 4369; 0 takes a free one")
@@ -143,6 +152,40 @@ def parser() -> Parser:
     shell = command("shell", _shell, "IPython with a connected node in the background.")
     _node(shell)
     return top
+
+
+def _settings(run: argparse.ArgumentParser) -> None:
+    """What `tools.run.settings_core` reads, and says to be wrong; each is a variable and a line of a file, too."""
+    words = (
+        ("name", "NAME", "the node's name; with several workers each has its number: shop1@…, shop2@…"),
+        ("workers", "N", "OS processes, each with a node; default: 1"),
+        ("group", "GROUP", "the pg group of what the factory gives; default: the part of the name before the @"),
+        ("scope", "SCOPE", "the scope of the group; default: pg"),
+        ("connect", "NODES", "nodes to be connected to all the time: a@h,b@h"),
+        ("cookie", "TEXT", "the cluster's cookie; others can see it in `ps`"),
+        ("cookie-file", "FILE", "read the cookie from FILE, a secret that is mounted"),
+        ("epmd", "MODE", "auto, external, embedded or none; default: auto"),
+        ("epmd-port", "PORT", "default: $ERL_EPMD_PORT, else 4369"),
+        ("ports", "PORTS", "where to listen: 9100, or 9100-9110"),
+        ("peer-port", "PORT", "reach all peers at this port, and ask no EPMD"),
+        ("listen", "ADDRESS", "the one address to listen at"),
+        ("allow", "NODES", "the only nodes that may connect"),
+        ("tls-optfile", "FILE", "speak TLS by this ssl_dist_optfile"),
+        ("health", "[HOST:]PORT", "serve /readyz and /livez by HTTP"),
+        ("drain", "SECONDS", "time for callers to get their answers in when a worker ends; default: 20"),
+        ("quiet", "SECONDS", "how long to wait for late callers, having left the group; default: 0.5"),
+        ("hang", "SECONDS", "a worker silent for so long makes /livez fail; 0 never; default: 30"),
+        ("log-level", "LEVEL", "debug, info, warning or error; default: info"),
+        ("log-format", "FORM", "text or json; default: text"),
+    )
+    run.add_argument("factory", nargs="?", metavar="FACTORY", help="module:factory; what it gives is served")
+    run.add_argument("--config", metavar="FILE", help='a TOML file with any of these: log-format = "json"')
+    for flag, value, text in words:
+        run.add_argument(f"--{flag}", metavar=value, help=text)
+    run.add_argument("--visible", action="store_true", default=None, help="take part in the mesh of visible nodes")
+    run.add_argument(
+        "--reload", action="store_true", default=None, help="start again when a file of the program changes"
+    )
 
 
 def _own_port(text: str) -> int:
