@@ -38,10 +38,13 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml $(SOURCES)
 	@$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.installed pyproject.toml
+$(VENV)/.codec: $(VENV)/.installed
+	@.ci/codec "$(PY)"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.codec pyproject.toml
 	@echo "installing what the tests need"
 	@$(PIP) install --group test
-	@.ci/codec "$(PY)"
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test pyproject.toml
@@ -53,7 +56,7 @@ $(VENV)/.docs: $(VENV)/.installed pyproject.toml
 	@touch $@
 
 # --- commands -------------------------------------------------------------------------------------------
-demo: $(VENV)/.installed
+demo: $(VENV)/.codec
 	@$(PY) -m pyerlnode demo $(ARGS)
 
 test: $(VENV)/.test

@@ -67,6 +67,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"what failed once more: {how}{order}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def the_pure_codec_has_been_warned_of() -> None:
+    """Where the compiled codec is not there, the first node says so in the log of whichever test it is in."""
+    from pyerlnode.node import warn_of_the_pure_codec
+
+    warn_of_the_pure_codec()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def nothing_before_this_module_is_garbage() -> None:
     """Thousands of collected tests, and what modules before this one still hold, are no garbage.

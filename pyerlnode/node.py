@@ -11,6 +11,7 @@ gevent, use `pyerlnode.connect`.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import secrets
@@ -21,6 +22,7 @@ from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyerlnode import etf
 from pyerlnode.dist import node_name
 from pyerlnode.dist.epmd import HIDDEN_NODE, NORMAL_NODE, NodeEntry
 from pyerlnode.dist.flags import HIDDEN_FLAGS, VISIBLE_FLAGS, DistFlags
@@ -65,6 +67,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def unique_name(host: str = "127.0.0.1") -> str:
     """A name that no other node has: for scripts and tools that nobody needs to find."""
     return f"py_{os.getpid()}_{secrets.token_hex(3)}@{host}"
+
+
+@functools.cache
+def warn_of_the_pure_codec() -> None:
+    """Once a program, unless it was asked for."""
+    if etf.IMPLEMENTATION != "c" and os.environ.get("PYERLNODE_PUREPYTHON") != "1":
+        log.warning("the compiled codec is not there, so messages take 13 to 19 times longer: see `pyerlnode doctor`")
 
 
 def this_host(long: bool) -> str:
@@ -210,6 +219,7 @@ class Node(Remote):
                 registration = Registration(self._epmd, entry, locate=service.ensure)
                 creation = registration.start()
             self._parts = self._assemble(creation, listener, service, registration)
+            warn_of_the_pure_codec()
             if registration is None:
                 log.info("%s listens on port %d and is registered at no EPMD", self.name, listener.port)
         except BaseException:

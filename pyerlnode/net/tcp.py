@@ -51,8 +51,8 @@ def bind_addresses(host: str) -> list[str]:
         return ["127.0.0.1"]
     if is_loopback(host):
         return [host]
-    families = _families(host)
-    return [everywhere for family, everywhere in EVERYWHERE.items() if family in families] or ["0.0.0.0"]  # noqa: S104
+    found = families(host)
+    return [everywhere for family, everywhere in EVERYWHERE.items() if family in found] or ["0.0.0.0"]  # noqa: S104
 
 
 def numeric(address: str) -> str:
@@ -60,7 +60,8 @@ def numeric(address: str) -> str:
     return "127.0.0.1" if address == "localhost" else address
 
 
-def _families(host: str) -> set[int]:
+def families(host: str) -> set[int]:
+    """Those by which `host` can be reached; none when it is not known."""
     try:
         return {family for family, _ in _resolve(host, 0, host, RESOLVING)}
     except ConnectError:

@@ -89,6 +89,12 @@ def _run(args: argparse.Namespace) -> int:
     return run(args)
 
 
+def _doctor(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.doctor import doctor
+
+    return doctor(args)
+
+
 def _epmd(args: argparse.Namespace) -> int:
     from pyerlnode.tools.epmd import epmd
 
@@ -144,6 +150,9 @@ def parser() -> Parser:
 
     run = command("run", _run, "Serve what MODULE:FACTORY makes, as production does, until SIGTERM.")
     _settings(run)
+
+    doctor = command("doctor", _doctor, "Say what a node finds on this machine, and what to do about it.")
+    _json(doctor)
 
     epmd = command("epmd", _epmd, "Serve EPMD, the port mapper of a host's nodes, until Ctrl-C.")
     epmd.add_argument("--address", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
