@@ -244,7 +244,7 @@ wait_until_up(#state{port = Port, node = Node, options = Options} = State, Deadl
         {Port, {exit_status, Status}} -> {error, {exit_status, Status}};
         {Port, {data, Data}} -> print(Data, State), wait_until_up(State, Deadline)
     after 20 ->
-        case net_kernel:connect_node(Node) =:= true andalso registered(maps:get(wait_for, Options, undefined), Node) of
+        case net_kernel:connect_node(Node) =:= true andalso registered(maps:get(wait_for, Options, undefined), Node, Deadline) of
             true -> ok;
             false ->
                 case now_ms() > Deadline of
@@ -254,11 +254,15 @@ wait_until_up(#state{port = Port, node = Node, options = Options} = State, Deadl
         end
     end.
 
-registered(undefined, _) -> true;
-registered(Name, Node) ->
+%% No silence says that the name is taken, but an answer to what was asked behind the monitor, however long that takes.
+registered(undefined, _, _) -> true;
+registered(Name, Node, Deadline) ->
     Ref = monitor(process, {Name, Node}),
+    Answered = try gen_server:call({net_kernel, Node}, {is_auth, node()}, max(0, Deadline - now_ms())) =:= yes
+               catch exit:_ -> false
+               end,
     receive {'DOWN', Ref, _, _, _} -> false
-    after 20 -> demonitor(Ref, [flush])
+    after 0 -> demonitor(Ref, [flush]), Answered
     end.
 
 print(Data, #state{options = #{output := Output}}) -> Output(Data);

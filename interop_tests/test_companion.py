@@ -157,6 +157,19 @@ def test_the_twins_port_says_why_a_program_did_not_start(ask: Ask) -> None:
     ) == ((A.exit_status, 3), (A.enoent, no_python))
 
 
+def test_the_twin_waits_for_a_name_however_slow_the_node_is_with_saying_that_it_is_not_there(ask: Ask) -> None:
+    late = text(PROGRAM.replace("calc", "late"))
+    assert ask(
+        f"""
+        Late = Quiet#{{args := [{late}, "15"]}},
+        {{ok, Owner}} = pyerlnode:port_start_link(Late),
+        Answer = gen_server:call({{ready, Node}}, ask),
+        gen_server:stop(Owner, normal, 10000),
+        {{Answer, pyerlnode:port_start_link(Late#{{args := [{late}, "1000000"], boot_time => 1500}})}}.
+        """
+    ) == (A.ready, (A.error, A.timeout))
+
+
 def test_the_twin_gives_up_waits_or_goes_elsewhere_when_a_node_is_not_there(ask: Ask) -> None:
     gone = (A.error, (A.nodedown, A["nobody@127.0.0.1"]))
     assert ask(

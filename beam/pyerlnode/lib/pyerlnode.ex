@@ -319,7 +319,8 @@ defmodule Pyerlnode.Port do
     after
       20 ->
         cond do
-          Node.connect(state.node) == true and registered?(state.opts[:wait_for], state.node) ->
+          Node.connect(state.node) == true and
+              registered?(state.opts[:wait_for], state.node, deadline) ->
             :ok
 
           Pyerlnode.now() > deadline ->
@@ -331,16 +332,24 @@ defmodule Pyerlnode.Port do
     end
   end
 
-  defp registered?(nil, _node), do: true
+  # No silence says that the name is taken, but an answer to what was asked behind the monitor, however long that takes.
+  defp registered?(nil, _node, _deadline), do: true
 
-  defp registered?(name, node) do
+  defp registered?(name, node, deadline) do
     ref = Process.monitor({name, node})
+    answered = answers?(node, max(0, deadline - Pyerlnode.now()))
 
     receive do
       {:DOWN, ^ref, _, _, _} -> false
     after
-      20 -> Process.demonitor(ref, [:flush])
+      0 -> Process.demonitor(ref, [:flush]) and answered
     end
+  end
+
+  defp answers?(node, time) do
+    GenServer.call({:net_kernel, node}, {:is_auth, node()}, time) == :yes
+  catch
+    :exit, _ -> false
   end
 
   defp print(data, state) do

@@ -51,6 +51,18 @@ defmodule PyerlnodeTest do
     refute alive?(os_pid)
   end
 
+  test "a name is waited for however slow the node is with saying that it is not there", %{
+    node: node
+  } do
+    late = Path.expand("programs/late.py", __DIR__)
+    {:ok, owner} = Pyerlnode.Port.start_link(port(node, args: [late, "15"]))
+    assert GenServer.call({:ready, node}, :ask) == :ready
+    GenServer.stop(owner)
+
+    assert {:error, :timeout} =
+             Pyerlnode.Port.start_link(port(node, args: [late, "1000000"], boot_time: 1500))
+  end
+
   test "an OS process that is killed is started again", %{node: node} do
     {:ok, sup} = Supervisor.start_link([{Pyerlnode.Port, port(node)}], strategy: :one_for_one)
     id = {Pyerlnode.Port, node}
