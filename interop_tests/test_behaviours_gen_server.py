@@ -232,9 +232,6 @@ def test_sys_sees_a_python_server_as_it_sees_an_erlang_one(both: Any, beam: Beam
     assert [type(part) for part in python[3]] == [type(part) for part in erlang[3]]
     assert [key for key, _ in python[3][4]] == [key for key, _ in erlang[3][4]]
     state = beam.eval("sys:get_state({twin, N})", N=A[node.name])
-    if beam.otp < 27:  # up to 26.1.0 sys gives the answer as it comes, and nothing in a request tells the release
-        assert state[0] is A.ok
-        state = state[1]
     assert state[A.log] == []
     refused = beam.eval("catch sys:replace_state({twin, N}, fun(S) -> S end)", N=A[node.name])
     assert refused[0] is A.EXIT

@@ -48,8 +48,7 @@ def test_a_function_in_an_os_process_answers_both_sides(beam: Beam, node: Any) -
 def test_a_server_in_an_os_process_is_a_server(beam: Beam, node: Any) -> None:
     pid = node.start(Worker, Account, [5])
     seen = beam.elixir(
-        "GenServer.cast(p, 3); b = GenServer.call(p, :balance); "
-        "s = case :sys.get_state(p) do {:ok, s} -> s; s -> s end; {b, s, GenServer.call(p, :os_pid)}",
+        "GenServer.cast(p, 3); {GenServer.call(p, :balance), :sys.get_state(p), GenServer.call(p, :os_pid)}",
         p=pid,
     )
     assert seen[0] == 8

@@ -1,11 +1,17 @@
 %% A function that ends as it is told, and what each way to run it makes of that end, on a node with such a function.
 -module(raises).
--export([does/1, seen/2]).
+-behaviour(supervisor).
+-export([does/1, init/1, replaced/1, seen/2]).
 
 does({return, Value}) -> Value;
 does({error, Reason}) -> error(Reason);
 does({exit, Reason}) -> exit(Reason);
 does({throw, Term}) -> throw(Term).
+
+replaced(_) -> {new, state}.
+
+init({state, State}) -> {ok, State};
+init(_) -> {ok, {#{}, []}}.
 
 seen(Node, What) ->
     Trapped = process_flag(trap_exit, true),

@@ -366,6 +366,7 @@ class NetKernel:
         self.connections[node] = connection
         self._refused.pop(node, None)
         peer.creation = info.creation
+        peer.is_new, peer.stdlib = DistFlags.ALTACT_SIG in info.flags, None
         waited = peer.connected(connection)
         attempt = self._attempts.pop(node, None)
         if attempt is not None and attempt.timer is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyerlnode.errors import Exit, UsageError
-from pyerlnode.otp import gen, gen_server, where
+from pyerlnode.otp import funs, gen, gen_server, where
 from pyerlnode.otp.child_spec import ChildSpec, child_spec
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Reply
@@ -69,17 +69,11 @@ class AgentServer(GenServer):
 
 
 def run(system: System, function: Function, before: tuple[Any, ...], args: tuple[Any, ...] = ()) -> Any:
-    """Call a function, or an exported one by ``{M, F, Args}``."""
-    if callable(function):
-        return function(*before, *args)
+    """Call a function, or an exported one: ``fun M:F/A``, or ``{M, F, Args}``."""
     match function:
         case (Atom() as module, Atom() as name, list(more)):
-            found = system.exported(module, name, len(before) + len(more))
-            if found is None:
-                stack: list[Any] = [(module, name, [*before, *more], [])]
-                raise Exit((A.undef, stack), f"{module}:{name} is not exported")
-            return found(*before, *more)
-    raise Exit((A.badfun, A.agent), "an agent runs a function of this program, or {M, F, Args} of an exported one")
+            return funs.applied(system, module, name, (*before, *more))
+    return funs.called(system, function, (*before, *args))
 
 
 class Agent:

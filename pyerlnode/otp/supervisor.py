@@ -23,7 +23,7 @@ from typing import Any
 
 from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import PyerlnodeError, StartFailed, UsageError
-from pyerlnode.otp import dynamic_core, gen, where
+from pyerlnode.otp import dynamic_core, gen, releases, sys, where
 from pyerlnode.otp import supervisor_core as core
 from pyerlnode.otp.child_spec import (
     BadChildSpec,
@@ -108,12 +108,13 @@ def check_flags(flags: core.Flags) -> core.Flags:
 class Supervisor(Overseer):
     """Base class of supervisors; as it stands, one that is given its children: ``Supervisor.start_link([…])``."""
 
-    __slots__ = ("_args", "_halt", "_pool", "_reply", "_state", "_template")
+    __slots__ = ("_args", "_halt", "_older", "_pool", "_reply", "_state", "_template")
     _args: tuple[tuple[Any, ...], dict[str, Any]]
     _state: core.State
     _pool: dynamic_core.Pool | None
     _template: ChildSpec
     _reply: Any
+    _older: Any
     _halt: Any
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
@@ -122,7 +123,7 @@ class Supervisor(Overseer):
 
     def _init(self, callback: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.process.trap_exit = True
-        self._pool = self._reply = self._halt = None
+        self._pool = self._reply = self._older = self._halt = None
         self._args = args, kwargs
         try:
             wanted = callback(*args, **kwargs)
@@ -178,7 +179,7 @@ class Supervisor(Overseer):
 
     def _effect(self, effect: Any) -> None:
         if isinstance(effect, core.Reply):
-            self._reply = effect.value
+            self._reply, self._older = effect.value, effect.older
         elif isinstance(effect, core.Report):
             self._log_report(effect)
         elif isinstance(effect, core.Progress):
@@ -199,12 +200,20 @@ class Supervisor(Overseer):
                 spec = self._find_spec(id)
                 self._answer(from_, core.NOT_FOUND.value if spec is None else (A.ok, spec.to_wire()))
             case (A.start_child, what):
-                self._answer(from_, self._add(what))
+                self._answer_start(from_, self._add(what))
             case (Atom() as what, id):
                 self._answer(from_, self._about(what, id))
             case _:
                 self._answer(from_, (A.error, (A.unknown_call, request)))
         return NoReply()
+
+    def _answer_start(self, from_: Any, value: Any) -> None:
+        """As the supervisor of the caller's release answers ``start_child``."""
+        older, self._older = self._older, None
+        if older is None:
+            self._answer(from_, value)
+        else:
+            sys.answer_by_release(self, from_, releases.PLAIN_ALREADY_STARTED, value, older)
 
     def handle_cast(self, request: Any) -> Any:
         match request:

@@ -226,9 +226,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer the request under way."""
+    """Answer the request under way; `older` is what OTP's supervisor answered before release 27, where that differs."""
 
     value: Any
+    older: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +336,11 @@ def _failed(state: State, event: Failed) -> Effects:
         return _restart_failed(state, child, event.reason)
     if state.aim is Aim.ADD:
         state.children.drop(child)
-        return _advance(state, Reply((A.error, (event.reason, child.spec.to_record(A.undefined)))))
+        with_child = (A.error, (event.reason, child.spec.to_record(A.undefined)))
+        match event.reason:
+            case (A.already_started, _):
+                return _advance(state, Reply((A.error, event.reason), with_child))
+        return _advance(state, Reply(with_child))
     return _advance(state, Reply((A.error, event.reason)))
 
 

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyerlnode.brief import short, told
 from pyerlnode.errors import Error, Exit
 from pyerlnode.etf.encodable import encodable
-from pyerlnode.otp import gen
+from pyerlnode.otp import funs, gen, releases
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.results import Continue
 from pyerlnode.runtime.edges import caught, report
@@ -195,7 +195,23 @@ def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
         caught(error)
         report(log, "%s could not carry out a system message", server.process.pid, exc_info=error)
         value = A.error, (A.unknown_system_msg, request)
-    answer(server, from_, value)
+    if _is_of_state(request) and value[0] is A.ok:
+        answer_by_release(server, from_, releases.WRAPPED_STATES, value, value[1])
+    else:
+        answer(server, from_, value)
+
+
+def _is_of_state(request: Any) -> bool:
+    return request is A.get_state or (type(request) is tuple and len(request) == 2 and request[0] is A.replace_state)
+
+
+def answer_by_release(server: Behaviour, from_: Any, since: releases.Version, value: Any, older: Any) -> None:
+    """Answer `from_`: with `older`, if its node has a stdlib of before `since`."""
+    if type(from_[0]) is Pid and value is not older:
+        told = lambda version: answer(server, from_, older if version < since else value)  # noqa: E731
+        releases.with_stdlib(server.process.system, from_[0].node, told)
+    else:
+        answer(server, from_, value)
 
 
 def _resume(server: Behaviour, from_: Any) -> None:
@@ -221,7 +237,9 @@ def _carry_out(server: Behaviour, request: Any) -> Any:
         case A.get_state:
             return _guarded(A.system_get_state, server, server.system_get_state)
         case (A.replace_state, fun):
-            return _guarded(A.system_replace_state, server, lambda: server.system_replace_state(_callable(fun)))
+            return _guarded(
+                A.system_replace_state, server, lambda: server.system_replace_state(_replacing(server, fun))
+            )
         case A.get_status:
             return status(server)
         case (A.change_code, _, old_vsn, extra) if state.suspended:
@@ -235,11 +253,10 @@ def _carry_out(server: Behaviour, request: Any) -> Any:
     return A.error, (A.unknown_system_msg, request)
 
 
-def _callable(fun: Any) -> Callable[..., Any]:
-    if not callable(fun):
+def _replacing(server: Behaviour, fun: Any) -> Callable[[Any], Any]:
+    if not funs.is_function(fun):
         raise Error((A.badfun, fun), message="a function of another node can not be called here")
-    called: Callable[..., Any] = fun
-    return called
+    return funs.function_of(server.process.system, fun)
 
 
 def _guarded(what: Atom, server: Behaviour, callback: Callable[[], Any]) -> Any:
@@ -342,8 +359,9 @@ def _text_of(name: Any) -> str:
 
 
 def _install(server: Behaviour, key: Any, function: Any, value: Any) -> Any:
-    if not callable(function):
+    if not funs.is_function(function):
         return A.error, (A.badfun, function)
+    function = funs.function_of(server.process.system, function)
     server.process.sys.installed.setdefault(exact.key(key), (function, value))
     _rewire(server)
     return A.ok
@@ -383,10 +401,15 @@ def _ask(system: System, dest: Any, request: Any, timeout: float | None) -> Any:
     answer = gen.call(system, dest, request, timeout, SYSTEM)
     match answer:
         case (A.ok, value):
-            return value
+            return answer if _is_of_state(request) and _gives_bare_states(system, dest) else value
         case (A.error, reason):
             raise Exit(reason, f"{short(dest)} refused: {gen.brief(reason)}")
     return answer
+
+
+def _gives_bare_states(system: System, dest: Any) -> bool:
+    node = dest.node if type(dest) is Pid else dest[1] if type(dest) is tuple and len(dest) == 2 else system.node
+    return releases.stdlib_of(system, Atom(str(node))) < releases.WRAPPED_STATES
 
 
 def get_state(system: System, dest: Any, timeout: float | None = 5.0) -> Any:

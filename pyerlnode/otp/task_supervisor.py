@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pyerlnode.errors import Exit
-from pyerlnode.otp import where
+from pyerlnode.otp import funs, where
 from pyerlnode.otp.agent import run
 from pyerlnode.otp.child_spec import WORKER_SHUTDOWN, ChildSpec, Start, child_spec
 from pyerlnode.otp.dynamic_supervisor import Dynamic, DynamicSupervisor
@@ -155,15 +155,12 @@ def _ordered(owner: Pid | None, watch: bool) -> None:
 
 
 def _run(what: Any) -> Any:
-    return run(require_current().system, _closure_of_module(what), ())
-
-
-def _closure_of_module(what: Any) -> Any:
-    """Elixir sends a closure as ``{erlang, apply, [fun, []]}``."""
+    """Elixir sends a fun as ``{erlang, apply, [Fun, Args]}``."""
+    system = require_current().system
     match what:
-        case (Atom(name="erlang"), Atom(name="apply"), [fun, []]):
-            return fun
-    return what
+        case (Atom(name="erlang"), Atom(name="apply"), [fun, [*args]]):
+            return funs.called(system, fun, args)
+    return run(system, what, ())
 
 
 def _pid_in(term: Any) -> Pid | None:

@@ -81,6 +81,10 @@ class RemoteNode:
         """Why the last attempt came to nothing."""
         self.creation = 0
         """Of its present life; 0 while it is not known."""
+        self.is_new = False
+        """Whether the handshake has said that it is of OTP 28 or later."""
+        self.stdlib: tuple[int, ...] | None = None
+        """The version of its stdlib, once somebody had to know (`otp.releases`)."""
         self.linked: dict[tuple[Process, Pid], None] = {}
         self.monitors: dict[tuple[int, ...], tuple[Process | Waiter, Reference, Any]] = {}
         """Our monitors of its processes, by the words of the reference."""
