@@ -52,6 +52,7 @@ from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.runtime.forks import made_before, ours
 from pyerlnode.runtime.shutdown import StopReport
 from pyerlnode.runtime.system import System
+from pyerlnode.runtime.threads import get_ident, wrong_thread
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pyerlnode.node")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def unique_name(host: str = "127.0.0.1") -> str:
@@ -92,6 +94,16 @@ def _tls_of(what: Tls | str | os.PathLike[str] | Mapping[str, Any]) -> Tls:
     from pyerlnode.net.tls_options import Tls  # OpenSSL is loaded by the nodes that speak TLS
 
     return Tls.of(what)
+
+
+class _NotOpen:
+    """The system of a node that is not open."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._node._not_open()
 
 
 class Node(Remote):
@@ -194,7 +206,11 @@ class Node(Remote):
         """The kernel's own processes: they serve the others to the end."""
         self._parts: tuple[System, NetKernel, Listener | None, EpmdService, Registration | None] | None = None
         self._forsaken = False
+        self._home = _NotOpen(self)
         ours(self)
+
+    _home: Any = None
+    """The system, in an attribute of its own: each message that is sent asks for it."""
 
     # --- life ----------------------------------------------------------------------------------
     def open(self) -> Node:
@@ -290,6 +306,7 @@ class Node(Remote):
         self._kept = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
             listener.start(kernel.reception())
+        self._home = system
         return system, kernel, listener, service, registration
 
     def run_forever(self) -> None:
@@ -318,6 +335,8 @@ class Node(Remote):
     def _stop(self, timeout: float = 5.0, *, hurry: bool = False) -> StopReport:
         if self._parts is None or self._stopping:
             return StopReport(0, 0.0)
+        if get_ident() != self._parts[0].scheduler.thread:
+            return self.run(self.stop, timeout)
         system, kernel, listener, service, registration = self._parts
         self._stopping = True
         report = StopReport(0, 0.0)
@@ -333,7 +352,7 @@ class Node(Remote):
         return report  # noqa: RET504  # to mypy, the stack might swallow what is raised
 
     def _closed(self, system: System) -> None:
-        self._stopping, self._parts = False, None
+        self._stopping, self._parts, self._home = False, None, _NotOpen(self)
         if self._watch is not None:
             self._watch.stop()
         system.stop()
@@ -341,7 +360,7 @@ class Node(Remote):
     def forsake(self) -> None:
         """In a fork: what was open is the parent's, and not ours to end."""
         self._forsaken = self._parts is not None
-        self._stopping, self._parts = False, None
+        self._stopping, self._parts, self._home = False, None, _NotOpen(self)
 
     def __enter__(self) -> Node:
         return self.open()
@@ -360,10 +379,19 @@ class Node(Remote):
 
     @property
     def system(self) -> System:
+        """Raises `WrongThread` in another thread than the node's."""
+        home: System = self._home
+        if get_ident() != home.scheduler.thread:
+            raise wrong_thread(home)
+        return home
+
+    @property
+    def anywhere(self) -> System:
         return self._open()[0]
 
     @property
     def kernel(self) -> NetKernel:
+        assert self.system is not None  # raises in another thread
         return self._open()[1]
 
     @property
@@ -378,10 +406,21 @@ class Node(Remote):
 
     def _open(self) -> tuple[System, NetKernel, Listener | None, EpmdService, Registration | None]:
         if self._parts is None:
-            if self._forsaken:
-                raise made_before(self.name)
-            raise UsageError(f"{self.name} is not open: use `with Node(…) as node:` or node.open()")
+            raise self._not_open()
         return self._parts
+
+    def _not_open(self) -> UsageError:
+        if self._forsaken:
+            return made_before(self.name)
+        return UsageError(f"{self.name} is not open: use `with Node(…) as node:` or node.open()")
+
+    def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run `function` in the node's thread, in a greenlet, and wait for what it gives: the way in for other threads.
+
+        In the node's own thread it is just called. Raises what it raises, and `UsageError` when the node is stopped
+        meanwhile or its thread lets nothing run for 10 seconds.
+        """
+        return self.anywhere.run(function, *args, **kwargs)
 
     # --- nodes ---------------------------------------------------------------------------------
     def connect(self, name: str | Atom, timeout: float | None = None) -> None:

@@ -19,7 +19,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import (
@@ -45,11 +45,13 @@ from pyerlnode.runtime.forks import made_before, ours
 from pyerlnode.runtime.mailbox import DOWN, REPLY, Waiter
 from pyerlnode.runtime.router import RemoteNode
 from pyerlnode.runtime.system import System
+from pyerlnode.runtime.threads import get_ident, wrong_thread
 from pyerlnode.signal import Signal, Unlink, UnlinkAck
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Reference
 
 log = logging.getLogger("pyerlnode.port")
+T = TypeVar("T")
 
 RETURN = A["return"]
 BEAM = A.beam
@@ -115,13 +117,19 @@ class PortProgram(Local):
         self._stream.start()
         return self
 
-    def run(self) -> None:
-        """Serve until the BEAM closes the port, or `stop` is called. Raises `ProtocolError` for an owner's garbage."""
+    def run(self, function: Callable[..., T] | None = None, *args: Any, **kwargs: Any) -> T | None:
+        """Serve until the BEAM closes the port, or `stop` is called. Raises `ProtocolError` for an owner's garbage.
+
+        With a function: run it in the program's own thread, and wait for what it gives: the way in for other threads.
+        """
+        if function is not None:
+            return self.anywhere.run(function, *args, **kwargs)
         if self._ended is None:
             raise UsageError("open the port program first: with PortProgram() as program: …")
         self._ended.wait(None)
         if self._broken is not None:
             raise self._broken
+        return None
 
     def stop(self) -> None:
         """End every process and close the port. May be called twice."""
@@ -145,12 +153,20 @@ class PortProgram(Local):
         self.stop()
 
     @property
-    def system(self) -> System:
+    def anywhere(self) -> System:
         if self._system is None:
             if self._forsaken:
                 raise made_before("this port program")
             raise UsageError("this port program is not open: use `with PortProgram() as program:`")
         return self._system
+
+    @property
+    def system(self) -> System:
+        """Raises `WrongThread` in another thread than the program's."""
+        system = self.anywhere
+        if get_ident() != system.scheduler.thread:
+            raise wrong_thread(system)
+        return system
 
     # --- calls ---------------------------------------------------------------------------------
     def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:

@@ -19,6 +19,7 @@ from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.info import process_info
 from pyerlnode.runtime.process import Process, adopt
 from pyerlnode.runtime.system import System
+from pyerlnode.runtime.threads import get_ident
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
@@ -41,22 +42,43 @@ class Local(ABC):
     @abstractmethod
     def system(self) -> System: ...
 
+    @property
+    def anywhere(self) -> System:
+        """`system`, also for other threads than its own."""
+        return self.system
+
+    @property
+    def _home(self) -> Any:
+        """`anywhere`; where messages are many, an attribute."""
+        return self.anywhere
+
     # --- messages ------------------------------------------------------------------------------
     def send(self, dest: Any, message: Any) -> None:
-        """``Dest ! Message``; to what is not there it is dropped. Raises `EncodeError` for a bad term."""
-        self.system.send(dest, message)
+        """``Dest ! Message``; to what is not there it is dropped. Raises `EncodeError` for a bad term.
+
+        From any thread, as `cast` and `reply`: from another one it returns when the node has sent the message.
+        """
+        home = self._home
+        if get_ident() == home.scheduler.thread:
+            home.send(dest, message)
+        else:
+            home.run(home.send, dest, message)
 
     def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:
         """``GenServer.call``. Raises `NoProc`, `ServerExit`, `NodeDown` or `CallTimeout`, each an `Exit`."""
         return gen.call(self.system, dest, request, timeout)
 
     def cast(self, dest: Any, message: Any) -> None:
-        """``GenServer.cast``."""
-        gen.cast(self.system, dest, message)
+        """``GenServer.cast``. From any thread."""
+        home = self._home
+        if get_ident() == home.scheduler.thread:
+            home.send(dest, (gen.CAST, message))
+        else:
+            home.run(gen.cast, home, dest, message)
 
     def reply(self, from_: tuple[Any, Any], value: Any) -> None:
-        """Answer a call whose `handle_call` gave `NoReply`; from any greenlet."""
-        gen.reply(self.system, from_, value)
+        """Answer a call whose `handle_call` gave `NoReply`; from any greenlet of any thread."""
+        gen.answer(self.anywhere, from_, value)
 
     def send_after(self, delay: float, dest: Any, message: Any) -> Timer:
         """Send `message` to a local pid or name after `delay` seconds; `cancel()` what it gives."""

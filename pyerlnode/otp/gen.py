@@ -38,6 +38,7 @@ from pyerlnode.runtime.process_core import ALIVE
 from pyerlnode.runtime.reason_core import erlang_frame, exit_reason, is_exit, message_of, python_cause
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
 from pyerlnode.runtime.system import System
+from pyerlnode.runtime.threads import get_ident
 from pyerlnode.signal import Demonitor, Message, Monitor
 from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
@@ -231,6 +232,14 @@ def reply(
             peer.route.send(Message(system.myself().pid, pid if alias is None else alias, (tag, value)))
         except EncodeError as error:
             (unsent or failed)(system, from_, error)
+
+
+def answer(system: System, from_: tuple[Any, Any], value: Any) -> None:
+    """`reply`, from any thread: from another one it returns when the answer is sent."""
+    if get_ident() == system.scheduler.thread:
+        reply(system, from_, value)
+    else:
+        system.run(reply, system, from_, value)
 
 
 def failed(system: System, from_: tuple[Any, Any], error: EncodeError) -> None:

@@ -49,6 +49,7 @@ from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.info import crash_fields
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
+from pyerlnode.runtime.threads import get_ident
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
@@ -95,11 +96,15 @@ class GenServer(Behaviour):
 
     # --- for use in callbacks ------------------------------------------------------------------
     def reply(self, from_: tuple[Any, Any], value: Any) -> None:
-        """Answer a call for which `handle_call` gave `NoReply`.
+        """Answer a call for which `handle_call` gave `NoReply`; from any greenlet of any thread.
 
         A value without a form on the wire costs the call, not the server: it exits at its caller, and is logged.
         """
-        gen.reply(self.__process__.system, from_, value)
+        system = self.__process__.system
+        if get_ident() == system.scheduler.thread:
+            gen.reply(system, from_, value)
+        else:
+            gen.answer(system, from_, value)
 
     # --- the handler body ----------------------------------------------------------------------
     def answering(self) -> Callable[..., Any]:

@@ -130,7 +130,7 @@ class GenStatem(Behaviour):
 
     def reply(self, from_: tuple[Any, Any], value: Any) -> None:
         """Answer a call; `ReplyTo` does the same as an action."""
-        gen.reply(self.process.system, from_, value)
+        gen.answer(self.process.system, from_, value)
 
     # --- the handler body --------------------------------------------------------------------------
     def answering(self) -> Callable[..., Any]:

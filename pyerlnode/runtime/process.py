@@ -38,6 +38,7 @@ from pyerlnode.runtime.mailbox_core import (
 )
 from pyerlnode.runtime.process_core import ALIVE, DIE, MESSAGE, LinkEnd, exit2, link_exit
 from pyerlnode.runtime.reason_core import exit_reason, is_exit
+from pyerlnode.runtime.threads import get_ident, wrong_thread
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pattern import ANY, compile_pattern
@@ -405,6 +406,8 @@ def acting(system: Any) -> Process:
     process: Process | None = getattr(getcurrent(), "erl_process", None)
     if process is not None and process.system is system and process.exit_reason is ALIVE:
         return process
+    if get_ident() != system.scheduler.thread:
+        raise wrong_thread(system)
     root: Process = system.root
     return root
 

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from gevent import get_hub, getcurrent, reinit
 from gevent._hub_local import get_hub_if_exists
+from gevent.monkey import get_original
 from greenlet import greenlet
 
 from pyerlnode.runtime.edges import ProcessKilled, edge, escaped
@@ -41,6 +42,9 @@ TURN = 0.01
 """Seconds for which ready processes run before sockets and timers are looked at."""
 IDLE_WORKERS = 64
 """Parked workers that are kept; more of them end when they become idle."""
+
+
+_get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 
 def in_thread(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -156,12 +160,13 @@ class Scheduler:
 
     __slots__ = (
         "_counted", "_draining", "_next_turn", "_scheduled", "_steps", "clock", "current", "hub", "idle", "loop",
-        "ready", "slice_began", "stopping", "turn_ends", "unarmed",
+        "ready", "slice_began", "stopping", "thread", "turn_ends", "unarmed",
     )  # fmt: skip
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.hub: Any = get_hub()
         self.loop: Any = self.hub.loop
+        self.thread = _get_ident()
         self.clock = clock
         self.ready: deque[Any] = deque()
         self.idle: list[Worker] = []

@@ -10,6 +10,7 @@ What it keeps is in `tables`, what binds processes to each other in `relations`;
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 from pyerlnode.errors import UsageError
@@ -19,6 +20,7 @@ from pyerlnode.runtime.offload import in_own_thread
 from pyerlnode.runtime.process import Process, adopt, context_now
 from pyerlnode.runtime.relations import Relations, link_local
 from pyerlnode.runtime.shutdown import Ending, StopReport
+from pyerlnode.runtime.threads import end_jobs, run_in
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
 
@@ -79,6 +81,10 @@ class System(Relations):
     def adopt(self) -> Process:
         return adopt(self)
 
+    def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run `function` in the hub and wait for it: the way in for other threads (`runtime.threads`)."""
+        return run_in(self, partial(function, *args, **kwargs))
+
     # --- the end -------------------------------------------------------------------------------
     def shut_down(self, timeout: float, keep: Iterable[Pid] = (), *, hurry: bool = False) -> StopReport:
         """Ask every process to end and wait for it, at most `timeout` seconds; but those of `keep`, and the caller.
@@ -95,6 +101,7 @@ class System(Relations):
     def stop(self) -> None:
         """End every process with reason `shutdown`, `kill` for nobody: their links and monitors are told first."""
         self.stopped = True
+        end_jobs(self)
         for process in list(self.processes.values()):
             process.exit(A.shutdown)
         self.timers.close()

@@ -24,6 +24,7 @@ from pyerlnode.runtime.registry import Registry, as_name
 from pyerlnode.runtime.router import RemoteNode, Route
 from pyerlnode.runtime.scheduler import Scheduler
 from pyerlnode.runtime.shutdown import Ending
+from pyerlnode.runtime.threads import Job
 from pyerlnode.runtime.timer import Timers
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.runtime.timer_refs import TimerRefs
@@ -108,6 +109,8 @@ class Tables:
         self.ending: Ending | None = None
         self.os_processes = OsProcesses()
         self.timer_refs = TimerRefs(self)
+        self.jobs: set[Job] = set()
+        """What other threads have run in the hub just now."""
         self._pids = 0
         self._refs = 0
         self._unlinks = 0

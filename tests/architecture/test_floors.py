@@ -30,7 +30,7 @@ FLOORS = {
     "__main__": 10,
 }  # fmt: skip
 GEVENT = (
-    "runtime.edges", "runtime.process", "runtime.mailbox", "runtime.scheduler", "runtime.timer",
+    "runtime.edges", "runtime.process", "runtime.mailbox", "runtime.scheduler", "runtime.threads", "runtime.timer",
     "facade", "aio", "net", "port", "tools", "testing", "workers",
 )  # fmt: skip
 PURE = ("brief", "errors", "limits", "term", "signal", "etf", "schema", "dist")
