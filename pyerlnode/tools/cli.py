@@ -217,6 +217,12 @@ def _node(command: argparse.ArgumentParser, nargs: str | None = None, otherwise:
     command.add_argument("--name", metavar="NAME", help="this program's own node name; default: a new one")
     command.add_argument("--elixir", action="store_true", help="read and print terms as Elixir does")
     _epmd_port(command)
+    command.add_argument(
+        "--peer-port", type=port, metavar="PORT", help="where NODE listens, without EPMD; default: $PYERLNODE_PEER_PORT"
+    )
+    command.add_argument(
+        "--tls-optfile", metavar="FILE", help="speak TLS by this ssl_dist_optfile; default: $PYERLNODE_TLS_OPTFILE"
+    )
     _timeout(command)
     _json(command)
 

@@ -102,9 +102,17 @@ def connected(args: argparse.Namespace) -> Cluster:
         cookie=args.cookie,
         cookie_file=args.cookie_file,
         epmd_port=args.epmd_port,
+        addresses=args.peer_port or _peer_port(os.environ.get("PYERLNODE_PEER_PORT", "").strip()),
+        tls=args.tls_optfile or os.environ.get("PYERLNODE_TLS_OPTFILE", "").strip() or None,
         setup_time=args.timeout,
         **options,
     )
+
+
+def _peer_port(text: str) -> int | None:
+    if text and not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise UsageError(f"PYERLNODE_PEER_PORT is {_shown(text)}: give a port between 1 and 65535")
+    return int(text) if text else None
 
 
 def _node_to_ask() -> str:

@@ -28,6 +28,8 @@ from pyerlnode.tools import cli
         (["ping", "app@127.0.0.1", "--timeout", "-1"], "--timeout"),
         (["ping", "app@127.0.0.1", "--timeout", "nan"], "'nan'"),
         (["ping", "app@127.0.0.1", "--epmd-port", "70000"], "70000"),
+        (["ping", "app@127.0.0.1", "--peer-port", "x"], "'x' is not a port"),
+        (["ping", "app@127.0.0.1", "--cookie", "c", "--tls-optfile", "/nonexistent"], "/nonexistent"),
         (["ping", "app@127.0.0.1", "--count", "0"], "count"),
         (["ping", "app@127.0.0.1", "--speed"], "--speed"),
         (["call", "app@127.0.0.1", "stock"], "TERM"),
