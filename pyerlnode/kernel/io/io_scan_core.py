@@ -11,10 +11,12 @@ from typing import Any
 
 from pyerlnode.errors import TermSyntaxError
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.text.parse import Token, scan
+from pyerlnode.term.text.scan import Token, scan
 from pyerlnode.term.view import ATOMS, atom_of
 
 LINE = 1
+RELEASE = 26
+"""The last one whose tokens mean the same to every reader."""
 
 
 def complete(text: str) -> int:
@@ -31,7 +33,7 @@ def complete(text: str) -> int:
 def tokens(text: str) -> list[Any]:
     """Raises `TermSyntaxError` for what is no term."""
     found = []
-    for token in scan(text):
+    for token in scan(text, RELEASE):
         if token.kind == "end":
             break
         found.append(_token(token, text))

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import Atom
+from pyerlnode.term.text.chars import NEWEST
 from pyerlnode.term.text.layout import pretty
 from pyerlnode.term.text.print import Printer
 
@@ -77,16 +78,19 @@ def format_term(
     raise UsageError(f"the style of a text is 'erlang' or 'elixir', not {style!r}")
 
 
-def parse_term(text: str, *, style: Style = "erlang") -> Any:
+def parse_term(text: str, *, style: Style = "erlang", release: int = NEWEST) -> Any:
     """The one term that `text` holds, with or without a final dot.
 
-    Erlang strings are lists of code points, Elixir strings are binaries. Raises `TermSyntaxError` with the position
-    and what was expected there.
+    Erlang strings are lists of code points, Elixir strings are binaries. `release` is the OTP release whose rules hold
+    for Erlang text: 27 brought sigils and strings in three quotes, and took the atoms `maybe` and `else`; 28 floats
+    with a base.
+
+    Raises `TermSyntaxError` with the position and what was expected there.
     """
     if style == "erlang":
         from pyerlnode.term.text.parse import parse_erlang  # most programs print, and parse nothing
 
-        return parse_erlang(text)
+        return parse_erlang(text, release)
     if style == "elixir":
         from pyerlnode.term.text.elixir import parse_elixir  # as above
 
@@ -94,8 +98,11 @@ def parse_term(text: str, *, style: Style = "erlang") -> Any:
     raise UsageError(f"the style of a text is 'erlang' or 'elixir', not {style!r}")
 
 
-def consult(text: str) -> list[Any]:
-    """All terms of `text`, each ended by a dot, as ``file:consult/1`` reads a file. Raises `TermSyntaxError`."""
+def consult(text: str, *, release: int = NEWEST) -> list[Any]:
+    """All terms of `text`, each ended by a dot, as ``file:consult/1`` of that release reads a file.
+
+    Raises `TermSyntaxError`.
+    """
     from pyerlnode.term.text.parse import consult as terms_of  # as above
 
-    return terms_of(text)
+    return terms_of(text, release)

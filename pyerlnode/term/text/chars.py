@@ -10,6 +10,9 @@ import re
 import unicodedata
 from functools import cache
 
+NEWEST = 29
+"""The OTP release by whose rules text is read, if no other is named."""
+
 RESERVED = frozenset(
     (
         *("after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case", "catch", "cond"),

@@ -18,7 +18,8 @@ from pyerlnode.term.atom import Atom
 from pyerlnode.term.containers import Range, Struct
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.text.binary import Segment, build_binary
-from pyerlnode.term.text.parse import Open, Reader, Token, atom, expected, float_of, integer, make_list, make_map
+from pyerlnode.term.text.parse import Open, Reader, expected, make_list, make_map
+from pyerlnode.term.text.scan import Token, atom, float_of, integer
 from pyerlnode.term.view import atom_of
 
 _SPACE = re.compile(r"(?:\s|#(?!(?:PID|Reference|Port|Function)<)[^\n]*)*")
@@ -47,6 +48,7 @@ _ESCAPE = re.compile(
     r"\\(?:x([0-9a-fA-F]{1,2})|x\{([0-9a-fA-F]+)\}|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]+)\}|(\n)|(.))", re.DOTALL
 )
 _NAMED = {"0": 0, "a": 7, "b": 8, "d": 127, "e": 27, "f": 12, "n": 10, "r": 13, "s": 32, "t": 9, "v": 11}
+_KINDS = frozenset(("integer", "float", "binary", "bytes", "bitstring", "bits", "utf8", "utf16", "utf32"))
 _LITERALS = {"nil": "nil", "true": "true", "false": "false"}
 
 
@@ -288,25 +290,31 @@ class ElixirReader(Reader):
             value = self.signed(value)
         elif token.kind != "string" and type(value) not in (int, float):
             raise expected("a number or a string", token)
-        size, types = None, []
-        if self.accept("::"):
-            while True:
-                part = self.next()
-                if type(part.value) is int:
-                    size = part.value
-                elif part.kind == "word" and part.value == "size":
-                    self.expect("(")
-                    size = self.bound()
-                    self.expect(")")
-                elif part.kind == "word":
-                    types.append(part.value)
-                else:
-                    raise expected("a size or a type", part)
-                if not self.accept("-"):
-                    break
-        if token.kind == "string":
-            value = value.decode("latin-1" if not types else "utf-8", "surrogateescape")  # its bytes, or its characters
-        return Segment(value, size, tuple(types), token.start)
+        size, unit, types = self.modifiers() if self.accept("::") else (None, None, [])
+        if token.kind == "string" and any(name.startswith("utf") for name in types):
+            value = value.decode("utf-8", "surrogateescape")  # its characters, else its bytes
+        elif not _KINDS.intersection(types):
+            types += ["binary"] if token.kind == "string" else ["float"] if type(value) is float else []
+        return Segment(value, size, unit, tuple(types), token.start)
+
+    def modifiers(self) -> tuple[int | None, int | None, list[str]]:
+        """The size, the unit and the types of a segment."""
+        size, unit, types = None, None, []
+        while True:
+            part = self.next()
+            if type(part.value) is int:
+                size = part.value
+            elif part.kind == "word" and part.value in ("size", "unit"):
+                self.expect("(")
+                number = self.bound()
+                self.expect(")")
+                size, unit = (number, unit) if part.value == "size" else (size, number)
+            elif part.kind == "word":
+                types.append(part.value)
+            else:
+                raise expected("a size or a type", part)
+            if not self.accept("-"):
+                return size, unit, types
 
 
 def parse_elixir(text: str) -> Any:

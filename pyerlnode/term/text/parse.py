@@ -1,169 +1,29 @@
 """Erlang term text read as terms: what ``file:consult/1`` reads.
 
-Reference: the Erlang reference manual, "Data Types", and OTP's erl_scan. Read are atoms, numbers (``16#FF``,
-``$a``, ``1_000``), strings with their escapes (lists of code points; adjacent ones are one), binaries with
-sizes and types, tuples, lists, maps, ``fun M:F/A`` and comments. What is not a term (a variable, a call, a pid) is
-refused with the position and a line that says so.
+Reference: the Erlang reference manual, "Data Types", and OTP's erl_parse (`normalise`). Read are atoms, numbers,
+strings (lists of code points; adjacent ones are one), sigils, binaries with sizes and types, tuples, lists, maps,
+``fun M:F/A``, all of them in parentheses too, and comments. What is not a term (a variable, a call, a pid) is refused
+with the position and a line that says so.
 
-The reader is a loop over tokens with a stack of open brackets: nothing recurses, and the nesting is bounded by
-`Limits.nesting`.
+The reader is a loop over the tokens of `scan` with a stack of open brackets: nothing recurses but binaries in binaries,
+and the nesting is bounded by `Limits.nesting`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final
 
-from pyerlnode.errors import TermSyntaxError, UsageError
+from pyerlnode.errors import TermSyntaxError
 from pyerlnode.limits import DEFAULT_LIMITS
 from pyerlnode.term import exact
-from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.containers import ImproperList, TermMap, TooDeepKey, freeze
+from pyerlnode.term.atom import Atom
+from pyerlnode.term.containers import Bitstring, ImproperList, TermMap, TooDeepKey, freeze
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.text.binary import Segment, build_binary
-from pyerlnode.term.text.chars import RESERVED
+from pyerlnode.term.text.chars import NEWEST
+from pyerlnode.term.text.scan import Token, scan
 
-MAX_TEXT_ATOM = 255
-
-
-class Token(NamedTuple):
-    """One word of the text: `kind` "value", "string", "mark", "word" or "end", and where it begins."""
-
-    kind: str
-    value: Any
-    start: int
-
-
-_SPACE = re.compile(r"(?:[\s\x00-\x20\x7f-\xa0]|%[^\n]*)*")
-_TOKEN = re.compile(
-    r"""
-    (?P<based>\d+(?:_\d+)*\#[0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)
-  | (?P<float>\d+(?:_\d+)*\.\d+(?:_\d+)*(?:[eE][+-]?\d+(?:_\d+)*)?)
-  | (?P<integer>\d+(?:_\d+)*)
-  | (?P<word>[a-zß-öø-ÿ][\w@]*)
-  | (?P<variable>[A-Z_À-ÖØ-Þ][\w@]*)
-  | (?P<string>"(?:[^"\\]|\\.)*")
-  | (?P<quoted>'(?:[^'\\]|\\.)*')
-  | (?P<char>\$(?:\\(?:x\{[0-9a-fA-F]*\}|x[0-9a-fA-F]{0,2}|[0-7]{1,3}|\^.|.)|[^\\]))
-  | (?P<mark><<|>>|=>|[][(){}|,:/#+-])
-  | (?P<dot>\.(?=[\s\x00-\x20\x7f-\xa0%]|$))
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_ESCAPE = re.compile(r"\\(x\{([0-9a-fA-F]+)\}|x([0-9a-fA-F]{2})|([0-7]{1,3})|\^(.)|\n|(.))", re.DOTALL)
-_NAMED = {"n": 10, "r": 13, "t": 9, "v": 11, "b": 8, "f": 12, "e": 27, "s": 32, "d": 127}
-
-_IDENTIFIERS = {"#Ref": "a reference", "#Port": "a port", "#Fun": "a closure"}
-
-
-def unescape(text: str, start: int) -> str:
-    """The characters that `text`, which began at `start` of the whole, stands for."""
-    if "\\" not in text:
-        return text
-
-    def character(found: re.Match[str]) -> str:
-        _, wide, two, octal, control, plain = found.groups()
-        code = None
-        if wide or two:
-            code = int(wide or two, 16)
-        elif octal:
-            code = int(octal, 8)
-        elif control:
-            code = ord(control) & 31 if control != "?" else 127
-        elif plain is not None:
-            code = _NAMED.get(plain, ord(plain))
-            if plain == "x":
-                raise TermSyntaxError(r"\x is followed by two hexadecimal digits or by {…}", start + found.start())
-        if code is None:
-            return "\n"
-        if code > 0x10FFFF or 0xD800 <= code < 0xE000:
-            raise TermSyntaxError(f"\\x{{{code:X}}} is not a character", start + found.start())
-        return chr(code)
-
-    return _ESCAPE.sub(character, text)
-
-
-def integer(text: str, base: int, start: int) -> int:
-    """Digits, with underscores between, as a number of any size."""
-    digits = text.replace("_", "")
-    try:
-        return int(Decimal(digits)) if base == 10 and len(digits) > 600 else int(digits, base)
-    except ValueError:
-        raise TermSyntaxError(f"not a number of base {base}", start) from None
-
-
-def float_of(text: str, start: int) -> float:
-    value = float(text.replace("_", ""))
-    if value in (float("inf"), float("-inf")):
-        raise TermSyntaxError("a float beyond 1.8e308", start)
-    return value
-
-
-def scan(text: str) -> Iterator[Token]:
-    """The tokens of Erlang term text, one "end" token last. Raises `TermSyntaxError`."""
-    at = 0
-    while True:
-        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches the empty text
-        if at == len(text):
-            yield Token("end", "the end of the text", at)
-            return
-        found = _TOKEN.match(text, at)
-        if found is None:
-            raise _unknown(text, at)
-        assert found.lastgroup is not None
-        yield _READ[found.lastgroup](found[0], at)
-        at = found.end()
-
-
-def _unknown(text: str, at: int) -> TermSyntaxError:
-    first = text[at]
-    if first in "\"'":
-        return TermSyntaxError(f"no closing {first} for the one", at)
-    if re.match(r"<[\w@.-]+\.\d+\.\d+>", text[at:]):
-        return TermSyntaxError("a pid can not be read from text", at)
-    return TermSyntaxError(f"{first!r} begins no term", at)
-
-
-def _based(text: str, start: int) -> Token:
-    base_text, _, digits = text.partition("#")
-    base = integer(base_text, 10, start)
-    if not 2 <= base <= 36:
-        raise TermSyntaxError(f"the base of a number is 2..36, not {base}", start)
-    return Token("value", integer(digits, base, start), start)
-
-
-def _word(text: str, start: int) -> Token:
-    if text in RESERVED and text not in ("maybe", "else"):
-        return Token("word", text, start)
-    return Token("value", atom(text, start), start)
-
-
-def atom(name: str, start: int) -> Any:
-    """The atom (or True, False, None) of a name. Raises `TermSyntaxError` for one that no atom can have."""
-    try:
-        return A[name]
-    except UsageError as error:
-        raise TermSyntaxError(str(error), start) from None
-
-
-def _variable(text: str, start: int) -> Token:
-    raise TermSyntaxError(f"{text} is a variable; an atom that begins so is written '{text}'", start)
-
-
-_READ: dict[str, Callable[[str, int], Token]] = {
-    "based": _based,
-    "float": lambda text, start: Token("value", float_of(text, start), start),
-    "integer": lambda text, start: Token("value", integer(text, 10, start), start),
-    "word": _word,
-    "variable": _variable,
-    "string": lambda text, start: Token("string", unescape(text[1:-1], start + 1), start),
-    "quoted": lambda text, start: Token("value", atom(unescape(text[1:-1], start + 1), start), start),
-    "char": lambda text, start: Token("value", ord(unescape(text[1:], start + 1)), start),
-    "mark": lambda text, start: Token("mark", text, start),
-    "dot": lambda text, start: Token("dot", text, start),
-}
+MAX_BINARY_NESTING: Final = 100
 
 
 class Open:
@@ -172,7 +32,7 @@ class Open:
     __slots__ = ("close", "items", "kind", "start", "wants")
 
     def __init__(self, kind: str, close: str, start: int) -> None:
-        self.kind = kind  # "list", "tuple", "map"; "tail" after the bar of a list; "value" after the arrow of a map
+        self.kind = kind  # "list", "tuple", "map", "parentheses"; "tail" behind a bar, "value" behind an arrow
         self.close = close
         self.start = start
         self.items: list[Any] = []
@@ -203,9 +63,11 @@ def make_list(items: list[Any], tail: Any) -> Any:
 class Reader:
     """Reads terms from the tokens of one text."""
 
-    def __init__(self, text: str) -> None:
-        self.tokens = scan(text)
+    def __init__(self, text: str, release: int = NEWEST) -> None:
+        self.text = text
+        self.tokens = scan(text, release)
         self.ahead: Token | None = None
+        self.binaries = 0
 
     def next(self) -> Token:
         if self.ahead is not None:
@@ -237,7 +99,7 @@ class Reader:
         while True:
             opened = self.begin()
             if isinstance(opened, Open):
-                if self.accept(opened.close):
+                if opened.kind != "parentheses" and self.accept(opened.close):
                     value = self.finish(opened)
                 else:
                     stack.append(opened)
@@ -262,6 +124,8 @@ class Reader:
             return (value,)
         if kind == "string":
             return (list(map(ord, self.adjacent(value))),)
+        if kind == "text":
+            return (list(map(ord, value)),)
         if kind == "mark":
             if value in _BRACKETS:
                 return Open(*_BRACKETS[value], start)
@@ -286,7 +150,7 @@ class Reader:
             raise expected("'=>'", token)
         if mark == opened.close:
             return False
-        if mark == "," and opened.kind != "tail":
+        if mark == "," and opened.kind not in ("tail", "parentheses"):
             if opened.kind == "value":
                 opened.kind = "map"
             return True
@@ -303,6 +167,8 @@ class Reader:
             return items
         if opened.kind == "tail":
             return make_list(items[:-1], items[-1])
+        if opened.kind == "parentheses":
+            return items[0]
         return make_map(list(zip(items[::2], items[1::2], strict=True)))
 
     # --- parts ----------------------------------------------------------------------------------
@@ -312,10 +178,23 @@ class Reader:
             text += self.next().value
         return text
 
+    def parentheses(self) -> int:
+        """How many open here."""
+        count = 0
+        while self.accept("("):
+            count += 1
+        return count
+
+    def close(self, parentheses: int) -> None:
+        for _ in range(parentheses):
+            self.expect(")")
+
     def signed(self, sign: str) -> Any:
+        parentheses = self.parentheses()
         token = self.next()
         if token.kind != "value" or type(token.value) not in (int, float):
             raise expected("a number", token)
+        self.close(parentheses)
         return -token.value if sign == "-" else token.value
 
     def hash(self, start: int) -> Open:
@@ -330,7 +209,7 @@ class Reader:
         function = self.name("the name of a function")
         self.expect("/")
         token = self.next()
-        if type(token.value) is not int or not 0 <= token.value <= 255:
+        if not self.is_integer(token) or not 0 <= token.value <= 255:
             raise expected("an arity of 0..255", token)
         return ExternalFun(module, function, token.value)
 
@@ -355,30 +234,77 @@ class Reader:
                 raise expected("',' or '>>'", token)
 
     def segment(self) -> Segment:
-        token = self.next()
-        value = token.value
-        if token.kind == "string":
-            value = self.adjacent(value)
-        elif token.kind == "mark" and value in ("+", "-"):
-            value = self.signed(value)
-        elif token.kind != "value" or type(value) not in (int, float):
-            raise expected("a number or a string", token)
-        size = None
-        if self.accept(":"):
-            sized = self.next()
-            if type(sized.value) is not int:
-                raise expected("a size in bits", sized)
-            size = sized.value
-        types = []
+        start = self.peek().start
+        value = self.segment_value()
+        size = self.size() if self.accept(":") else None
+        unit: int | None = None
+        types: list[str] = []
         if self.accept("/"):
-            types.append(str(self.next().value))
-            while self.accept("-"):
-                types.append(str(self.next().value))
-        return Segment(value, size, tuple(types), token.start)
+            while True:
+                name = self.next()
+                if name.kind != "value" or type(name.value) is not Atom:
+                    raise expected("a type of a segment", name)
+                if name.value.name == "unit" and self.accept(":"):
+                    unit = self.unit(unit)
+                else:
+                    types.append(name.value.name)
+                if not self.accept("-"):
+                    break
+        return Segment(value, size, unit, tuple(types), start)
+
+    def segment_value(self) -> int | float | str | bytes | Bitstring:
+        parentheses = self.parentheses()
+        token = self.next()
+        kind, value = token.kind, token.value
+        if kind == "string":
+            value = self.adjacent(value)
+        elif kind == "mark" and value in ("+", "-"):
+            value = self.signed(value)
+        elif kind == "mark" and value == "<<":
+            value = self.inner_binary(token)
+        elif kind != "text" and (kind != "value" or type(value) not in (int, float, bytes)):
+            raise expected("a number, a string or a binary", token)
+        self.close(parentheses)
+        segment: int | float | str | bytes | Bitstring = value
+        return segment
+
+    def inner_binary(self, token: Token) -> Any:
+        self.binaries += 1
+        if self.binaries > MAX_BINARY_NESTING:
+            raise TermSyntaxError(f"more than {MAX_BINARY_NESTING} binaries in each other", token.start)
+        value = self.binary()
+        self.binaries -= 1
+        return value
+
+    def size(self) -> int:
+        parentheses = self.parentheses()
+        token = self.next()
+        size = token.value
+        if parentheses and token.kind == "mark" and size in ("+", "-"):
+            size = self.signed(size)
+        if type(size) is not int or size < 0:
+            raise expected("a size", token)
+        self.close(parentheses)
+        return size
+
+    def is_integer(self, token: Token) -> bool:
+        """Whether it is a number, and no character: both are integers."""
+        return type(token.value) is int and not self.text.startswith("$", token.start)
+
+    def unit(self, before: int | None) -> int:
+        token = self.next()
+        if not self.is_integer(token):
+            raise expected("a unit", token)
+        if before not in (None, token.value):
+            raise TermSyntaxError("two units in one segment", token.start)
+        return int(token.value)
 
 
-_BRACKETS = {"[": ("list", "]"), "{": ("tuple", "}")}
-_FOLLOW = {"list": "',', '|' or '{0}'", "tail": "'{0}'", "tuple": "',' or '{0}'", "value": "',' or '{0}'"}
+_BRACKETS = {"[": ("list", "]"), "{": ("tuple", "}"), "(": ("parentheses", ")")}
+_FOLLOW = {
+    "list": "',', '|' or '{0}'", "tail": "'{0}'", "tuple": "',' or '{0}'", "value": "',' or '{0}'",
+    "parentheses": "'{0}'",
+}  # fmt: skip
 
 
 def expected(what: str, token: Token) -> TermSyntaxError:
@@ -389,9 +315,9 @@ def expected(what: str, token: Token) -> TermSyntaxError:
     return TermSyntaxError(f"expected {what}, not {shown},", token.start)
 
 
-def parse_erlang(text: str) -> Any:
+def parse_erlang(text: str, release: int = NEWEST) -> Any:
     """The one term in `text`, with or without a final dot. Raises `TermSyntaxError`."""
-    reader = Reader(text)
+    reader = Reader(text, release)
     term = reader.term()
     if reader.peek().kind == "dot":
         reader.next()
@@ -401,9 +327,9 @@ def parse_erlang(text: str) -> Any:
     return term
 
 
-def consult(text: str) -> list[Any]:
+def consult(text: str, release: int = NEWEST) -> list[Any]:
     """All terms of `text`, each ended by a dot, as ``file:consult/1`` reads a file. Raises `TermSyntaxError`."""
-    reader = Reader(text)
+    reader = Reader(text, release)
     terms = []
     while reader.peek().kind != "end":
         terms.append(reader.term())

@@ -232,9 +232,9 @@ READ: list[tuple[str, Any]] = [
     ("fun m:'f g'/3", ExternalFun(A.m, A["f g"], 3)),
     ('<<1, -1, 257, "é", "日"/utf8, 1:4, 5:12>>', b"\x01\xff\x01\xe9\xe6\x97\xa5\x10\x05"),
     ("<<1:1, 0:2>>", Bitstring(b"\x80", 3)),
-    ("<<1:16/little, 1.5/float, 1.0:32, $a/utf16>>", b"\x01\x00\x3f\xf8" + bytes(6) + b"\x3f\x80\x00\x00\x00a"),
+    ("<<1:16/little, 1.5/float, 1.0:32/float, $a/utf16>>", b"\x01\x00\x3f\xf8" + bytes(6) + b"\x3f\x80\x00\x00\x00a"),
     ("<<>>", b""),
-    ("[maybe, else]", [A.maybe, A["else"]]),
+    ("['maybe', 'else']", [A.maybe, A["else"]]),
 ]
 
 
@@ -276,10 +276,10 @@ BROKEN = [
     ("[1|2,3]", "expected ']', not ',', at character 5"),
     ("#{a}", "expected '=>', not '}', at character 4"),
     ("#{a => 1; b}", "';' begins no term at character 9"),
-    ("<<1,a>>", "expected a number or a string, not what follows, at character 5"),
+    ("<<1,a>>", "expected a number, a string or a binary, not what follows, at character 5"),
     ("<<1/wide>>", "'wide' is no type of a segment in a term at character 3"),
-    ("<<1:x>>", "expected a size in bits, not what follows, at character 5"),
-    ("<<1.5:7>>", "a float has 16, 32 or 64 bits at character 3"),
+    ("<<1:x>>", "expected a size, not what follows, at character 5"),
+    ("<<1.5:7/float>>", "a float has 16, 32 or 64 bits at character 3"),
     ('"abc', 'no closing " for the one at character 1'),
     ("Abc", "Abc is a variable; an atom that begins so is written 'Abc' at character 1"),
     ("<0.1.2>", "a pid can not be read from text at character 1"),
