@@ -9,7 +9,8 @@ Python's standard output, and what they read comes from its standard input. A de
     get_line, get_chars, get_until         one after the other, while output goes on
     getopts, setopts, get_geometry         binary and encoding; columns and rows of a terminal, else enotsup
 
-Input is given as binaries unless a client sets the option `list`. Of `get_until` the scanner of ``io:read`` is known.
+Input is given as lists of characters, as by OTP's, unless a client sets the option `binary`. Of the functions of
+`get_until` the scanner of ``io:read`` is known, and what the program exported.
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ class Files:
                 return text or None
             self._rest += more
 
+    def unread(self, text: str) -> None:
+        """Give `text` back: it is read first next time."""
+        self._rest = text.encode() + self._rest
+
     def _more(self, file: Any, number: int | None) -> bytes:
         if number is None:  # a file in memory
             line: str | bytes = file.readline()
@@ -119,7 +124,7 @@ class GroupLeader(Service):
 
     def init(self, files: Any) -> None:
         self.files = files
-        self.binary = True
+        self.binary = False
         self._waiting: deque[tuple[Any, Any, Any]] = deque()
         self._reader: Pid | None = None
 
@@ -180,8 +185,10 @@ class GroupLeader(Service):
                 return self._get(encoding, prompt, lambda text: count if len(text) >= count else 0)
             case (A.get_chars, prompt, int(count)) if count >= 0:
                 return self._get(A.latin1, prompt, lambda text: count if len(text) >= count else 0)
-            case (A.get_until, _, prompt, module, function, list()):
-                return self._get_term(prompt, module, function)
+            case (A.get_until, Atom(), prompt, A.erl_scan, A.tokens, list()):
+                return self._get_term(prompt)
+            case (A.get_until, Atom(), prompt, module, function, list() as args):
+                return self._get_until(prompt, module, function, args)
             case A.getopts:
                 return [(A.binary, self.binary), (A.encoding, A.unicode)]
             case (A.setopts, list() as options):
@@ -231,9 +238,26 @@ class GroupLeader(Service):
             return text.encode(_codec(encoding), "replace")
         return [ord(c) for c in text]
 
-    def _get_term(self, prompt: Any, module: Any, function: Any) -> Any:
-        if module is not A.erl_scan or function is not A.tokens:
+    def _get_until(self, prompt: Any, module: Any, function: Any, args: list[Any]) -> Any:
+        """Line by line to an exported function, until it says that it is done: OTP's continuation protocol."""
+        fun = self.process.system.exported(module, function, len(args) + 2)
+        if fun is None:
             return A.error, (A.get_until, module, function)
+        self._prompt(prompt)
+        continuation: Any = []
+        while True:
+            line = self.files.read(_line)
+            match fun(continuation, EOF if line is None else [ord(c) for c in line], *args):
+                case (A.done, result, rest):
+                    if rest is not EOF:
+                        self.files.unread(io_lib_core.chars(rest))
+                    return result
+                case (A.more, continuation) if line is not None:
+                    continue
+                case _:
+                    return A.error, (A.get_until, module, function)
+
+    def _get_term(self, prompt: Any) -> Any:
         from pyerlnode.kernel.io.io_scan_core import complete, tokens  # the reader of terms, for those who read terms
 
         self._prompt(prompt)
