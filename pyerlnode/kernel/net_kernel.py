@@ -96,16 +96,16 @@ class _Attempt:
         """Dialled again, after the peer's attempt for which the first one was ended came to nothing."""
 
 
-class _NodeMonitor:
-    """A process that wants to know of the end of a node, so many times; it is forgotten with the process."""
+class _Subscription:
+    """A process that wants to know of a node, or of nodes, so many times; it is forgotten with the process."""
 
     __slots__ = ("_all", "count", "process")
 
-    def __init__(self, monitors: dict[Process, _NodeMonitor], process: Process) -> None:
+    def __init__(self, among: dict[Process, _Subscription], process: Process) -> None:
         self.process = process
         self.count = 0
-        self._all = monitors
-        monitors[process] = self
+        self._all = among
+        among[process] = self
         if process.monitored_by is None:
             process.monitored_by = {}
         process.monitored_by[self] = self
@@ -133,8 +133,9 @@ class NetKernel:
         self.stopped = False
         self._attempts: dict[Atom, _Attempt] = {}
         self._accepting: set[str] = set()
-        self._subscribers: dict[Process, bool] = {}
-        self._node_monitors: dict[Atom, dict[Process, _NodeMonitor]] = {}
+        self._subscribers: dict[bool, dict[Process, _Subscription]] = {False: {}, True: {}}
+        """Of news of nodes, without and with a map about it."""
+        self._node_monitors: dict[Atom, dict[Process, _Subscription]] = {}
         self._refused: dict[Atom, str] = {}
         """Why the last attempt failed, of nodes that were not reached since."""
         self.strangers = 0
@@ -194,7 +195,7 @@ class NetKernel:
     def connect(self, node: Atom, timeout: float | None = None) -> None:
         """Wait until `node` is connected, at most `timeout` seconds (None: as long as the attempt may take).
 
-        Raises what `begin` does, and `ConnectError` when it did not come about.
+        This node itself always is. Raises what `begin` does, and `ConnectError` when it did not come about.
         """
         self.system.connect(node, timeout)
 
@@ -434,12 +435,15 @@ class NetKernel:
     def monitor_nodes(self, process: Process, flag: bool, info: bool = False) -> None:
         """``(A.nodeup, node)`` and ``(A.nodedown, node)`` to `process`, for nodes of every type.
 
-        With `info` they carry a map: `node_type`, and `nodedown_reason` when a node went down.
+        With `info` they carry a map: `node_type`, and `nodedown_reason` when a node went down. Each call counts, as in
+        OTP: so many messages come; with `flag` False all that came of calls with the same `info` end.
         """
+        subscribers = self._subscribers[info]
+        subscription = subscribers.get(process)
         if flag:
-            self._subscribers[process] = info
-        else:
-            self._subscribers.pop(process, None)
+            (subscription or _Subscription(subscribers, process)).count += 1
+        elif subscription is not None:
+            subscription.end()
 
     def monitor_node(self, process: Process, node: Atom, flag: bool = True) -> None:
         """One ``(A.nodedown, node)`` when `node` is lost, or when it turns out that it can not be reached.
@@ -463,7 +467,7 @@ class NetKernel:
             process.deliver((A.nodedown, node))
             return
         if monitor is None:
-            monitor = _NodeMonitor(self._node_monitors.setdefault(node, monitors), process)
+            monitor = _Subscription(self._node_monitors.setdefault(node, monitors), process)
         monitor.count += 1
 
     def _tell_monitors(self, node: Atom) -> None:
@@ -473,11 +477,10 @@ class NetKernel:
                 monitor.process.deliver((A.nodedown, node))
 
     def _tell(self, what: Atom, node: Atom, info: dict[Atom, Any]) -> None:
-        for process, wants_info in list(self._subscribers.items()):
-            if not process.alive:
-                del self._subscribers[process]
-            else:
-                process.deliver((what, node, info) if wants_info else (what, node))
+        for wants_info, subscribers in self._subscribers.items():
+            for subscription in list(subscribers.values()):
+                for _ in range(subscription.count):
+                    subscription.process.deliver((what, node, info) if wants_info else (what, node))
 
     def nodes(self, kind: str = "connected") -> list[Atom]:
         """Names of connected nodes: `visible`, `hidden` or `connected` (both)."""

@@ -60,8 +60,11 @@ class Keeper:
         self._kept: dict[Atom, _Kept] = {}
 
     def keep(self, node: Atom, last: float = LAST) -> None:
-        """Connect to `node` now, and again whenever it is lost; `last` bounds the seconds between attempts."""
-        if node not in self._kept:
+        """Connect to `node` now, and again whenever it is lost; `last` bounds the seconds between attempts.
+
+        This node is always there.
+        """
+        if node not in self._kept and node is not self.system.node:
             kept = self._kept[node] = _Kept(last)
             if self._is_up(node):
                 self.up(node)

@@ -18,6 +18,11 @@ _start_new_thread = get_original("_thread", "start_new_thread")
 _allocate_lock = get_original("_thread", "allocate_lock")
 
 
+def start_thread(job: Callable[[], object]) -> None:
+    """Run `job`, once, in a thread that nobody waits for; it must write nothing into the log."""
+    _start_new_thread(edge(job), ())
+
+
 class NativeThread:
     """Calls `job` every `interval` seconds between `start` and `stop`; both may be called again."""
 

@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import gevent.socket
 from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
 
 from pyerlnode.brief import short
 from pyerlnode.errors import ConnectError, NetworkError
+from pyerlnode.net.resolving import look_up
 from pyerlnode.runtime.forks import our_socket
 
 BACKLOG = 128
@@ -105,15 +105,14 @@ def _resolve(host: str, port: int, where: str, timeout: float) -> list[tuple[int
     else:
         return [(plain.AF_INET, (host, port))] if version == 4 else [(plain.AF_INET6, (host, port))]
     try:
-        with gevent.Timeout(timeout, TimeoutError()):
-            found = gevent.socket.getaddrinfo(host, port, 0, plain.SOCK_STREAM)
+        found = look_up(host, timeout)
     except TimeoutError as error:
         raise _dial_error(error, host, port, where, timeout) from None
     except (OSError, UnicodeError):
         raise ConnectError(
             f"the host {short(host)} is not known here: check the name, DNS or /etc/hosts", where, "unknown_host"
         ) from None
-    return [(family, address) for family, _, _, _, address in found]
+    return [(family, (address[0], port, *address[2:])) for family, address in found]
 
 
 def _dial_error(error: OSError, host: str, port: int, where: str, timeout: float) -> ConnectError:

@@ -205,7 +205,8 @@ class Tables:
         """Wait until `node` is connected. Raises `ConnectError`, after `timeout` seconds too: the attempt goes on."""
         if not self.is_connected(node):
             self.route(node)
-            dialling = self.peer(node).dialling
+            peer = self.peers.get(node)
+            dialling = None if peer is None else peer.dialling
             if dialling is not None:
                 dialling.wait(timeout)
 

@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from pyerlnode import Node
+from pyerlnode import A, Node
 from pyerlnode.dist.flags import HIDDEN_FLAGS
 from pyerlnode.dist.handshake import OwnIdentity, Status
 from pyerlnode.errors import ConnectError
@@ -138,3 +138,38 @@ def test_a_ping_with_a_wrong_cookie_says_so_once(caplog: pytest.LogCaptureFixtur
     said = [record for record in caplog.records if record.name == "pyerlnode.net_kernel"]
     assert [record.levelname for record in said] == ["WARNING"]
     assert "cookie" in said[0].getMessage()
+
+
+def test_this_node_itself_is_always_connected_and_never_lost(node: Node) -> None:
+    node.connect(node.name)
+    node.keep_connected(node.name)
+    assert not node.kernel.keeper.keeps(A[node.name])
+    node.monitor_node(node.name)
+    node.monitor_node(node.name, False)
+    assert node.nodes() == []
+    assert node.receive(timeout=0, default=None) is None
+
+
+def test_each_call_of_monitor_nodes_counts_and_who_has_died_is_forgotten(peer: Peer, node: Node) -> None:
+    def subscribe() -> None:
+        node.monitor_nodes()
+        node.monitor_nodes(info=True)
+
+    dead = [node.spawn(subscribe) for _ in range(20)]
+    wait_for(lambda: not any(node.system.process(pid) for pid in dead), what="their ends")
+    node.monitor_nodes()
+    node.monitor_nodes()
+    node.monitor_nodes(info=True)
+    assert [len(found) for found in node.kernel._subscribers.values()] == [1, 1]
+    peer.go_on.set()
+    peer.dial(node)
+    up = (A.nodeup, A[PEER.name])
+    got = [node.receive(timeout=patience()) for _ in range(3)]
+    assert got == [up, up, (*up, {A.node_type: A.hidden})]
+    node.monitor_nodes(False)
+    node.disconnect(PEER.name)
+    info = {A.node_type: A.hidden, A.nodedown_reason: A.disconnect}
+    assert node.receive(timeout=patience()) == (A.nodedown, A[PEER.name], info)
+    assert node.receive(timeout=0, default=None) is None
+    node.monitor_nodes(False, info=True)
+    assert not any(node.kernel._subscribers.values())

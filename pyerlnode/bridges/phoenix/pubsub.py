@@ -282,7 +282,7 @@ class PubSub:
         name, checked, system = core.topic_of(topic), self._checked(dispatcher, message), self.system
         envelope = (FORWARD, name, message, checked)
         for pid in self.peers.of(core.group_for(system.myself().pid, self.broadcast_groups)):
-            if system.peer(pid.node).route is not None:
+            if pid.node is not system.node and system.is_connected(pid.node):
                 with suppress(ConnectError):  # lost just now: its subscribers are gone, the others are not
                     system.send(pid, envelope)
         self._dispatch_here(name, from_, message, checked)

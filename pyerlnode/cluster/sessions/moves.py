@@ -133,7 +133,7 @@ class Router(HandingOver):
 
     def watch(self, pid: Pid) -> None:
         system = self.process.system
-        if pid.node is not system.node and system.peer(pid.node).route is None:
+        if not system.is_connected(pid.node):
             self.dead.add(pid)  # gone before it could be watched; pg is about to tell
             return
         self.watched[pid] = system.monitor(self.process, pid)

@@ -251,7 +251,7 @@ class RequestRouter(GenServer):
             return True
         node = req.from_[0].node
         system = self.process.system
-        if node is system.node or system.peer(node).route is not None:
+        if system.is_connected(node):
             return True
         waiting = self.dialling.get(node)
         if waiting is None:
@@ -262,7 +262,7 @@ class RequestRouter(GenServer):
 
     def dialled(self, node: Atom) -> None:
         queue = self.dialling.pop(node, [])
-        if self.process.system.peer(node).route is not None:
+        if self.process.system.is_connected(node):
             self.again(queue)
             return
         self.queued -= len(queue)
@@ -289,7 +289,7 @@ class RequestRouter(GenServer):
         if to is None or req.hops >= MAX_HOPS:
             self.refuse(req, (A.session_no_owner, self.process.system.node, req.hops))
             return
-        if self.process.system.peer(to.node).route is None:
+        if not self.process.system.is_connected(to.node):
             self.peer_lost(to)  # its DOWN is in the mailbox; the request was not sent, so it may go to the next
             self.route(req)
             return
@@ -322,7 +322,7 @@ class RequestRouter(GenServer):
     def tell(self, to: Pid, message: Any) -> None:
         """To a router that is connected; nobody is dialled here, for that would keep everybody waiting."""
         system = self.process.system
-        if to.node is system.node or system.peer(to.node).route is not None:
+        if system.is_connected(to.node):
             system.send(to, message)
 
     # --- sessions ------------------------------------------------------------------------------

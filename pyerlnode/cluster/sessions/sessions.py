@@ -136,7 +136,7 @@ class Sessions:
     def _nearest(self, router: Router, key: Any) -> Pid:
         """The owner's router when it can be asked without a detour, else that of this node."""
         where = router.own.where(phash2(key, self.options.partitions))
-        if type(where) is Pid and self._system.peer(where.node).route is not None:
+        if type(where) is Pid and self._system.is_connected(where.node):
             return where
         return self.pid
 

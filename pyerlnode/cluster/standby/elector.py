@@ -376,7 +376,7 @@ def courier(elector: Pid, node: Atom, member: Atom) -> None:
             watched = False
             system.send(elector, _Down(node))
             continue
-        if system.peer(node).route is None and system.node.name > node.name and left_to_it < PATIENCE:
+        if not system.is_connected(node) and system.node.name > node.name and left_to_it < PATIENCE:
             left_to_it += 1
             continue
         left_to_it = 0

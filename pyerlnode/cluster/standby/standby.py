@@ -70,6 +70,13 @@ class _Call:
     child: Pid | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Dialled:
+    """The attempt to connect to a member is over."""
+
+    node: Atom
+
+
 class Standby(GenServer):
     """One member of a group; its name is that of the group.
 
@@ -136,6 +143,8 @@ class Standby(GenServer):
         self._pending: dict[tuple[int, ...], _Call] = {}
         self._flushing: dict[tuple[int, ...], tuple[Atom, int]] = {}
         """By the alias of the answer: who was asked for a sign, and the epoch that ended its own."""
+        self._dialling: set[Atom] = set()
+        """Members that are being connected to, for calls that are held meanwhile."""
         self._unaware: set[Atom] = set()
         """Members that may still pass calls on to this one, which is being stopped."""
         self._subscribers: dict[Pid, Reference] = {}
@@ -187,6 +196,8 @@ class Standby(GenServer):
                 del self._subscribers[pid]
             case (A.EXIT, Pid() as pid, reason) if pid == self.elector:
                 return Stop(reason)
+            case _Dialled(node):
+                self._was_dialled(node)
             case A.sweep:
                 self._sweep = None
                 self._swept()
@@ -226,7 +237,7 @@ class Standby(GenServer):
         """Ask the others to pass nothing on to this member any more; what they sent before is still to be answered."""
         system = self.process.system
         for node in self.config.members:
-            if node is not system.node and system.peer(node).route is not None:
+            if node is not system.node and system.is_connected(node):
                 self._unaware.add(node)
                 self._send_to(node, (TAG, A.left, self.pid))
 
@@ -238,12 +249,12 @@ class Standby(GenServer):
         self._inform(pid, (TAG, A.noted, self.pid))
 
     def _send_to(self, node: Atom, message: Any) -> bool:
-        try:
-            self.process.system.connect(node)
-            self.process.system.send((self.options.name, node), message)
-        except ConnectError:
-            return False
-        return True
+        """To a member that is connected; nobody is dialled here, for that would keep everybody waiting."""
+        system = self.process.system
+        connected: bool = system.is_connected(node)
+        if connected:
+            system.send((self.options.name, node), message)
+        return connected
 
     def _leave(self) -> None:
         """In a process of its own: meanwhile those who call too late are told so."""
@@ -257,14 +268,14 @@ class Standby(GenServer):
         """Answer what arrives until `pid` has ended, or until all know of the stop, for so many seconds at most."""
         end = None if seconds is None else self._now() + seconds
         while end is None or (self._unaware and self._now() < end):
-            self._unaware = {node for node in self._unaware if self.process.system.peer(node).route is not None}
+            self._unaware = {node for node in self._unaware if self.process.system.is_connected(node)}
             message = self.process.receive(None, None if end is None else self.config.beat / 4)
             match message:
                 case (A.EXIT, Pid() as ended, _) if ended == pid:
                     return
                 case (tag, from_, request) if tag is gen.CALL:
                     self._take(_Call(from_, request, self._now()))
-                case Told() | (ImproperList(), _):
+                case Told() | _Dialled() | (ImproperList(), _):
                     self.handle_info(message)
                 case (tag, *_) if tag is TAG:
                     self.handle_info(message)
@@ -290,10 +301,36 @@ class Standby(GenServer):
         """Pass a call on to the active member, or hold it until there is one."""
         if len(self._held) + len(self._pending) >= CAPACITY:
             self._answer(call, (A.error, (A.standby, A.overloaded)))
-        elif self.told.node is None:
+        elif self.told.node is None or self._is_being_dialled(self.told.node):
             self._keep(call)
         else:
             self._pass_on(call)
+
+    def _is_being_dialled(self, node: Atom) -> bool:
+        """Whether calls for `node` have to wait for a connection. The dial is another process's: it may take long."""
+        if node not in self._dialling and not self.process.system.is_connected(node):
+            self._dialling.add(node)
+            self.process.system.spawn(self._dial, node)
+        return node in self._dialling
+
+    def _dial(self, node: Atom) -> None:
+        try:
+            self.process.system.connect(node)
+        except ConnectError as error:
+            log.debug("the active member of %s can not be reached: %s", self.options.name, error)
+        finally:
+            self.process.deliver(_Dialled(node))
+
+    def _was_dialled(self, node: Atom) -> None:
+        """What waited goes on, in its order; what could not be passed on is tried again when it is looked at anew."""
+        self._dialling.discard(node)
+        if self.told.node is node and self.process.system.is_connected(node):
+            self._take_held()
+
+    def _take_held(self) -> None:
+        held, self._held = self._held, deque()
+        for call in held:
+            self._take(call)
 
     def _keep(self, call: _Call, *, soon: bool = False) -> None:
         if self._now() >= call.until:
@@ -315,14 +352,10 @@ class Standby(GenServer):
             if told.node is system.node:
                 self.handle_info(message)
             else:
-                system.connect(told.node)
                 system.send((self.options.name, told.node), message)
         except EncodeError:
             self._forget(call)
             self._answer(call, (A.error, (A.standby, A.badarg)))
-        except ConnectError:
-            self._forget(call)
-            self._keep(call)
 
     def _serve(self, from_: Any, request: Any) -> None:
         """A call that a member has passed on: for the child of this node, if it is still the one."""
@@ -375,9 +408,7 @@ class Standby(GenServer):
                 self._forget(call)
                 self._answer(call, (A.error, (A.standby, A.lost)))
         if told.node is not None:
-            held, self._held = self._held, deque()
-            for call in held:
-                self._take(call)
+            self._take_held()
         word = A.inactive if told.node is None else A.active
         for pid in list(self._subscribers):
             self._inform(pid, (A.standby, self.options.name, word, told.node, told.epoch))
@@ -397,7 +428,7 @@ class Standby(GenServer):
             return True
         if system.is_local(child):
             return told.node is None and system.process(child) is not None
-        if system.peer(child.node).route is None:
+        if not system.is_connected(child.node):
             return False
         return told.node is None or self._flush(child.node)
 

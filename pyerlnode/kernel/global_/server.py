@@ -202,7 +202,7 @@ class GlobalNameServer(Service):
 
     def _send(self, node: Atom, message: Any) -> None:
         """To the name server of a node that is connected; to others nothing."""
-        if self.system.peer(node).route is not None:
+        if node is not self.system.node and self.system.is_connected(node):
             self.system.send((SERVER, node), message)
 
     # --- in processes of their own -------------------------------------------------------------

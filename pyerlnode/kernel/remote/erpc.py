@@ -101,7 +101,7 @@ class Request(requests.Request):
         try:
             answer = gen.call(self.system, (A.rex, self.dest), (A.call, *self.mfa, leader), None)
         except Exit as error:
-            connected = self.system.peer(self.dest).route is not None
+            connected = self.system.is_connected(self.dest)
             self.settle(DOWN, RpcFailed(A.notsup if connected else A.noconnection, f"{self.what}: {error}"))
             return
         self.settle(DOWN, from_rex(self.tag, answer))
@@ -219,7 +219,7 @@ def cast(system: System, node: Atom, module: Any, function: Any, args: Iterable[
     except ConnectError:
         return
     request = SpawnRequest(system.new_ref(), caller.pid, leader, _CAST, [], [module, function, args])
-    if route.send(request) is False and system.peer(node).route is not None:
+    if route.send(request) is False and system.is_connected(node):
         gen.cast(system, (A.rex, node), (A.cast, module, function, args, leader))
 
 

@@ -1,12 +1,15 @@
 """A standby group of real processes, on systems under a virtual clock."""
 
 import logging
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
+from pyerlnode import Node
 from pyerlnode.cluster.standby.elector import Told, read_epoch
 from pyerlnode.cluster.standby.standby import Activation, Fenced, Standby, activation
 from pyerlnode.errors import StartFailed
@@ -18,6 +21,8 @@ from pyerlnode.runtime.names import Global
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.atom import Atom
+from pyerlnode.term.pid import Pid
+from pyerlnode.testing.patience import patience
 from pyerlnode.testing.virtual import Simulation
 
 NAMES = ("a@sim", "b@sim", "c@sim")
@@ -423,6 +428,22 @@ class _silence:
 
     def __exit__(self, *error: object) -> None:
         logging.getLogger("pyerlnode").setLevel(logging.NOTSET)
+
+
+def test_a_member_that_can_not_reach_the_active_one_holds_its_calls_and_answers_others() -> None:
+    hung = "aa_hung@127.0.0.1"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        Node("zz@127.0.0.1", cookie="c", epmd="none", addresses={hung: mute.getsockname()}, setup_time=1e6) as node,
+    ):
+        pid = node.start(Standby, Counter, name="group", nodes=[hung, node.name], quorum=None, hold=1e6)
+        child = Pid(A[hung], 1, 0, 1)
+        node.send(pid, Told(A[hung], child, 7, None))
+        asked = [gevent.spawn(node.call, pid, A.add, timeout=None) for _ in range(3)]
+        gevent.idle()
+        assert node.call(pid, A.whereis, timeout=patience()) == child
+        assert not any(call.ready() for call in asked)
+        gevent.killall(asked)
 
 
 def test_outside_of_a_child_there_is_no_activation() -> None:

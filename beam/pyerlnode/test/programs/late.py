@@ -1,4 +1,4 @@
-"""A program that takes the name `ready` late, or never: until then its node is slower with any answer than one waits."""
+"""A program that takes the name `ready` late, or never: until then its node is slow with whatever it is asked."""
 
 import os
 import sys
