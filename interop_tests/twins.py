@@ -260,8 +260,10 @@ class TwinEvents(EventHandler):
     def init(self, args: Any) -> Any:
         self.log: list[Any] = []
         match args:
-            case (A.fail, reason):
+            case (A.fail, reason) | ((A.fail, reason), _):
                 return (A.error, reason)
+            case ((A.raise_, _, _), _):
+                return self.init(args[0])
             case (A.raise_, A.error, reason):
                 raise Error(reason)
             case (A.raise_, A.exit, reason):

@@ -171,7 +171,7 @@ loop() ->
             From ! {did, Ref, wait(Pattern, For)},
             loop();
         {do, From, Ref, Command, Sync} ->
-            Result = try act(Command) catch error:Reason -> {error, Reason}; exit:{ended, Reason} -> exit(Reason) end,
+            Result = try act(Command) catch error:Reason -> {error, Reason}; exit:{ended, Reason} -> exit(Reason); exit:{error, Reason} -> error(Reason); exit:{throw, Reason} -> throw(Reason) end,
             [synchronised(Pid) || Pid <- Sync, Pid =/= self()],
             case Result of
                 finish -> ok;
@@ -211,6 +211,8 @@ act({monitor_name, _, Dest, Holder}) ->
 act({demonitor, Ref, Options}) -> demonitor(Ref, Options);
 act({exit, Pid, Reason}) -> exit(Pid, Reason);
 act({die, Reason}) -> exit({ended, Reason});
+act({raise_, error, Reason}) -> exit({error, Reason});
+act({raise_, throw, Reason}) -> exit({throw, Reason});
 act({trap, Flag}) -> process_flag(trap_exit, Flag);
 act(finish) -> finish;
 act({send, Dest, Message}) -> Dest ! {m, Message}, sent;

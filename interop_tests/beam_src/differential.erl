@@ -51,9 +51,10 @@ lines(Trace) -> [line(Trace)].
 
 line(Seen) -> unicode:characters_to_binary(io_lib:format("~0tp", [Seen])).
 
-%% With names in the place of pids and references, which differ from run to run.
+%% With names in the place of pids, references and stacks, which differ from run to run.
 named(Pid, Names) when is_pid(Pid) -> maps:get(Pid, Names, stranger);
 named(Ref, Names) when is_reference(Ref) -> maps:get(Ref, Names, reference);
+named([{M, F, _, L} | _], _) when is_atom(M), is_atom(F), is_list(L) -> stack;
 named([Head | Tail], Names) -> [named(Head, Names) | named(Tail, Names)];
 named(Tuple, Names) when is_tuple(Tuple) -> list_to_tuple(named(tuple_to_list(Tuple), Names));
 named(Map, Names) when is_map(Map) -> maps:from_list(named(maps:to_list(Map), Names));

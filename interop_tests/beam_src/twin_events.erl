@@ -9,6 +9,8 @@ init({fail, Reason}) -> {error, Reason};
 init({raise_, error, Reason}) -> error(Reason);
 init({raise_, exit, Reason}) -> exit(Reason);
 init({raise_, throw, Term}) -> throw(Term);
+init({{Kind, _} = Args, _}) when Kind =:= fail -> init(Args);
+init({{raise_, _, _} = Args, _}) -> init(Args);
 init({{Name, Teller}, Word}) when is_pid(Teller) -> Teller ! {swapped_in, Name, Word}, {ok, {Name, Teller, []}};
 init({Name, Teller}) -> {ok, {Name, Teller, []}}.
 

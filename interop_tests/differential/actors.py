@@ -11,7 +11,7 @@ from typing import Any
 from interop_tests.differential import words
 from interop_tests.differential.kinds import Kind
 from pyerlnode import A
-from pyerlnode.errors import Exit, NoProc, UsageError
+from pyerlnode.errors import Error, Exit, NoProc, Throw, UsageError
 from pyerlnode.runtime import api
 from pyerlnode.runtime.process import require_current
 from pyerlnode.term import Atom, ImproperList
@@ -89,6 +89,8 @@ class Script:
                 return A.exit, self.other(), words.reason(rng)
             case "die":
                 return A.die, words.reason(rng)
+            case "raise":
+                return A.raise_, rng.choice((A.error, A.throw)), words.reason(rng)
             case "finish" | "flush" | "info":
                 return Atom(kind)
             case "trap":
@@ -114,8 +116,8 @@ class Script:
 
 WEIGHTS = {
     "spawn": 6, "link": 12, "unlink": 4, "monitor": 9, "monitor_name": 4, "demonitor": 5, "exit": 10, "die": 5,
-    "finish": 1, "flush": 5, "info": 3, "trap": 5, "send": 14, "send_name": 3, "look": 8, "wait": 5, "register": 5,
-    "unregister": 2, "whereis": 2, "alias": 3, "unalias": 2, "far": 2, "soon": 2, "read": 2, "cancel": 2,
+    "raise": 3, "finish": 1, "flush": 5, "info": 3, "trap": 5, "send": 14, "send_name": 3, "look": 8, "wait": 5,
+    "register": 5, "unregister": 2, "whereis": 2, "alias": 3, "unalias": 2, "far": 2, "soon": 2, "read": 2, "cancel": 2,
 }  # fmt: skip
 
 
@@ -140,7 +142,7 @@ def loop() -> None:
 def tried(command: Any) -> Any:
     try:
         return act(command)
-    except Exit:
+    except (Exit, Error, Throw):
         raise
     except UsageError:
         return A.error, A.badarg
@@ -201,6 +203,10 @@ def act(command: Any) -> Any:  # noqa: C901  # the vocabulary of the scripts
             api.exit_(pid, reason)
         case (A.die, reason):
             raise Exit(reason)
+        case (A.raise_, A.error, reason):
+            raise Error(reason)
+        case (A.raise_, A.throw, reason):
+            raise Throw(reason)
         case (A.trap, flag):
             return api.process_flag("trap_exit", flag)
         case A.finish:

@@ -18,5 +18,20 @@ KEPT: dict[str, dict[str, str]] = {
         "what ends in its first continue": "{{false,{then,{continue,{3,{stop,[]}}}}},[{call,{1,{reply,a}}}]}",
         "calls that nobody is there for": "{{false,ok},[{cast,{1,{stop,x}}},{ask,{2,later}},{ask,{3,{reply,a}}}]}",
     },
-    "gen_statem": {},
+    "gen_event": {
+        "who supervised a handler that has gone is linked with the manager": (
+            "[{add_sup,p,{1},{named,2}},{call,{1},remove},{stop,a}]"
+        ),
+        "but not when it ends with the handler": "[{add_sup,p,{1},{named,2}},{stop,a}]",
+        "a handler that swaps itself keeps its place": (
+            "[{add,a,{named,1}},{add,b,{named,2}},{notify,{swap,why,a,{named,3}}},{delete,a,x}]"
+        ),
+        "a swap that fails": (
+            "[{add_sup,p,1,{named,1}},{swap,1,a,2,{fail,no}},{add_sup,p,1,{named,1}},{notify,{swap,a,2,{fail,no}}}]"
+        ),
+        "an exit signal of a supervisor that lives": (
+            "[{add_sup,p,1,{named,1}},{add,2,{named,2}},{exit,p,boom},{call,2,log}]"
+        ),
+        "an init that fails leaves its link": "[{add_sup,p,1,{fail,no}},{stop,boom}]",
+    },
 }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
-import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path

@@ -76,7 +76,7 @@ class Script:
 
     def result(self, state: Any, depth: int) -> Any:
         rng = self.rng
-        match rng.choices(("keep", "next", "repeat", "only", "stop", "stop_and_reply"), (8, 12, 3, 4, 1, 1))[0]:
+        match rng.choices(("keep", "next", "repeat", "only", "stop", "raise"), (8, 12, 3, 4, 1, 1))[0]:
             case "next":
                 new = rng.choice(self.states)
                 later = self.states.index(new) > self.states.index(state)
@@ -87,6 +87,9 @@ class Script:
                 return A.repeat, self.actions(depth, False)
             case "stop":
                 return A.stop, words.reason(rng)
+            case "raise":
+                kind = rng.choice((A.error, A.exit))
+                return rng.choice(((kind, words.reason(rng)), (A.throw_term, A.ball), (A.throw, A.keep)))
         return A.keep
 
     def actions(self, depth: int, postpone: bool | None, *, calls: bool = True) -> list[Any]:

@@ -32,6 +32,7 @@ class Script:
         return rng.choice(
             (
                 (A.stop, words.reason(rng)), A.ignore, (A.exit, words.reason(rng)), A.bad, (A.then, self.then()),
+                (A.error, words.reason(rng)), (A.throw_term, A.ball),
                 (A.then, self.then()),
             )
         )  # fmt: skip
@@ -94,7 +95,10 @@ class Script:
 
     def end(self) -> Any:
         rng = self.rng
-        return rng.choice(((A.stop, words.reason(rng)), (A.exit, words.reason(rng)), A.bad))
+        why = words.reason(rng)
+        return rng.choice(
+            ((A.stop, why), (A.exit, why), A.bad, (A.error, why), (A.throw_term, A.ball), (A.throw, (A.stop, why)))
+        )
 
 
 STEPS = {

@@ -1,4 +1,4 @@
-"""supervisor: starts, ends and requests under each strategy; the driver is `tree.erl`, the children ask it how to start."""
+"""supervisor: starts, ends and requests under each strategy; the driver is `tree.erl`, whom children ask for plans."""
 
 from __future__ import annotations
 

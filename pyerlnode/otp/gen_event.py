@@ -200,7 +200,7 @@ class GenEvent(Behaviour):
         if isinstance(result, RemoveHandler):
             self._remove(entry, A.remove_handler, A.normal)
         elif isinstance(result, SwapHandler):
-            self._replace(entry, result.args, result.handler, result.new_args, entry.supervisor)
+            self._swap_itself(entry, result)
         elif result is not None:
             self._remove(entry, (A.error, result), result)
             return A.error, result
@@ -232,7 +232,7 @@ class GenEvent(Behaviour):
             type(self).system_terminate(self, reason)
             return
         for entry in [entry for entry in self.entries if entry.supervisor == pid]:
-            self._remove(entry, (A.stop, reason), None)
+            self._remove(entry, (A.stop, reason), A.shutdown)
         self._each("handle_info", (A.EXIT, pid, reason))
 
     # --- handlers --------------------------------------------------------------------------------------
@@ -275,11 +275,9 @@ class GenEvent(Behaviour):
         return A.ok
 
     def _add_supervised(self, name: Any, args: Any, pid: Pid) -> Any:
+        """The link stays, whatever becomes of the handler, as OTP's does: another may have it, too."""
         self.process.system.link(self.process, pid)
-        answer = self._add(name, args, pid)
-        if answer is not A.ok:
-            self._unlink(pid)
-        return answer
+        return self._add(name, args, pid)
 
     def _add_monitored(self, name: Any, args: Any, pid: Pid) -> Any:
         answer = self._add(name, args, pid)
@@ -287,8 +285,8 @@ class GenEvent(Behaviour):
             self.entries[0].watch = self.process.system.monitor(self.process, pid)
         return answer
 
-    def _remove(self, entry: _Entry, why: Any, told: Any, *, unlink: bool = True) -> Any:
-        """Take a handler out; its answer to `why`. Its supervisor is told `told`, unless that is None."""
+    def _remove(self, entry: _Entry, why: Any, told: Any) -> Any:
+        """Take a handler out; its answer to `why`. Its supervisor is told `told`."""
         if entry in self.entries:
             self.entries.remove(entry)
         try:
@@ -298,10 +296,8 @@ class GenEvent(Behaviour):
             report(log, "terminate of handler %s raised", entry.name, exc_info=error)
         if entry.watch is not None:
             self.process.system.demonitor(self.process, entry.watch)
-        if entry.supervisor is not None and told is not None:
+        if entry.supervisor is not None:
             self._tell(entry.supervisor, (EXITED, entry.name, told))
-        if unlink and entry.supervisor is not None and entry.watch is None:
-            self._unlink(entry.supervisor)
         return answer
 
     def _tell(self, supervisor: Pid, message: Any) -> None:
@@ -311,10 +307,6 @@ class GenEvent(Behaviour):
             self.process.system.send(supervisor, encodable(message))
         except ConnectError:
             pass  # its node is gone, and with it who wanted to know
-
-    def _unlink(self, pid: Pid) -> None:
-        if pid != self.process.parent and all(entry.supervisor != pid for entry in self.entries):
-            self.process.system.unlink(self.process, pid)
 
     def _swap(self, old: Any, args: Any, new: Any, new_args: Any, supervisor: Pid | None) -> Any:
         entry = self._find(old)
@@ -327,8 +319,17 @@ class GenEvent(Behaviour):
     def _replace(self, entry: _Entry, args: Any, new: Any, new_args: Any, supervisor: Pid | None) -> Any:
         module, id = self._named(new)
         told = (A.swapped, module if id is False else (module, id), supervisor or A.undefined)
-        value = self._remove(entry, args, told, unlink=entry.supervisor != supervisor)
+        value = self._remove(entry, args, told)
         return _swapped(self._add(new, (new_args, value), supervisor))
+
+    def _swap_itself(self, entry: _Entry, swap: SwapHandler) -> None:
+        """A handler swaps itself: the new one has its place, or nobody has and its supervisor is told of a crash."""
+        place = self.entries.index(entry)
+        if self._replace(entry, swap.args, swap.handler, swap.new_args, entry.supervisor) is A.ok:
+            self.entries.insert(place, self.entries.pop(0))
+        elif entry.supervisor is not None:
+            module, id = self._named(swap.handler)
+            self._tell(entry.supervisor, (EXITED, module if id is False else (module, id), A.crash))
 
     # --- asked by sys ----------------------------------------------------------------------------------
     def system_get_state(self) -> Any:
@@ -345,8 +346,14 @@ class GenEvent(Behaviour):
         return states
 
     def system_terminate(self, reason: Any) -> None:
-        for entry in list(self.entries):
+        installed = list(self.entries)
+        for entry in installed:
             self._remove(entry, A.stop, A.shutdown)
+        for supervisor in {entry.supervisor for entry in installed if entry.watch is None} - {
+            None,
+            self.process.parent,
+        }:
+            self.process.system.unlink(self.process, supervisor)
         self.process.exit(reason)
 
 
@@ -355,7 +362,7 @@ def _attributes(handler: EventHandler) -> dict[Atom, Any]:
 
 
 def _swapped(answer: Any) -> Any:
-    return answer if answer is A.ok or (type(answer) is tuple and answer[0] is A.error) else (A.error, answer)
+    return answer if answer is A.ok else (A.error, answer)
 
 
 # --- OTP's functions -------------------------------------------------------------------------------------
