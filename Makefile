@@ -21,7 +21,7 @@ help:
 	@echo "make format     let ruff format the code"
 	@echo "make interop    the tests against a BEAM on OTP 25, 27 and 29, and one table; ARGS='27' for one of them"
 	@echo "make wheel      build the wheel and test the example project with it, on a local BEAM and in Docker; ARGS='local'"
-	@echo "make compose    two Elixir nodes and two Python nodes in containers, and a check that they work together"
+	@echo "make compose    clusters of Elixir and Python nodes in containers: a check that they work together, and a rolling restart under load"
 	@echo "make vectors    tests/data/vectors_otpNN.json of this BEAM's release, made anew; ARGS='PREFIX' for another BEAM"
 	@echo "make bench      the benchmarks, run one after the other"
 	@echo "make docs       the documentation as HTML, in docs/_build"
