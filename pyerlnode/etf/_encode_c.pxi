@@ -430,12 +430,18 @@ cdef int write_pairs(Writer* w, Pending* top) except -1:
     return check_keys(w, top)
 
 
+cdef inline bint is_suspicious(Writer* w) noexcept:
+    """Whether `look_at_depth` has anything to do: at a power of two, or one more, or in what is marked."""
+    cdef Py_ssize_t depth = w.depth
+    return depth > SUSPICIOUS_DEPTH and (
+        w.stack[depth].owner == w.marked or not depth & (depth - 1) or not (depth - 1) & (depth - 2)
+    )
+
+
 cdef int look_at_depth(Writer* w) except -1:
     """Refuse a term that holds itself; see `_encode_py._check_depth`."""
     cdef PyObject* owner = w.stack[w.depth].owner
-    cdef Py_ssize_t depth = w.depth, power = SUSPICIOUS_DEPTH, odd = 1
-    if w.marked != owner and depth & (depth - 1) and (depth - 1) & (depth - 2):
-        return 0  # nearly always: only a power of two, or one more, is a depth to mark
+    cdef Py_ssize_t power = SUSPICIOUS_DEPTH, odd = 1
     if w.marked == owner and w.depth > w.marked_at and w.stack[w.marked_at].owner == owner:
         raise _TooDeep("a term that holds itself")
     while 2 * power <= w.depth:
@@ -470,7 +476,7 @@ cdef int write_all(Writer* w, PyObject* root) except -1:
                 w.funs -= 1
         if not opened:
             end_frame(w)
-        elif w.depth > SUSPICIOUS_DEPTH:
+        elif is_suspicious(w):
             look_at_depth(w)
     return 0
 

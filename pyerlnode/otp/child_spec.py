@@ -29,6 +29,7 @@ from pyerlnode.term.exact import key
 RESTARTS: Final = (A.permanent, A.transient, A.temporary)
 TYPES: Final = (A.worker, A.supervisor)
 KEYS: Final = ("id", "start", "restart", "shutdown", "type", "modules", "significant")
+_KEYS: Final = frozenset(KEYS)
 WORKER_SHUTDOWN: Final = 5.0
 
 
@@ -121,10 +122,11 @@ def child_spec(what: Any, *args: Any, name: Any = None, **overrides: Any) -> Chi
     """
     if not callable(what):
         raise BadChildSpec((A.invalid_child_spec, told(what, BRIEF).encode("utf-8", "replace")))
-    options = {**getattr(what, "child_options", {}), **overrides}
-    kwargs = {} if name is None else {"name": name}
-    start = start_of(what, args, kwargs)
-    return from_mapping({"id": _default_id(what, name), **options, "start": start})
+    start = start_of(what, args, {} if name is None else {"name": name})
+    spec = {**getattr(what, "child_options", {}), **overrides, "start": start}
+    if "id" not in spec:
+        spec["id"] = _default_id(what, name)
+    return from_mapping(spec)
 
 
 def start_of(what: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Start:
@@ -163,20 +165,20 @@ def child_of(what: Any) -> ChildSpec:
 
 def from_mapping(spec: Mapping[str, Any]) -> ChildSpec:
     """A specification of Python's, checked. Raises `BadChildSpec`."""
-    unknown = sorted(set(spec) - set(KEYS))
-    if unknown:
+    if not _KEYS.issuperset(spec):
+        unknown = sorted(set(spec) - _KEYS)
         raise UsageError(f"a child specification has {', '.join(KEYS)}; it has no {', '.join(unknown)}")
     if "start" not in spec:
         raise BadChildSpec(A.missing_start)
     start = _python_start(spec["start"])
     type_ = _word(spec.get("type", getattr(start.function, "child_type", A.worker)), TYPES, A.invalid_child_type)
     return ChildSpec(
-        id=_id(spec.get("id", _default_id(start.function, None) if start.function else A.undefined)),
+        id=_id(spec["id"]) if "id" in spec else _default_id(start.function, None) if start.function else A.undefined,
         start=start,
         restart=_word(spec.get("restart", A.permanent), RESTARTS, A.invalid_restart_type),
         shutdown=_seconds(spec.get("shutdown"), type_),
         type=type_,
-        modules=_modules(spec.get("modules", [start.module])),
+        modules=_modules(spec["modules"]) if "modules" in spec else [start.module],
         significant=_significant(spec.get("significant", False)),
     )
 
@@ -195,12 +197,16 @@ def _python_start(start: Any) -> Start:
 
 
 def _id(id: Any) -> Any:
+    if type(id) is Atom:
+        return id
     if isinstance(id, type):
         return module_name(id)
     return Atom(id) if isinstance(id, str) else id
 
 
 def _word(value: Any, known: tuple[Atom, ...], otherwise: Atom) -> Atom:
+    if type(value) is Atom and value in known:
+        return value
     atom = Atom(value) if isinstance(value, str) else value
     if not isinstance(atom, Atom) or atom not in known:
         raise BadChildSpec((otherwise, atom))

@@ -41,7 +41,7 @@ class Child:
 
     def having(self, pid: Pid | Restarting | None, spec: ChildSpec | None = None) -> Child:
         """The same child with another pid; with another specification of the same id."""
-        return Child(self.spec if spec is None else spec, pid, self.key)
+        return Child(self.spec if spec is None else spec, pid, self._key)
 
 
 class Children:
@@ -86,14 +86,14 @@ class Children:
     def put(self, child: Child) -> None:
         """Add `child` behind all others, or in the place of the one with its id."""
         mine = child.key
-        old = self._by_key.get(mine)
-        if old is not None:
+        old, pid = self._by_key.get(mine), child.pid
+        if old is not None and old.pid is not None:
             self._left(mine, old)
         self._by_key[mine] = child
-        if child.pid is not None:
+        if pid is not None:
             self._significant += child.spec.significant
-            if type(child.pid) is Pid:
-                self._by_pid[child.pid] = mine
+            if type(pid) is Pid:
+                self._by_pid[pid] = mine
 
     def drop(self, child: Child) -> None:
         self._left(child.key, self._by_key.pop(child.key))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys as python
 from collections.abc import Callable
-from functools import partial
 from inspect import unwrap
 from typing import Any, Final, NoReturn
 
@@ -346,7 +345,7 @@ def _stop_away(system: System, dest: Any, reason: Any, timeout: float | None) ->
         system.unwatch(ref, handle)
 
 
-def start(
+def start(  # noqa: C901  # one step behind the other; a function for some of them would cost each start a call
     system: System,
     handler: OtpHandler,
     init: Callable[[], Any],
@@ -378,8 +377,12 @@ def start(
     process.parent = link.pid if isinstance(link, Process) else link
     timer = None if timeout is None else system.timers.start(timeout, _init_timed_out, process, link)
     try:
-        _prepare(process, name, link)
-        result = run_as(process, partial(returned, init))
+        if name is not None or isinstance(link, Pid):
+            _prepare(process, name, link)
+        try:
+            result = run_as(process, init)
+        except Throw as thrown:  # what is thrown is given back
+            result = thrown.value
         if process.exit_reason is ALIVE and result is not None:
             if isinstance(result, (Ignore, Stop)):
                 _not_started(process, name, link, result)

@@ -82,6 +82,8 @@ class Overseer(Service):
         return core.Stopped(reasons[child.pid])
 
     def _log_report(self, report: core.Report, *, many: int | None = None) -> None:
+        if not log.isEnabledFor(logging.ERROR):
+            return
         child = report.child
         fields = {
             "supervisor": self.sup_name,

@@ -44,6 +44,8 @@ from pyerlnode.term.pid import Pid
 
 STRATEGIES = (A.one_for_one, A.one_for_all, A.rest_for_one, A.simple_one_for_one)
 AUTO_SHUTDOWNS = (A.never, A.any_significant, A.all_significant)
+_ANSWERED = NoReply()
+"""What `handle_call` gives, which answers by itself: a request, a reason may have no form on the wire."""
 
 
 class BadFlags(UsageError):
@@ -149,14 +151,21 @@ class Supervisor(Overseer):
     # --- carry out -----------------------------------------------------------------------------
     def _run(self, event: Any) -> None:
         """Take `event` through the core until nothing is to be done; leaves `_reply` and `_halt`."""
-        exits = Exits(self.process, lambda: core.to_be_stopped(self._state))
+        state, exits = self._state, None
         while event is not None:
-            effects = core.step(self._state, event)
+            effects = core.step(state, event)
             event = None
             for effect in effects:
-                if isinstance(effect, core.Start):
+                kind = type(effect)
+                if kind is core.Start:
                     event = self._launch(effect.child.spec)
-                elif isinstance(effect, core.Stop):
+                elif kind is core.Reply:
+                    self._reply, self._older = effect.value, effect.older
+                elif kind is core.Progress:
+                    self._log_progress(effect.child)
+                elif kind is core.Stop:
+                    if exits is None:
+                        exits = Exits(self.process, lambda: core.to_be_stopped(state))
                     event = self._end_child(effect.child, exits)
                 else:
                     self._effect(effect)
@@ -178,12 +187,8 @@ class Supervisor(Overseer):
                 self._run_pool(pool, pool.failed(outcome.reason))
 
     def _effect(self, effect: Any) -> None:
-        if isinstance(effect, core.Reply):
-            self._reply, self._older = effect.value, effect.older
-        elif isinstance(effect, core.Report):
+        if isinstance(effect, core.Report):
             self._log_report(effect)
-        elif isinstance(effect, core.Progress):
-            self._log_progress(effect.child)
         elif isinstance(effect, core.Again):
             self.process.system.send(self.process.pid, (A["$gen_cast"], (A.try_again_restart, effect.id)))
         elif isinstance(effect, core.Halt):
@@ -192,6 +197,8 @@ class Supervisor(Overseer):
     # --- callbacks of the server ---------------------------------------------------------------
     def handle_call(self, request: Any, from_: Any) -> Any:
         match request:
+            case (A.start_child, what):
+                self._answer_start(from_, self._add(what))
             case A.which_children:
                 self._answer(from_, self._which())
             case A.count_children:
@@ -199,13 +206,11 @@ class Supervisor(Overseer):
             case (A.get_childspec, id):
                 spec = self._find_spec(id)
                 self._answer(from_, core.NOT_FOUND.value if spec is None else (A.ok, spec.to_wire()))
-            case (A.start_child, what):
-                self._answer_start(from_, self._add(what))
             case (Atom() as what, id):
                 self._answer(from_, self._about(what, id))
             case _:
                 self._answer(from_, (A.error, (A.unknown_call, request)))
-        return NoReply()
+        return _ANSWERED
 
     def _answer_start(self, from_: Any, value: Any) -> None:
         """As the supervisor of the caller's release answers ``start_child``."""
@@ -400,7 +405,7 @@ class Supervisor(Overseer):
         if not isinstance(child, list):
             spec = child_of(child)
             request = spec if system.resolve(supervisor)[0] is system.node else spec.to_wire()
-        return child_pid(where.call(supervisor, (A.start_child, request), None, on))
+        return child_pid(gen.call(system, supervisor, (A.start_child, request), None))
 
     @staticmethod
     def restart_child(supervisor: Any, id: Any, *, on: Any = None) -> Pid | None:

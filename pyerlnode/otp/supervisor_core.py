@@ -139,12 +139,13 @@ def to_be_stopped(state: State) -> set[Pid]:
 
 
 # --- events ------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
+# They and the effects are made for every child and live for one step: to freeze one costs more than to make it.
+@dataclass(slots=True)
 class Boot:
     """The supervisor starts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exited:
     """The linked process `pid` has ended, at `now`."""
 
@@ -153,7 +154,7 @@ class Exited:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TryAgain:
     """What `Again` asked for."""
 
@@ -161,32 +162,32 @@ class TryAgain:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AddChild:
     spec: ChildSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RestartChild:
     id: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TerminateChild:
     id: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DeleteChild:
     id: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class End:
     """The supervisor ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Started:
     """Answer to `Start`: the child runs. `answer` is ``{ok, Pid}`` or ``{ok, Pid, Info}``."""
 
@@ -194,19 +195,19 @@ class Started:
     answer: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ignored:
     """Answer to `Start`: the start function gave `ignore`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failed:
     """Answer to `Start`: it did not start."""
 
     reason: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stopped:
     """Answer to `Stop`: it has ended with `reason`."""
 
@@ -214,17 +215,17 @@ class Stopped:
 
 
 # --- effects -----------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Start:
     child: Child
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stop:
     child: Child
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """Answer the request under way; `older` is what OTP's supervisor answered before release 27, where that differs."""
 
@@ -232,7 +233,7 @@ class Reply:
     older: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
     """OTP's supervisor report: `context` is start_error, child_terminated, shutdown_error or shutdown."""
 
@@ -241,21 +242,21 @@ class Report:
     child: Child
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Progress:
     """A child has been started."""
 
     child: Child
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Again:
     """Come back with `TryAgain`, behind what already waits in the mailbox."""
 
     id: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Halt:
     """The supervisor ends with `reason`."""
 
@@ -314,11 +315,12 @@ def _begin(state: State, aim: Aim, plan: list[Task], *effects: Any) -> Effects:
 def _started(state: State, event: Started) -> Effects:
     aim = state.aim
     child = _head(state)
-    state.children.put(child.having(event.pid, child.spec.forgetting() if aim is Aim.ADD else None))
-    progress = Progress(child.having(event.pid))
-    if aim in (Aim.ADD, Aim.REVIVE):
-        return _advance(state, progress, Reply(event.answer))
-    return _advance(state, progress)
+    running = child.having(event.pid)
+    forgets = aim is Aim.ADD and child.spec.temporary
+    state.children.put(child.having(event.pid, child.spec.forgetting()) if forgets else running)
+    if aim is Aim.ADD or aim is Aim.REVIVE:
+        return _advance(state, Progress(running), Reply(event.answer))
+    return _advance(state, Progress(running))
 
 
 def _ignored(state: State, _: Ignored) -> Effects:
@@ -419,23 +421,23 @@ def _restart(state: State, child: Child, now: float, *effects: Any) -> Effects:
         return *effects, Report(A.shutdown, A.reached_max_restart_intensity, child), Halt(A.shutdown)
     idle = child.having(None)
     children.put(idle)
-    if flags.strategy is A.one_for_one:
-        from_last = [idle]
-    else:
-        from_last = children.from_last(idle if flags.strategy is A.rest_for_one else None)
     state.cause = child
+    if flags.strategy is A.one_for_one:
+        return _begin(state, Aim.RESTART, [Task(True, idle.key)], *effects)
+    from_last = children.from_last(idle if flags.strategy is A.rest_for_one else None)
     return _begin(state, Aim.RESTART, _starts(from_last) + _stops(from_last), *effects)
 
 
 # --- requests ----------------------------------------------------------------------------------
 def _add(state: State, event: AddChild) -> Effects:
     child = Child(event.spec)
-    known = state.children.at(child.key)
+    its = child.key
+    known = state.children.at(its)
     if known is not None:
         why = (A.already_started, known.pid) if isinstance(known.pid, Pid) else A.already_present
         return (Reply((A.error, why)),)
     state.children.put(child)
-    return _begin(state, Aim.ADD, [Task(True, child.key)])
+    return _begin(state, Aim.ADD, [Task(True, its)])
 
 
 def _refusal(child: Child | None) -> Reply:
@@ -494,10 +496,13 @@ def which_children(state: State) -> list[tuple[Any, ...]]:
 
 
 def count_children(state: State, is_alive: Callable[[Pid], bool]) -> list[tuple[Atom, int]]:
-    children = state.children
-    active = sum(isinstance(child.pid, Pid) and is_alive(child.pid) for child in children)
-    supervisors = sum(child.spec.type is A.supervisor for child in children)
-    return counts(len(children), active, supervisors, len(children) - supervisors)
+    count, active, supervisors = len(state.children), 0, 0
+    for child in state.children:
+        if type(child.pid) is Pid and is_alive(child.pid):
+            active += 1
+        if child.spec.type is A.supervisor:
+            supervisors += 1
+    return counts(count, active, supervisors, count - supervisors)
 
 
 def counts(specs: int, active: int, supervisors: int, workers: int) -> list[tuple[Atom, int]]:

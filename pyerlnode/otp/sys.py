@@ -381,8 +381,7 @@ def _date_time(moment: datetime) -> tuple[Any, Any]:
 
 def answer(server: Behaviour, from_: Any, value: Any) -> None:
     """Answer `from_`; what has no form on the wire goes as text."""
-    system = server.process.system
-    gen.reply(system, from_, value, lambda *_: gen.reply(system, from_, encodable(value)))
+    gen.reply(server.process.system, from_, value, lambda system, *_: gen.reply(system, from_, encodable(value)))
 
 
 # --- OTP's `sys`, for Python callers -------------------------------------------------------------

@@ -1,7 +1,8 @@
 """What the runtime knows of a handler body that is an OTP behaviour.
 
 `otp.Behaviour` derives from `OtpHandler`; what `sys` puts in front of one, while it is suspended or traced, is a
-`StandIn`. Both are told by their class: an attribute of a user's object never counts, whatever its name.
+`StandIn`; what a peer has spawned is `Applied`. They are told by their class: an attribute of a user's object never
+counts, whatever its name.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pyerlnode.runtime.process import Process
+from pyerlnode.term.atom import Atom
 
 
 class OtpHandler:
@@ -28,6 +30,14 @@ class OtpHandler:
 
     def initialised(self, result: Any) -> None:
         """What `init` gave, when it neither stopped nor ignored. Raises for what `init` must not give."""
+
+
+class Applied:
+    """A handler body that applies one function and ends; it knows what it was started as."""
+
+    __slots__ = ("mfa",)
+    mfa: tuple[Atom, Atom, Any]
+    """``{Module, Function, Arity}``."""
 
 
 class StandIn:

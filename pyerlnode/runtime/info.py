@@ -13,7 +13,7 @@ from pyerlnode.brief import short
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.bounded import BoundedProcess
 from pyerlnode.runtime.edges import report
-from pyerlnode.runtime.handler import behaviour_of
+from pyerlnode.runtime.handler import Applied, behaviour_of
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.reason_core import erlang_class, exit_reason, module_atom
 from pyerlnode.term.atom import A, Atom
@@ -24,9 +24,10 @@ log = logging.getLogger("pyerlnode.process")
 
 def initial_call(process: Process) -> tuple[Atom, Atom, int]:
     """``{Module, Function, Arity}`` with which `process` began."""
-    if hasattr(process, "mfa"):
-        return process.mfa
     handler = behaviour_of(process)
+    if issubclass(type(handler), Applied):
+        mfa: tuple[Atom, Atom, int] = handler.mfa
+        return mfa
     return process.initial_call() if handler is None else (module_atom(type(handler)), A.init, 1)
 
 

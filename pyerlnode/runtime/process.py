@@ -61,7 +61,6 @@ class Process:
 
     __slots__ = (
         "adopted",
-        "aliases",
         "ancestors",
         "asks",
         "children_ancestors",
@@ -72,7 +71,6 @@ class Process:
         "group_leader",
         "handler",
         "links",
-        "mfa",
         "monitored_by",
         "monitors",
         "name",
@@ -87,9 +85,6 @@ class Process:
         "timer",
         "trap_exit",
     )
-
-    mfa: tuple[Atom, Atom, int]
-    """``{Module, Function, Arity}`` that it was started as, where its body does not tell; else it is not set."""
 
     def __init__(self, system: Any, pid: Pid, group_leader: Pid | None) -> None:
         self.system = system
@@ -113,7 +108,6 @@ class Process:
         self.links: dict[Process | Pid, LinkEnd | None] | None = None
         self.monitors: dict[tuple[int, ...], tuple[Reference, Process | Pid | tuple[Any, Any]]] | None = None
         self.monitored_by: dict[Any, Any] | None = None
-        self.aliases: set[tuple[int, ...]] | None = None
         self.name: Atom | None = None
         self.dictionary: ExactDict[Any] | None = None
         self.ancestors: list[Pid | Atom] | None = None
@@ -187,6 +181,11 @@ class Process:
         With `since`, a reference that this process made, only messages that came after that are looked at.
         """
         if matches is None:
+            if self.queue and self.places is None and self.exit_reason is ALIVE:
+                scheduler = self.system.scheduler
+                if scheduler.unlooked:  # the usual case, the short way
+                    scheduler.unlooked -= 1
+                    return self.queue.popleft()
             return self._receive(None, timeout)
         places = self._places()
         place = add_place(places, Place(None, matches, 0 if since is None else behind(places, since)))
@@ -231,8 +230,6 @@ class Process:
                 if self.exit_reason is not ALIVE:
                     self.check_alive()
                 if self.queue:
-                    if place is None and self.places is None:  # the usual case, the short way
-                        return self.queue.popleft()
                     message = self._take(place)
                     if message is not NOTHING:
                         return message
@@ -439,29 +436,17 @@ def adopt(system: Any) -> Process:
 def run_as(process: Process, fn: Callable[[], Any]) -> Any:
     """Run `fn` as `process` on the current greenlet; a kill of `process` meanwhile unwinds `fn` alone.
 
-    The kill of a process that lends its greenlet unwinds `fn` too, and then what it does itself.
+    The kill of a process that lends its greenlet unwinds `fn` too, and then what it does itself: that is its greenlet
+    all the time.
     """
     me = getcurrent()
     before = getattr(me, "erl_process", None)
-    if before is not None:
-        return _run_lent(process, fn, me, before)
     me.erl_process = process
     process.greenlet = me
     try:
         return fn()
     finally:
-        me.erl_process = None
-        process.greenlet = None
-
-
-def _run_lent(process: Process, fn: Callable[[], Any], me: Any, before: Process) -> Any:
-    lenders = getattr(me, "erl_lenders", ())
-    me.erl_process, me.erl_lenders = process, (*lenders, before)
-    process.greenlet = me
-    try:
-        return fn()
-    finally:
-        me.erl_process, me.erl_lenders = before, lenders
+        me.erl_process = before
         process.greenlet = None
 
 

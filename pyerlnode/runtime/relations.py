@@ -79,8 +79,9 @@ class Relations(Tables):
         monitors, process.monitors = process.monitors, None
         watchers, process.monitored_by = process.monitored_by, None
         process.queue = process.places = process.handler = None
-        for words in process.aliases or ():
-            del self.aliases[words]
+        if self.aliases_of:
+            for words in self.aliases_of.pop(process, ()):
+                del self.aliases[words]
         if self.ahead:
             self.ahead.pop(process, None)
         if links:

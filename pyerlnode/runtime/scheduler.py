@@ -11,7 +11,8 @@ at its sockets.
 A slice ends after `SLICE` messages or `SLICE_TIME`, whichever is first, so a process with a backlog lets the others
 run: who is idle waits for one slice of each process that is ready before it, and for the callback that runs just now.
 Nothing interrupts a callback; reading the clock costs as much as a small message, so it is read after the first, the
-second and the fourth message of a slice, and then after every eighth.
+second and the fourth message of a slice, and then after every eighth. A slice that took twice its time so, by slow
+callbacks behind quick ones, is the last one of its process that can: the clock is then read after each of its messages.
 
     deliver → wake(process) → ready … drain: ┬ function body, waiting call → its own greenlet
                                              └ handler body → a worker: one slice, back to ready or idle
@@ -31,6 +32,7 @@ from greenlet import greenlet
 
 from pyerlnode.runtime.edges import ProcessKilled, edge, escaped
 from pyerlnode.runtime.process_core import ALIVE
+from pyerlnode.term.pid import Pid
 
 SLICE = 200
 """Messages that one process handles at most before the next ready process has its turn."""
@@ -38,6 +40,11 @@ SLICE_TIME = 0.005
 """Seconds after which that turn comes, however few messages those were."""
 _PORTIONS = [range(size) for size in (1, 2, 4, *[8] * (SLICE // 8 - 1))]
 """What a slice consists of behind its first message: the clock is read before each of these."""
+_ONE_BY_ONE = [range(1)] * (SLICE - 1)
+"""The same of a process that has kept the others waiting."""
+WATCHED = 100
+"""Slices in a row that a process which did must end in time, before fewer looks do again."""
+MOST_WATCHED = 1_000
 TURN = 0.01
 """Seconds for which ready processes run before sockets and timers are looked at."""
 IDLE_WORKERS = 64
@@ -63,6 +70,7 @@ class Runnable(Protocol):
 
     greenlet: Any
     resumable: bool
+    pid: Pid
     parked: bool
     queue: deque[Any] | None
     handler: Any
@@ -130,9 +138,17 @@ class Worker(greenlet):  # type: ignore[misc]  # greenlet has no types
 
     def _more(self, process: Runnable, queue: deque[Any], began: float) -> None:
         """The slice that `began` then, from the second message on."""
-        clock = self.scheduler.clock
-        for portion in _PORTIONS:
-            if process.exit_reason is not ALIVE or clock() - began > SLICE_TIME:
+        scheduler = self.scheduler
+        clock, portions = scheduler.clock, _PORTIONS
+        if scheduler.watched and scheduler.is_watched(process):
+            portions = _ONE_BY_ONE
+        for portion in portions:
+            if process.exit_reason is not ALIVE:
+                return
+            now = clock()
+            if now - began > SLICE_TIME:
+                if now - began > 2 * SLICE_TIME:
+                    scheduler.watch(process)
                 return
             handler = process.handler
             handle = type(handler).handle
@@ -159,8 +175,8 @@ class Scheduler:
     """The ready queue of one system, in the hub of the thread that made it."""
 
     __slots__ = (
-        "_counted", "_draining", "_next_turn", "_scheduled", "_steps", "clock", "current", "hub", "idle", "loop",
-        "ready", "slice_began", "stopping", "thread", "turn_ends", "unarmed",
+        "_draining", "_looks", "_next_turn", "_scheduled", "clock", "current", "hub", "idle", "loop", "ready",
+        "slice_began", "stopping", "thread", "turn_ends", "unarmed", "unlooked", "watched",
     )  # fmt: skip
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -173,9 +189,11 @@ class Scheduler:
         self.current: Worker | None = None
         self.turn_ends = 0.0
         self.slice_began = 0.0
-        self._steps = 0
-        self._counted = 0.0
-        """Calls of `breathe` in the slice that began then."""
+        self.watched: dict[Pid, int] = {}
+        """Whose slices took twice their time: how many of them have to be in time from now on."""
+        self.unlooked = 0
+        """Calls of `breathe` that need not look at the clock, after the first few of a slice (`_looks`) that have."""
+        self._looks = 0
         self.stopping = False
         self.unarmed: list[Any] = []
         """Waits with a time-out that began in this turn; most are over before a timer would have been made."""
@@ -216,12 +234,32 @@ class Scheduler:
 
     def breathe(self) -> None:
         """`pause`, if the slice is over: before each step of a loop whose length others decide."""
-        if self._counted is not self.slice_began:
-            self._counted = self.slice_began
-            self._steps = 0
-        self._steps = steps = self._steps + 1
-        if (steps < 5 or not steps & 7) and self.clock() - self.slice_began > SLICE_TIME:
+        if self.unlooked:
+            self.unlooked -= 1
+            return
+        if self.clock() - self.slice_began > SLICE_TIME:
             self.pause()
+        elif self._looks < 4:
+            self._looks += 1
+        else:
+            self.unlooked = 7
+
+    def watch(self, process: Runnable) -> None:
+        """Read the clock after each message of `process`, in its next slices: this one took twice its time."""
+        if len(self.watched) >= MOST_WATCHED:
+            self.watched.clear()  # of the dead, most of them
+        self.watched[process.pid] = WATCHED
+
+    def is_watched(self, process: Runnable) -> bool:
+        """Whether a slice of `process`, which begins, is one of those."""
+        left = self.watched.get(process.pid)
+        if left is None:
+            return False
+        if left:
+            self.watched[process.pid] = left - 1
+        else:
+            del self.watched[process.pid]
+        return True
 
     @edge
     def in_turns(self, steps: Iterator[object], timer: Any = None) -> None:
@@ -243,9 +281,7 @@ class Scheduler:
     @edge
     def _throw(process: Runnable, target: Any) -> None:
         # A worker may have left the process meanwhile, and a greenlet may have ended by itself.
-        if target.dead:
-            return
-        if getattr(target, "erl_process", None) is process or process in getattr(target, "erl_lenders", ()):
+        if not target.dead and process.greenlet is target:
             target.throw(ProcessKilled)
 
     @staticmethod
@@ -273,6 +309,7 @@ class Scheduler:
             self._draining = True
             while ready:
                 self.slice_began = now
+                self.unlooked = self._looks = 0
                 target = ready[0].greenlet
                 if target is not None:
                     item = ready.popleft()

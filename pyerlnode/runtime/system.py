@@ -107,6 +107,7 @@ class System(Relations):
         self.timers.close()
         self.scheduler.close()
         self.aliases.clear()
+        self.aliases_of.clear()
         self.ahead.clear()
         self.timer_refs.clear()
         self.os_processes.close()

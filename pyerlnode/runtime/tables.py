@@ -91,6 +91,8 @@ class Tables:
         """Services that ``Via(atom, name)`` means."""
         self.processes: dict[int, Process] = {}
         self.aliases: dict[tuple[int, ...], Waiter | Alias] = {}
+        self.aliases_of: dict[Process, set[tuple[int, ...]]] = {}
+        """Of processes that have an `Alias`: theirs, which end with them. Few have one, so it is no slot of all."""
         self.ahead: dict[Process, list[Any]] = {}
         """Of processes that made a priority alias: the priority messages at the head of the mailbox."""
         self.peers: dict[Atom, RemoteNode] = {}
@@ -300,16 +302,17 @@ class Tables:
         self.aliases[ref.words] = Alias(process, once, priority)
         if priority:
             self.ahead.setdefault(process, [])
-        if process.aliases is None:
-            process.aliases = set()
-        process.aliases.add(ref.words)
+        self.aliases_of.setdefault(process, set()).add(ref.words)
         return ref
 
     def unalias(self, process: Process, alias: Reference) -> bool:
         """True when `alias` was one of `process`; later messages to it are dropped."""
-        if process.aliases is None or alias.words not in process.aliases:
+        own = self.aliases_of.get(process)
+        if own is None or alias.words not in own:
             return False
-        process.aliases.discard(alias.words)
+        own.discard(alias.words)
+        if not own:
+            del self.aliases_of[process]
         del self.aliases[alias.words]
         return True
 

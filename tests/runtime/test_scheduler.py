@@ -8,7 +8,7 @@ from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.mailbox_core import NOTHING
-from pyerlnode.runtime.scheduler import SLICE, SLICE_TIME, TURN, Scheduler
+from pyerlnode.runtime.scheduler import MOST_WATCHED, SLICE, SLICE_TIME, TURN, WATCHED, Scheduler
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.pid import Pid
@@ -125,6 +125,48 @@ def test_a_slow_message_among_cheap_ones_ends_the_slice_soon(system, worker, don
     backlog(system, busy, *[0.0] * 20, *[0.02] * 100)
     gen.call(system, idle, A.get, None)
     assert done.index(("idle", A.get)) <= 24
+
+
+def slow_ones_before_each_answer(system, idle, done, calls):
+    """How many slow callbacks an idle server's callers wait for, one call after the other."""
+    found = []
+    for _ in range(calls):
+        before = done.count(("busy", 0.02))
+        gen.call(system, idle, A.get, None)
+        found.append(done.count(("busy", 0.02)) - before)
+    return found
+
+
+def test_slow_callbacks_among_quick_ones_hold_the_others_up_by_one_of_them_and_not_by_eight(system, worker, done):
+    busy, idle = worker("busy"), worker("idle")
+    backlog(system, busy, *([0.0] * 8 + [0.02] * 8) * 10)
+    first, *later = slow_ones_before_each_answer(system, idle, done, 30)
+    assert first == 9, "the clock is read after every eighth message: these were eight slow ones; one was in the second"
+    assert max(later) == 2, "two slices of one slow callback each"
+
+
+def test_a_process_whose_slices_are_in_time_again_reads_the_clock_as_seldom_as_others(system, worker, done, clock):
+    busy, idle = worker("busy"), worker("idle")
+    backlog(system, busy, *[0.0] * 8, *[0.02] * 9)
+    assert slow_ones_before_each_answer(system, idle, done, 1) == [9]
+    for _ in range(WATCHED + 1):
+        assert busy in system.scheduler.watched
+        backlog(system, busy, 0.0, 0.0)
+        gen.call(system, busy, A.get, None)
+    assert busy not in system.scheduler.watched
+    backlog(system, busy, *[0.0] * SLICE)
+    before = clock.read
+    gen.call(system, busy, A.get, None)
+    assert clock.read - before <= SLICE // 8 + 20
+
+
+def test_those_who_are_watched_are_bounded_in_number(system, worker):
+    scheduler = system.scheduler
+    for number in range(3 * MOST_WATCHED):
+        process = system.new_process(None)
+        scheduler.watch(process)
+        assert process.pid in scheduler.watched, number
+        assert len(scheduler.watched) <= MOST_WATCHED
 
 
 def test_sockets_and_timers_are_looked_at_when_a_turn_is_over(system, worker, done):

@@ -27,6 +27,7 @@ from pyerlnode.brief import short
 from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.otp import gen
 from pyerlnode.runtime.edges import caught, report
+from pyerlnode.runtime.handler import Applied
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.reason_core import caught_class, python_error
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
@@ -54,10 +55,10 @@ _SETTINGS: Final = frozenset(
 _RUN: Final = object()
 
 
-class Call:
+class Call(Applied):
     """The handler body of a process that runs one function and ends with it."""
 
-    __slots__ = ("args", "function", "mfa", "process", "tag")
+    __slots__ = ("args", "function", "process", "tag")
 
     def __init__(
         self, process: Process, mfa: tuple[Atom, Atom, Any], function: Callable[..., Any], args: list[Any], tag: Any
@@ -81,7 +82,6 @@ class Call:
 
     def start(self) -> None:
         process = self.process
-        process.mfa = self.mfa
         process.handler = self
         process.context = Context()  # what it sets ends with it: its worker serves others
         process.queue = deque((_RUN,))
