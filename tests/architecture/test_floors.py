@@ -8,7 +8,7 @@ gevent is met only at the edges; the pure rooms import the standard library only
 import ast
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from each import each
@@ -38,16 +38,38 @@ OURS = {"pyerlnode"}
 FLAT = {"otp/gen_": "OTP's own modules, each beside its core"}
 
 
-def modules() -> dict[str, ast.Module]:
+def sources() -> dict[str, str]:
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
-        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+        found[name] = path.read_text(encoding="utf-8")
     return found
 
 
-TREE = modules()
+class Trees(Mapping[str, ast.Module]):
+    """Each module, parsed when it is looked at: every worker of a run imports this file, and one runs its tests."""
+
+    def __init__(self) -> None:
+        self.sources = sources()
+        self._parsed: dict[str, ast.Module] = {}
+
+    def __getitem__(self, name: str) -> ast.Module:
+        if name not in self._parsed:
+            self._parsed[name] = ast.parse(self.sources[name])
+        return self._parsed[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.sources
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+TREE = Trees()
 
 
 @functools.cache

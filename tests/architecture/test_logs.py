@@ -3,8 +3,6 @@
 Without one Python itself prints warnings, and the tracebacks with them, on standard error.
 """
 
-import ast
-
 from each import each
 
 from tests.architecture.test_floors import TREE, ours
@@ -26,7 +24,7 @@ def with_all_that_it_imports(name: str) -> set[str]:
     return seen
 
 
-@each(name for name, tree in TREE.items() if "logging.getLogger(" in ast.unparse(tree) and name != "tools.cli")
+@each(name for name, text in TREE.sources.items() if "logging.getLogger(" in text and name != "tools.cli")
 def test_a_module_that_logs_brings_the_handler(name: str) -> None:
     importer = BY_OTHERS.get(name, name)
     found = with_all_that_it_imports(importer)
