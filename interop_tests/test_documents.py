@@ -24,9 +24,16 @@ DOCUMENTS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def epmd_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """One EPMD serves one after the other."""
+    with place(tmp_path_factory.mktemp("epmd")) as made:
+        yield made.epmd_port
+
+
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Place]:
-    with place(tmp_path) as made:
+def here(tmp_path: Path, epmd_port: int) -> Iterator[Place]:
+    with place(tmp_path, epmd_port) as made:
         yield made
 
 

@@ -75,7 +75,10 @@ def until(node: Any, server: Any, request: Any, wanted: Any) -> Any:
         answers[0] = node.call(server, request)
         return bool(wanted(answers[0]) if callable(wanted) else answers[0] == wanted)
 
-    wait_for(asked)
+    try:
+        wait_for(asked)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; answered: {answers[0]!r}") from None
     return answers[0]
 
 
@@ -261,6 +264,7 @@ def test_a_python_producer_is_told_why_a_consumer_is_gone(node: Any, peer: Peer,
     until(node, producer, A.ended, [(A.cancel, A.enough)])
     other = peer.consumer(producer, max_demand=4)
     until(node, producer, A.consumers, 1)
+    assert node.ping(beam.name)  # by now the BEAM has the producer's monitor
     beam.elixir("Process.exit(pid, :kill)", pid=other)
     until(node, producer, A.ended, [(A.cancel, A.enough), (A.down, A.killed)])
 

@@ -136,6 +136,8 @@ def test_a_handler_of_ctrl_c_that_raises_ends_the_program_too() -> None:
 
 
 RAISES = """
+        import logging
+        logging.basicConfig()
         for request, kind in ((A.exit, "SystemExit"), (A.interrupt, "KeyboardInterrupt")):
             doomed = node.start(Server)
             assert refused(lambda: node.call(doomed, request, 30)) == kind

@@ -85,7 +85,7 @@ class Epmd:
 
     def names(self) -> dict[str, int]:
         """The registered names (without host) and their ports."""
-        return _ask_names(self.port, self.address)
+        return names_at(self.port, self.address)
 
     def _answers(self, port: int) -> bool:
         program = self._program
@@ -174,13 +174,18 @@ def given_ports() -> int:
 def is_listening(port: int, address: str) -> bool:
     """Whether an EPMD answers there."""
     try:
-        _ask_names(port, address)
+        names_at(port, address)
     except OSError:
         return False
     return True
 
 
-def _ask_names(port: int, address: str) -> dict[str, int]:
+def names_at(port: int, address: str) -> dict[str, int]:
+    """The names (without host) that the EPMD there has, and their ports.
+
+    Raises:
+        OSError: none is there.
+    """
     with socket.create_connection((address, port), timeout=patience()) as sock:
         sock.sendall(b"\0\x01n")
         data = b""

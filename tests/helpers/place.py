@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pyerlnode.testing.epmd import ADDRESS, names_at
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 COOKIE = "secret"
+UP = "app is up"
+"""What an application prints when everything of it is registered."""
 PYERLNODE = (sys.executable, "-m", "pyerlnode")
 BLOCKED = re.compile(
     r"^(?:(?:the hub of \S+ has been blocked|\S+ did not run) for .*|.*; lost messages: \d+)\n?", re.MULTILINE
@@ -106,23 +109,30 @@ class Place:
 
     def python_app(self) -> subprocess.Popen[str]:
         """The stand-in for an Elixir application: a Python node `app@127.0.0.1`."""
-        return self.start((sys.executable, str(ROOT / "tests" / "helpers" / "app.py")), "app is up")
+        return self.start((sys.executable, str(ROOT / "tests" / "helpers" / "app.py")), UP)
 
     def elixir_app(self, script: Path) -> "subprocess.Popen[str]":
         """The Elixir node `app@127.0.0.1` of `script`, started as the documents say, once its `stock` is registered."""
         command = ("elixir", "--name", "app@127.0.0.1", "--cookie", COOKIE, "--no-halt", str(script))
+        if UP in script.read_text():
+            return self.start(command, UP)
         program = self.start(command, "")
         wait_for(lambda: "<" in self.pyerlnode("rpc", "app@127.0.0.1", "erlang", "whereis", "[stock]").stdout)
         return program
 
 
 @contextmanager
-def place(home: Path) -> Iterator[Place]:
-    """A place, with its EPMD running."""
+def place(home: Path, epmd_port: int = 0) -> Iterator[Place]:
+    """A place, with its EPMD running; or with one that is there already, which has forgotten it at the end."""
     made = Place(home)
     try:
-        epmd = made.start((*PYERLNODE, "epmd", "--port", "0"), "EPMD serves")
-        made.epmd_port = int(re.search(r":(\d+);", epmd.said).group(1))  # type: ignore[attr-defined, union-attr]
+        if epmd_port == 0:
+            epmd = made.start((*PYERLNODE, "epmd", "--port", "0"), "EPMD serves")
+            made.epmd_port = int(re.search(r":(\d+);", epmd.said).group(1))  # type: ignore[attr-defined, union-attr]
+        else:
+            made.epmd_port = epmd_port
         yield made
     finally:
         made.close()
+        if epmd_port:
+            wait_for(lambda: not names_at(epmd_port, ADDRESS), what="EPMD to have dropped all names")
