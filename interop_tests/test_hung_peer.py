@@ -1,5 +1,6 @@
 """A peer that hangs, and that nobody is connected to yet, costs those who ask it their own time-out and nobody else."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,8 +9,9 @@ from typing import Any
 import gevent
 import pytest
 
+import pyerlnode
 from interop_tests.servers import next_message
-from pyerlnode import A, GenServer, Reply
+from pyerlnode import A, GenServer, Reply, aio
 from pyerlnode.errors import CallTimeout, ConnectError, NodeDown, RpcFailed
 from pyerlnode.otp.requests import receive_response
 from pyerlnode.testing.beam import Beam
@@ -64,6 +66,29 @@ def test_each_wait_ends_by_its_own_time_out(hung: list[Beam], node: Any) -> None
         node.rpc.block_call(name, "erlang", "node", [], timeout=SHORT)
     with Clock(), pytest.raises(CallTimeout):
         receive_response(node.send_request(("desk", name), A.kept), timeout=SHORT)
+
+
+def test_scripts_and_coroutines_wait_no_longer_either(hung: list[Beam], beam: Beam) -> None:
+    name, options = hung[0].name, {"cookie": beam.cookie, "epmd_port": beam.epmd_port}
+
+    async def awaited() -> None:
+        with Clock(), pytest.raises(ConnectError) as late:
+            await aio.connect(name, timeout=SHORT, **options)
+        assert late.value.reason == "timeout"
+        async with aio.connect(beam.name, **options) as cluster:
+            with Clock(), pytest.raises(ConnectError) as late:
+                await cluster.connect(name, timeout=SHORT)
+            assert late.value.reason == "timeout"
+            with Clock(), pytest.raises(CallTimeout):
+                await cluster.call(("desk", name), A.kept, timeout=SHORT)
+            with Clock(), pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(cluster.connect(name), SHORT)
+            assert await cluster.disconnect(name)
+
+    with Clock(), pytest.raises(ConnectError) as late:
+        pyerlnode.connect(name, timeout=SHORT, **options)
+    assert late.value.reason == "timeout"
+    asyncio.run(awaited())
 
 
 def test_of_many_the_healthy_one_answers(hung: list[Beam], helper: Factory, node: Any) -> None:

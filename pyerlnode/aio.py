@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -90,6 +91,14 @@ class Cluster:
         if where is None:
             raise UsageError("name a node: this cluster was opened without one")
         return await _in_hub(self._hub, lambda: self.node.ping(where))
+
+    async def connect(self, name: str, timeout: float | None = None) -> None:
+        """Wait until the node `name` is connected. Raises `ConnectError`, after `timeout` seconds too."""
+        await _in_hub(self._hub, lambda: self.node.connect(name, timeout))
+
+    async def disconnect(self, name: str) -> bool:
+        """True when there was a connection, or an attempt to make one."""
+        return await _in_hub(self._hub, lambda: self.node.disconnect(name))
 
     async def nodes(self, kind: str = "connected") -> list[str]:
         return await _in_hub(self._hub, lambda: self.node.nodes(kind))
@@ -222,9 +231,12 @@ class Mailbox:
 class _Opening:
     """What `connect` gives: to be awaited, or entered with ``async with``."""
 
-    def __init__(self, peer: str | None, name: str | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self, peer: str | None, name: str | None, options: dict[str, Any], timeout: float | None = None
+    ) -> None:
         self._peer = peer
         self._name = name
+        self._timeout = timeout
         self._options = options
         self._cluster: Cluster | None = None
 
@@ -237,7 +249,8 @@ class _Opening:
         loop = asyncio.get_running_loop()
         hub = await loop.run_in_executor(None, HubThread)
         try:
-            node = await _in_hub(hub, lambda: facade.open_node(self._peer, self._name, self._options))
+            opening = partial(facade.open_node, self._peer, self._name, self._options, self._timeout)
+            node = await _in_hub(hub, opening)
         except BaseException:
             await loop.run_in_executor(None, hub.stop)
             raise
@@ -254,17 +267,20 @@ class _Opening:
             await self._cluster.close()
 
 
-def connect(peer: str | None = None, *, name: str | None = None, **options: Any) -> _Opening:
+def connect(
+    peer: str | None = None, *, name: str | None = None, timeout: float | None = None, **options: Any
+) -> _Opening:
     """A node in a hub of its own, connected to `peer`: ``async with connect(…) as cluster``, or ``await connect(…)``.
 
     Args:
         peer: the node to connect to; None only opens our own.
         name: ours; unique and of the peer's kind unless given. `options`: those of `Node`.
+        timeout: seconds for connecting to `peer`; None: as long as each step of it may take.
 
     Raises:
         ConnectError: `peer` can not be reached; nothing is left running.
     """
-    return _Opening(None if peer is None else facade.whole(peer), name, options)
+    return _Opening(None if peer is None else facade.whole(peer), name, options, timeout)
 
 
 async def _in_hub(hub: HubThread, job: Callable[[], T]) -> T:

@@ -302,12 +302,15 @@ class Cluster:
         return self.default
 
 
-def connect(peer: str | None = None, *, name: str | None = None, **options: Any) -> Cluster:
+def connect(
+    peer: str | None = None, *, name: str | None = None, timeout: float | None = None, **options: Any
+) -> Cluster:
     """A node in a hub of its own, connected to `peer`.
 
     Args:
         peer: the node to connect to; None only opens our own.
         name: ours; unique, and of the same kind (long or short, loopback or not) as the peer's, unless given.
+        timeout: seconds for connecting to `peer`; None: as long as each step of it may take (`setup_time`).
         options: those of `Node`.
 
     Raises:
@@ -316,7 +319,7 @@ def connect(peer: str | None = None, *, name: str | None = None, **options: Any)
     peer = None if peer is None else whole(peer)
     hub: HubThread | _SameHub = _SameHub() if is_module_patched("threading") else HubThread()
     try:
-        node = hub.run(lambda: open_node(peer, name, options))
+        node = hub.run(lambda: open_node(peer, name, options, timeout))
     except BaseException:
         hub.stop()
         raise
@@ -328,12 +331,12 @@ def whole(peer: str) -> str:
     return release.complete(peer, os.environ, this_host)
 
 
-def open_node(peer: str | None, name: str | None, options: dict[str, Any]) -> Node:
+def open_node(peer: str | None, name: str | None, options: dict[str, Any], timeout: float | None = None) -> Node:
     """A node that is connected to `peer`; in the hub."""
     node = Node(name if name is not None else own_name(peer), **options).open()
     try:
         if peer is not None:
-            node.connect(peer)
+            node.connect(peer, timeout)
     except BaseException:
         node.stop()
         raise
