@@ -313,5 +313,7 @@ def _entry(
 
 def _make_private(path: str) -> None:
     """A file that is not there yet is made for its owner alone: it will hold requests. sqlite's own take its mode."""
+    if path == ":memory:":  # sqlite's name for no file
+        return
     with suppress(OSError):  # sqlite says what is wrong with the path
         os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))

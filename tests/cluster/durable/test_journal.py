@@ -41,6 +41,12 @@ def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
     assert (tmp_path / "j.db").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_journal_in_memory_makes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Journal(":memory:").close()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("sync", ["full", "normal", "off"])
 def test_an_outbox_finds_what_it_wrote(tmp_path: Path, sync: Any) -> None:
     with Journal(tmp_path / "j.db", sync=sync) as journal:
