@@ -282,7 +282,7 @@ class Node(Remote):
             busy_wait=self._busy_wait,
         )
         kernel = NetKernel(system, settings)
-        RemoteShell(system, self.exports, self._ticks.ticktime).install()
+        RemoteShell(system, self.exports, self._ticks.ticktime, lambda kinds: self.kernel.nodes_of(kinds)).install()
         server = SpawnServer(system, self.exports)
         self._offers = Services(system, kernel)
         keeping = self._offers.keeping
@@ -484,9 +484,13 @@ class Node(Remote):
         """Cut the connection; True when there was one."""
         return self.kernel.disconnect(Atom(str(name)))
 
-    def nodes(self, kind: str = "connected") -> list[str]:
-        """Names of the connected nodes: ``visible``, ``hidden``, or ``connected`` for both."""
-        return [node.name for node in self.kernel.nodes(kind)]
+    def nodes(self, kind: str | list[str] = "connected") -> list[str]:
+        """Names of nodes, as ``nodes/1``: ``visible``, ``hidden``, ``connected`` for both, ``this``, ``known``."""
+        return [node.name for node in self.kernel.nodes_of([kind] if isinstance(kind, str) else kind)]
+
+    def registered(self) -> list[Atom]:
+        """``registered()``: the names of processes of this node."""
+        return list(self.system.registry.names)
 
     def monitor_nodes(self, flag: bool = True, *, info: bool = False) -> None:
         """Tell the current process of every ``(A.nodeup, node)`` and ``(A.nodedown, node)``."""

@@ -16,7 +16,7 @@ sends, links or monitors waits himself, and a call waits no longer than its own 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -486,8 +486,20 @@ class NetKernel:
         """Names of connected nodes: `visible`, `hidden` or `connected` (both)."""
         wanted = {"connected": (True, False), "hidden": (True,), "visible": (False,)}
         if kind not in wanted:
-            raise BadName(f"nodes({short(kind)}): give 'connected', 'visible' or 'hidden'")
+            raise BadName(f"nodes({short(kind)}): give 'connected', 'visible', 'hidden', 'this' or 'known'")
         return [node for node, connection in self.connections.items() if connection.peer.hidden in wanted[kind]]
+
+    def nodes_of(self, kinds: Iterable[str]) -> list[Atom]:
+        """``nodes(Kinds)``: those of any of the kinds. `known` are those that something here knows of, and this one."""
+        found: dict[Atom, None] = {}
+        for kind in map(str, kinds):
+            if kind in ("this", "known"):
+                found[self.system.node] = None
+            if kind == "known":
+                found.update(dict.fromkeys(self.system.peers))
+            if kind != "this":
+                found.update(dict.fromkeys(self.nodes("connected" if kind == "known" else kind)))
+        return list(found)
 
 
 class NetKernelServer(Service):

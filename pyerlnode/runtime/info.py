@@ -9,15 +9,16 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from pyerlnode.brief import short
+from pyerlnode.brief import short, told
 from pyerlnode.errors import UsageError
 from pyerlnode.runtime.bounded import BoundedProcess
 from pyerlnode.runtime.edges import report
 from pyerlnode.runtime.handler import Applied, behaviour_of
 from pyerlnode.runtime.process import Process
-from pyerlnode.runtime.reason_core import erlang_class, exit_reason, module_atom
+from pyerlnode.runtime.reason_core import MAX_FRAMES, erlang_class, erlang_frame, exit_reason, module_atom
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.exact import ExactDict
+from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.process")
 
@@ -37,6 +38,12 @@ def dictionary(process: Process) -> list[tuple[Any, Any]]:
     return [*kept, *(process.dictionary or {}).items()]
 
 
+def dict_value(process: Process, key: Any) -> Any:
+    """One value of the process dictionary; `undefined` for a key that is not there."""
+    known: ExactDict[Any] = ExactDict(dictionary(process))
+    return known.get(key, A.undefined)
+
+
 def message_queue(process: Process) -> list[Any]:
     """The messages that wait, those held back while `sys` has suspended it first."""
     held = () if process.sys is None else process.sys.waiting
@@ -54,8 +61,15 @@ def _links(process: Process) -> list[Pid]:
 
 
 def _monitors(process: Process) -> list[tuple[Atom, Any]]:
-    targets = (target for _, target in (process.monitors or {}).values())
-    return [(A.process, target.pid if isinstance(target, Process) else target) for target in targets]
+    """``{process, Pid}``, or ``{process, {Name, Node}}`` where it was monitored by a name."""
+    return [(A.process, _monitored(ref, target)) for ref, target in (process.monitors or {}).values()]
+
+
+def _monitored(ref: Reference, target: Any) -> Any:
+    if not isinstance(target, Process):
+        return target
+    known = (target.monitored_by or {}).get(ref.words)
+    return known[2] if type(known) is tuple else target.pid
 
 
 def _monitored_by(process: Process) -> list[Pid]:
@@ -88,7 +102,26 @@ def _current_function(process: Process) -> tuple[Atom, Atom, int]:
     return Atom(str(frame.f_globals.get("__name__", "?"))[-255:]), Atom(code.co_name[-255:]), code.co_argcount
 
 
-_ITEMS = {
+def _stack(process: Process) -> list[tuple[Any, ...]]:
+    """Of a process that waits in its own greenlet its frames, innermost first; of an idle server OTP's loop."""
+    frame = getattr(process.greenlet, "gr_frame", None)
+    found: list[tuple[Any, ...]] = []
+    while frame is not None and len(found) < MAX_FRAMES:
+        found.append(erlang_frame(frame.f_globals.get("__name__", "?"), frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    return found or [(A.gen_server, A.loop, 7, [])]
+
+
+def _collection(_: Process) -> list[tuple[Atom, Any]]:
+    """The settings of a garbage collector of a BEAM's; Python's is not a process's."""
+    return [
+        (A.max_heap_size, dict(_NO_LIMIT)), (A.min_bin_vheap_size, 46_422), (A.min_heap_size, 233),
+        (A.fullsweep_after, 65_535), (A.minor_gcs, 0),
+    ]  # fmt: skip
+
+
+_NO_LIMIT = {A.error_logger: True, A.kill: True, A.size: 0}
+_ITEMS: dict[str, Callable[[Process], Any]] = {
     "registered_name": lambda p: p.name if p.name is not None else [],
     "current_function": _current_function,
     "initial_call": initial_call,
@@ -110,10 +143,30 @@ _ITEMS = {
     "stack_size": lambda _: 0,
     "parent": lambda p: (p.ancestors or [A.undefined])[0],
     "mailbox": _mailbox,
+    "async_dist": lambda _: False,
+    "backtrace": lambda p: "".join(f"{told(frame)}\n" for frame in _stack(p)).encode(),
+    "binary": lambda _: [],
+    "catchlevel": lambda _: 0,
+    "current_location": lambda p: _stack(p)[0],
+    "current_stacktrace": _stack,
+    "error_handler": lambda _: A.error_handler,
+    "fullsweep_after": lambda _: 65_535,
+    "garbage_collection": _collection,
+    "garbage_collection_info": lambda _: [],
+    "last_calls": lambda _: False,
+    "max_heap_size": lambda _: dict(_NO_LIMIT),
+    "message_queue_data": lambda _: A.on_heap,
+    "min_bin_vheap_size": lambda _: 46_422,
+    "min_heap_size": lambda _: 233,
+    "priority_messages": lambda _: False,
+    "sequential_trace_token": lambda _: [],
+    "suspending": lambda _: [],
+    "trace": lambda _: 0,
 }
 _DEFAULT = (
     "registered_name", "current_function", "initial_call", "status", "message_queue_len", "links", "dictionary",
-    "trap_exit", "group_leader", "priority", "total_heap_size", "heap_size", "stack_size", "reductions",
+    "trap_exit", "error_handler", "priority", "group_leader", "total_heap_size", "heap_size", "stack_size",
+    "reductions", "garbage_collection", "suspending",
 )  # fmt: skip
 
 
@@ -129,12 +182,18 @@ def process_info(system: Any, pid: Pid, items: Any = None) -> Any:
         return None
     if items is None:
         return {Atom(name): _item(process, name) for name in _DEFAULT if name != "registered_name" or process.name}
-    if isinstance(items, (str, Atom)):
-        return _item(process, str(items))
-    return {Atom(str(name)): _item(process, str(name)) for name in items}
+    if isinstance(items, (str, Atom, tuple)):
+        return _item(process, items)
+    if not isinstance(items, list):
+        raise UsageError(f"process_info takes an item or a list of items, not {short(items)}")
+    made = ((name if type(name) is tuple else Atom(str(name)), _item(process, name)) for name in items)
+    return ExactDict(made) if any(type(name) is tuple for name in items) else dict(made)
 
 
-def _item(process: Process, name: str) -> Any:
+def _item(process: Process, item: Any) -> Any:
+    if type(item) is tuple and len(item) == 2 and item[0] in (A.dictionary, "dictionary"):
+        return dict_value(process, item[1])
+    name = str(item) if isinstance(item, (str, Atom)) else short(item)
     if name not in _ITEMS:
         raise UsageError(f"process_info has no item {name}; it has {', '.join(_ITEMS)}")
     return _ITEMS[name](process)

@@ -202,9 +202,9 @@ class RemoteNode:
         tokens.arriving(token, self.deliver, signal)
 
     def _answered(self, process: Process, message: tuple[Any, Any]) -> None:
-        """A message that looks like an answer: to a call of ours it goes as to its alias, a late one nowhere."""
+        """A message that looks like an answer: to a call of ours it goes as to its alias, any other is a message."""
         alias = message[0].tail
-        if message[0].items == _ALIAS and type(alias) is Reference and alias.node is self.system.node:
+        if message[0].items == _ALIAS and type(alias) is Reference and self.system.awaits(alias):
             self.system.to_alias(alias, message)
         else:
             process.deliver(message)

@@ -292,6 +292,11 @@ class Tables:
             del self.aliases[alias.words]
             target.reply(message)
 
+    def awaits(self, ref: Reference) -> bool:
+        """Whether a call of this node waits for an answer to `ref`."""
+        known = ref.node is self.node and ref.creation == self.creation
+        return known and type(self.aliases.get(ref.words)) not in (Alias, type(None))
+
     def alias(self, process: Process, *, once: bool = False, priority: bool = False) -> Reference:
         """A reference that stands for `process` until `unalias`, with `once` until the first message to it.
 

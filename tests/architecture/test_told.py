@@ -27,7 +27,6 @@ ALLOWED: dict[tuple[str, str], str] = {
         "kernel/remote/spawn_server.py",
         "log.warning('%s asked for %s:%s/%s, which is not exported', node, module, function, short(count))",
     ): "atoms, or question marks",
-    ("runtime/info.py", "str(name)"): "the name of an item, from the program that calls",
     (
         "workers/shared_core.py",
         "repr(numpy.lib.format.dtype_to_descr(value.dtype))",

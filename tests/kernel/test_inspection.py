@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from pyerlnode.errors import Exit
+from pyerlnode.errors import Error
 from pyerlnode.kernel.inspection import Inspection
 from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.otp import gen_server
@@ -22,7 +22,7 @@ def system():
 
 
 def test_process_info_is_erlangs(system):
-    asked = Inspection(system)
+    asked = Inspection(system, lambda kinds: [])
     named, other = gen_server.start(system, GenServer, name="x"), gen_server.start(system, GenServer)
     assert asked.process_info(named, A.registered_name) == (A.registered_name, A.x)
     assert asked.process_info(other, A.registered_name) == []
@@ -42,13 +42,13 @@ def test_process_info_is_erlangs(system):
 
 
 def test_what_is_no_process_of_here_or_no_item_is_badarg(system):
-    asked = Inspection(system)
+    asked = Inspection(system, lambda kinds: [])
     away = Pid(A["other@host"], 1, 0, 1)
     for call, *args in (
         (asked.process_info, away), (asked.process_info, system.root.pid, A.what), (asked.is_process_alive, 1),
         (asked.whereis, 1),
     ):  # fmt: skip
-        with pytest.raises(Exit) as caught:
+        with pytest.raises(Error) as caught:
             call(*args)
         assert caught.value.reason is A.badarg
 
@@ -56,6 +56,6 @@ def test_what_is_no_process_of_here_or_no_item_is_badarg(system):
 def test_what_a_program_exports_goes_first(system):
     exports = Exports()
     exports.add("erlang", lambda name: A.mine, "whereis")
-    Inspection(system).install(exports)
+    Inspection(system, lambda kinds: []).install(exports)
     assert exports.find(A.erlang, A.whereis, 1)(A.x) is A.mine
     assert exports.find(A.erlang, A.process_info, 2) is not None

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyerlnode.errors import ConnectError, Exit
+from pyerlnode.errors import ConnectError, Error
 from pyerlnode.kernel.inspection import Inspection
 from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.runtime.system import System
@@ -32,14 +32,17 @@ OTP_RELEASE = "26"
 class RemoteShell:
     """The functions of one node that shells ask for."""
 
-    def __init__(self, system: System, exports: Exports, ticktime: float) -> None:
+    def __init__(
+        self, system: System, exports: Exports, ticktime: float, nodes: Callable[[list[str]], list[Atom]]
+    ) -> None:
         self.system = system
+        self.nodes = nodes
         self.exports = exports
         self.ticktime = ticktime
 
     def install(self) -> None:
         """Add them, and what observer asks, to the exports, where the program has none of its own."""
-        Inspection(self.system).install(self.exports)
+        Inspection(self.system, self.nodes).install(self.exports)
         functions: tuple[tuple[str, str, int, Callable[..., Any]], ...] = (
             ("code", "ensure_loaded", 1, self.ensure_loaded),
             ("net_kernel", "get_net_ticktime", 0, self.get_net_ticktime),
@@ -65,7 +68,7 @@ class RemoteShell:
                 return list(b"Python node (pyerlnode)\n")
             case A.otp_release:
                 return list(OTP_RELEASE.encode())
-        raise Exit(A.badarg)
+        raise Error(A.badarg)
 
     def get_env(self, _application: Any, _key: Any, default: Any) -> Any:
         return default

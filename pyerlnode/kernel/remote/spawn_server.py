@@ -44,13 +44,29 @@ MONITORED: Final = 2
 RETURN: Final = A["return"]
 LOGGED_NAMES: Final = 100
 """Names of functions that are not exported, each logged when it is first asked for; the rest are not logged."""
-_SETTINGS: Final = frozenset(
-    A[name]
-    for name in (
-        "priority", "fullsweep_after", "min_heap_size", "min_bin_vheap_size", "max_heap_size", "message_queue_data",
-        "async_dist", "scheduler",
-    )
-)  # fmt: skip
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_heap(value: Any) -> bool:
+    """A heap is bounded by a number of words, 0 for no bound, or by a map that has it as `size`."""
+    size = value.get(A.size) if isinstance(value, dict) else value
+    return type(size) is int and (size == 0 or size >= MIN_HEAP)
+
+
+MIN_HEAP: Final = 233
+_SETTINGS: Final[dict[Atom, Callable[[Any], bool]]] = {
+    A.priority: lambda value: type(value) is Atom and value.name in ("low", "normal", "high", "max"),
+    A.fullsweep_after: _is_size,
+    A.min_heap_size: _is_size,
+    A.min_bin_vheap_size: _is_size,
+    A.max_heap_size: _is_heap,
+    A.message_queue_data: lambda value: value is A.on_heap or value is A.off_heap,
+    A.async_dist: lambda value: type(value) is bool,
+    A.scheduler: _is_size,
+}
 """Options that tune a BEAM process; taken, and without meaning here."""
 _RUN: Final = object()
 
@@ -203,7 +219,7 @@ class SpawnServer:
             if len(args) == 2 and type(args[0]) is ExternalFun and type(args[1]) is list:
                 target, inner = args
                 if target.arity != len(inner):
-                    break
+                    break  # `refusal` knows it
                 module, function, args = target.module, target.function, inner
             elif len(args) == 3 and type(args[2]) is list:
                 module, function, args = args
@@ -231,7 +247,7 @@ class SpawnServer:
         module, function, args = self._applied(module, function, args)
         found = self.find(node, module, function, args)
         if found is None:
-            return A.badrpc, (A.EXIT, (A.undef, undef(module, function, args)))
+            return A.badrpc, (A.EXIT, refusal(None, module, function, args))
         return badrpc(execute(None, found, args))
 
 
@@ -251,14 +267,22 @@ def spawn_options(options: Any) -> int | None:
         return None
     flags = 0
     for option in options:
-        name, paired = (option[0], True) if type(option) is tuple and len(option) == 2 else (option, False)
-        if name is A.link:
-            flags |= LINKED
-        elif name is A.monitor:
-            flags |= MONITORED
-        elif not (paired and type(name) is Atom and name in _SETTINGS):
-            return None
+        match option:
+            case A.link | (A.link, []):
+                flags |= LINKED
+            case A.monitor | (A.monitor, []):
+                flags |= MONITORED
+            case (A.monitor, list(more)) if all(map(_is_monitor_option, more)):
+                flags |= MONITORED
+            case (Atom() as name, value) if name in _SETTINGS and _SETTINGS[name](value):
+                continue
+            case _:
+                return None
     return flags
+
+
+def _is_monitor_option(option: Any) -> bool:
+    return type(option) is tuple and len(option) == 2 and (option[0] is A.tag or option[0] is A.alias)
 
 
 def undef(module: Any, function: Any, args: Any) -> list[tuple[Any, ...]]:
@@ -268,7 +292,11 @@ def undef(module: Any, function: Any, args: Any) -> list[tuple[Any, ...]]:
 def refusal(tag: Any, module: Any, function: Any, args: Any) -> tuple[Any, ...]:
     """The exit reason of a process whose function is not exported."""
     stack = undef(module, function, args)
-    return (A.undef, stack) if tag is None else (tag, A.error, A.undef, stack)
+    reason: Any = A.undef
+    match module, function, args:
+        case A.erlang, A.apply, [ExternalFun(), [*_]]:
+            reason = A.badarity, tuple(args)
+    return (reason, stack) if tag is None else (tag, A.error, reason, stack)
 
 
 def execute(tag: Any, function: Callable[..., Any], args: list[Any]) -> tuple[Any, ...]:
