@@ -8,6 +8,7 @@ Served by threads of the master, which runs nothing of the program: it answers a
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +32,14 @@ class Server(ThreadingHTTPServer):
     ask: Callable[[], Health]
 
 
+class ServerOf6(Server):
+    address_family = socket.AF_INET6
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, self.server_address[0] != "::")
+        super().server_bind()
+
+
 class Handler(BaseHTTPRequestHandler):
     server: Server
     timeout = 10.0
@@ -51,10 +60,15 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve(where: str, ask: Callable[[], Health]) -> Server:
-    """Serve at ``host:port`` (no host: all addresses). Raises `UsageError` when that can not be listened at."""
+    """Serve at ``host:port`` (no host: all addresses of both families).
+
+    Raises:
+        UsageError: that can not be listened at.
+    """
     host, _, port = where.rpartition(":")
+    host = host.strip("[]") or ("::" if socket.has_dualstack_ipv6() else "")
     try:
-        server = Server((host, int(port)), Handler)
+        server = (ServerOf6 if ":" in host else Server)((host, int(port)), Handler)
     except OSError as error:
         raise UsageError(f"health can not be served at {where}: {error.strerror}") from None
     server.ask = ask
