@@ -29,6 +29,7 @@ _HOMES = {
     "pyerlnode.limits": ("Limits",),
     "pyerlnode.node": ("Node",),
     "pyerlnode.otp.agent": ("Agent",),
+    "pyerlnode.otp.api": ("call", "cast", "reply"),
     "pyerlnode.otp.application": ("Application", "Applications"),
     "pyerlnode.otp.child_spec": ("child_spec",),
     "pyerlnode.otp.dynamic_supervisor": ("DynamicSupervisor",),
@@ -47,8 +48,9 @@ _HOMES = {
     "pyerlnode.port.owner": ("run_until_stdin_closes",),
     "pyerlnode.port_program": ("BEAM", "PortProgram"),
     "pyerlnode.runtime.api": (
-        "demonitor", "exit_", "link", "make_ref", "monitor", "offload", "process_flag", "process_info", "receive",
-        "register", "self_", "send", "spawn", "spawn_link", "spawn_monitor", "unlink", "whereis",
+        "alias", "demonitor", "exit_", "link", "make_ref", "monitor", "offload", "process_flag", "process_info",
+        "receive", "register", "self_", "send", "send_after", "spawn", "spawn_link", "spawn_monitor", "unalias",
+        "unlink", "unregister", "whereis",
     ),
     "pyerlnode.runtime.bounded": ("MailboxLimit",),
     "pyerlnode.runtime.names": ("Global", "Via"),
@@ -141,8 +143,11 @@ __all__ = [
     "Via",
     "WrongThread",
     "__version__",
+    "alias",
     "arrow",
     "atom_map",
+    "call",
+    "cast",
     "child_spec",
     "connect",
     "decode",
@@ -165,15 +170,19 @@ __all__ = [
     "register",
     "remote_child",
     "remote_server",
+    "reply",
     "run_until_stdin_closes",
     "self_",
     "send",
+    "send_after",
     "spawn",
     "spawn_link",
     "spawn_monitor",
     "start_link",
     "text",
+    "unalias",
     "unlink",
+    "unregister",
     "whereis",
 ]
 
@@ -209,6 +218,7 @@ if TYPE_CHECKING:
     from pyerlnode.limits import Limits
     from pyerlnode.node import Node
     from pyerlnode.otp.agent import Agent
+    from pyerlnode.otp.api import call, cast, reply
     from pyerlnode.otp.application import Application, Applications
     from pyerlnode.otp.child_spec import child_spec
     from pyerlnode.otp.dynamic_supervisor import DynamicSupervisor
@@ -225,6 +235,7 @@ if TYPE_CHECKING:
     from pyerlnode.port.owner import run_until_stdin_closes
     from pyerlnode.port_program import BEAM, PortProgram
     from pyerlnode.runtime.api import (
+        alias,
         demonitor,
         exit_,
         link,
@@ -237,10 +248,13 @@ if TYPE_CHECKING:
         register,
         self_,
         send,
+        send_after,
         spawn,
         spawn_link,
         spawn_monitor,
+        unalias,
         unlink,
+        unregister,
         whereis,
     )
     from pyerlnode.runtime.bounded import MailboxLimit

@@ -170,12 +170,12 @@ class Local(ABC):
     def process_flag(self, flag: str | Atom, value: Any) -> Any:
         return api.set_flag(self._me(), flag, value)
 
-    def alias(self, *, priority: bool = False) -> Reference:
-        """A reference to which others may send, until `unalias`.
+    def alias(self, kind: str = "explicit", *, priority: bool = False) -> Reference:
+        """A reference to which others may send, until `unalias`; of the kind ``reply`` only the first message comes.
 
         With `priority`, OTP 28's: what is sent to it with the option ``priority`` comes before all ordinary messages.
         """
-        return self.system.alias(self._me(), priority=priority)
+        return api.alias_as(self._me(), kind, priority)
 
     def unalias(self, alias: Reference) -> bool:
         return self.system.unalias(self._me(), alias)

@@ -155,12 +155,17 @@ def child_of(what: Any) -> ChildSpec:
     if isinstance(what, ChildSpec):
         return what
     if isinstance(what, Mapping):
-        return from_mapping({str(key): value for key, value in what.items()})
+        return from_mapping({str(key): _unit(key, value) for key, value in what.items()})
     head, *args = what if isinstance(what, tuple) and what else (what,)
     own = getattr(head, "child_spec", None)
     if isinstance(head, type) and own is not None:
         return child_of(own(*args))
     return child_spec(head, *args)
+
+
+def _unit(key: Any, value: Any) -> Any:
+    """In OTP's map, whose keys are atoms, `shutdown` is in milliseconds, as there."""
+    return value / 1000 if key is A.shutdown and type(value) is int else value
 
 
 def from_mapping(spec: Mapping[str, Any]) -> ChildSpec:

@@ -14,6 +14,7 @@ from pyerlnode.runtime import info
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.offload import in_own_thread
 from pyerlnode.runtime.process import Process, current, require_current
+from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import ExactDict
 from pyerlnode.term.pid import Pid, Reference
@@ -215,3 +216,36 @@ def register_in(system: Any, name: Any, pid: Pid) -> None:
 def whereis(name: Any) -> Pid | None:
     pid: Pid | None = require_current().system.whereis(name)
     return pid
+
+
+def unregister(name: Any) -> bool:
+    """``unregister(Name)`` on this node: True when it was registered."""
+    done: bool = require_current().system.registry.unregister(name)
+    return done
+
+
+def alias(kind: str = "explicit", *, priority: bool = False) -> Reference:
+    """``alias([Kind])``: a reference that stands for the current process, ``explicit`` until `unalias`, ``reply`` also
+    until the first message to it. With `priority` see `Node.alias`.
+    """
+    return alias_as(require_current(), kind, priority)
+
+
+def alias_as(process: Process, kind: str, priority: bool) -> Reference:
+    if kind not in ("explicit", "reply"):
+        raise UsageError(f"the kind of an alias is explicit or reply, not {short(kind)}")
+    ref: Reference = process.system.alias(process, once=kind == "reply", priority=priority)
+    return ref
+
+
+def unalias(ref: Reference) -> bool:
+    """``unalias(Alias)``: True when it was one of the current process; what is sent to it from now on is dropped."""
+    process = require_current()
+    was: bool = process.system.unalias(process, ref)
+    return was
+
+
+def send_after(delay: float, dest: Any, message: Any) -> Timer:
+    """``send_after``: `message` to a pid or name of this node after `delay` seconds; `cancel()` what it gives."""
+    timer: Timer = require_current().system.send_after(delay, dest, message)
+    return timer
