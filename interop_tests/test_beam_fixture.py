@@ -89,6 +89,59 @@ def test_an_exception_there_is_a_beam_error_here(beam: Beam) -> None:
     assert (caught.value.kind, caught.value.reason) == ("throw", (A.not_this, 1))
 
 
+def test_an_exception_is_told_as_erlangs_shell_does_with_its_stack(beam: Beam) -> None:
+    with pytest.raises(BeamError) as caught:
+        beam.eval("lists:map(fun(X) -> X + a end, [1])")
+    lines = [line.strip() for line in str(caught.value).splitlines()]
+    assert lines[:4] == [
+        "error on the BEAM: badarith",
+        "exception error: an error occurred when evaluating an arithmetic expression",
+        "in operator  +/2",
+        "called as 1 + a",
+    ]
+    assert lines[4].startswith("in call from lists:map/2 (lists.erl")
+    assert len(lines) == 5, "frames of what evaluates are shown"
+
+
+def test_a_stack_names_the_line_of_a_file_that_was_loaded(beam: Beam, tmp_path: Path) -> None:
+    beam.load(write(tmp_path / "deep.erl", "-module(deep).\n-export([f/1]).\nf(X) ->\n    1 + f2(X).\nf2(a) -> 1.\n"))
+    with pytest.raises(BeamError, match=r"(?s)no function clause matching deep:f2\(b\).*deep.erl, line 5"):
+        beam.eval("deep:f(b)")
+
+
+@pytest.mark.parametrize("source", ["exit(X)", "error({wrong, X})", "{} = X", "throw(X)"])
+def test_a_long_reason_is_told_whole(beam: Beam, source: str) -> None:
+    with pytest.raises(BeamError) as caught:
+        beam.eval(source, X=[(A.item, number) for number in range(3000)])
+    assert "{item,2999}]" in str(caught.value)
+
+
+@pytest.mark.beam(elixir=True)
+def test_an_exception_of_elixir_is_told_as_elixir_does(beam: Beam) -> None:
+    def told(source: str) -> str:
+        with pytest.raises(BeamError) as caught:
+            beam.elixir(source)
+        return str(caught.value)
+
+    assert told('raise ArgumentError, "no"').startswith("error on the BEAM: ** (ArgumentError) no")
+    clauses = told("String.length(:a)")
+    assert clauses.startswith(
+        "error on the BEAM: ** (FunctionClauseError) no function clause matching in String.length/1"
+    )
+    assert "# 1\n    :a\n" in clauses
+    assert "lib/string.ex:" in clauses
+    assert "GenServer.call(:nobody, :x, 5000)\n    ** (EXIT) no process" in told("GenServer.call(:nobody, :x)")
+    assert told("throw(:x)") == "throw on the BEAM: ** (throw) :x"
+    assert ", 2999]" in told("%{} = Enum.to_list(0..2999)")
+    assert "nofile:1" in told("foo(")
+
+
+@pytest.mark.beam(elixir=True)
+def test_an_exception_of_elixir_in_erlang_is_told_as_elixir_does(beam: Beam) -> None:
+    with pytest.raises(BeamError, match=r"^error on the BEAM: \*\* \(KeyError\) key :b not found"):
+        beam.eval("'Elixir.Keyword':'fetch!'([], b)")
+
+
 def test_source_that_does_not_parse_says_where(beam: Beam) -> None:
     with pytest.raises(BeamError, match="line 2"):
         beam.eval("1,\n2 +")

@@ -15,6 +15,7 @@ from pyerlnode import A, Node
 from pyerlnode.testing import waiting
 from pyerlnode.testing.attach import AttachedBeam
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.errors import BeamError
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.plugin import Cluster, python_name
 from pyerlnode.testing.waiting import wait_for
@@ -140,6 +141,29 @@ def test_it(beam):
     assert status == 1
     assert "these words" in output.partition("Output of <Beam")[2]
     assert "said by another test" not in output
+
+
+def test_a_failed_test_ends_with_its_own_line_and_tells_what_the_beam_says(run: Run) -> None:
+    status, output = run("""
+def test_eval(beam):
+    beam.eval("1 / Zero", Zero=0)  # the line of eval
+
+def test_wait(beam):
+    beam.wait_until("almost", 0.01)  # the line of wait
+
+def test_call(erl_node, beam):
+    erl_node.call(("nobody", beam.name), "hello")  # the line of call
+
+def test_rpc(erl_node, beam):
+    erl_node.rpc(beam.name, "erlang", "error", [list(range(2500))])  # the line of rpc
+""")
+    assert status == 1
+    parts = {part.split(" ")[0]: part for part in output.split("_ test_")[1:]}
+    for name, part in parts.items():
+        assert f"  # the line of {name}" in part.rpartition("\n>")[2].splitlines()[0], part
+        assert "pyerlnode/" not in part, part
+    assert "in operator  '/'/2" in parts["eval"]
+    assert ", 2499]" in parts["rpc"]
 
 
 def test_it_works_in_several_processes_at_once(run: Run) -> None:
@@ -360,6 +384,9 @@ def test_a_beam_that_was_there_obeys_and_is_left_as_it_was(
     assert other.name in beam.nodes()
     with pytest.raises(ValueError, match="start one of your own with beam_factory"):
         attached.kill9()
+    with pytest.raises(BeamError, match="called as 1 / 0") as caught:
+        attached.eval("1 / 0")
+    assert (caught.value.kind, caught.value.reason) == ("error", A.badarith)
     waiting.pause(0)
 
 

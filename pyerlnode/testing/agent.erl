@@ -6,7 +6,7 @@
 %% they spawn, have the group leader of their scope, by which clean/0 knows what a test has left behind:
 %% between begin_test and end_test it is the test's own, before and after that of the run.
 -module(pyerlnode_beam_agent).
--export([start/1, request/1]).
+-export([start/1, answer_to/1]).
 
 start(Port) ->
     register(pyerlnode_beam_agent, self()),
@@ -38,19 +38,77 @@ answer(Port, {Leader, Kept}, Id, Request) ->
     Own = group_leader(),
     group_leader(Leader, self()),
     put(pyerlnode_kept, Kept),
-    Answer =
-        try
-            {ok, request(binary_to_term(Request))}
-        catch
-            Class:Reason:Stack -> {Class, Reason, text(Stack), text(Reason)}
-        end,
+    Answer = answer_to(binary_to_term(Request)),
     group_leader(Own, self()), % whoever cleans when the answer is there finds nothing of this request
     port_command(Port, [<<Id:32>>, term_to_binary(Answer, [{minor_version, 2}])]).
+
+answer_to({there, Node, Request}) ->
+    try
+        erpc:call(Node, pyerlnode_beam_agent, answer_to, [Request], infinity)
+    catch
+        Class:Reason:Stack -> {Class, Reason, text(Stack), told(Request, Class, Reason, [])}
+    end;
+answer_to(Request) ->
+    try
+        {ok, request(Request)}
+    catch
+        Class:Reason:Stack -> {Class, Reason, text(Stack), told(Request, Class, Reason, Stack)}
+    end.
+
+%% --- what an exception looks like --------------------------------------------------------------
+%% As the shell of its language prints it, whole, with the stack down to the test's own source.
+told({eval, _, _}, error, {syntax, Text}, _) -> Text;
+told({text, _, _}, error, {syntax, Text}, _) -> Text;
+told({wait_until, _, _, _}, error, {syntax, Text}, _) -> Text;
+told({load_erl, _, _}, error, {compile, Text}, _) -> Text;
+told(Request, Class, Reason, Stack) ->
+    Own = [Frame || Frame <- Stack, is_the_tests(Frame)],
+    try
+        case is_elixirs(Request, Reason) of
+            true -> elixir_told(Class, Reason, Own);
+            false -> erlang_told(Class, Reason, Own)
+        end
+    catch
+        _:_ -> text({Reason, Own})
+    end.
+
+is_the_tests({_, '__FILE__', _, _}) -> true; % a line of Elixir that was evaluated
+is_the_tests({Module, _, _, _}) ->
+    not lists:member(Module, [
+        pyerlnode_beam_agent, erl_eval, erpc, proc_lib,
+        elixir, elixir_compiler, elixir_eval, elixir_erl_eval, 'Elixir.Code', 'Elixir.Module.ParallelChecker'
+    ]).
+
+is_elixirs(Request, Reason) ->
+    (lists:member(element(1, Request), [elixir, elixir_text, load_ex])
+        orelse (is_map(Reason) andalso is_map_key('__exception__', Reason)))
+        andalso code:ensure_loaded('Elixir.Exception') =:= {module, 'Elixir.Exception'}.
+
+elixir_told(Class, Reason, Stack) ->
+    {Blamed, Frames} = 'Elixir.Exception':blame(Class, Reason, Stack),
+    Text = unicode:characters_to_binary(string:trim('Elixir.Exception':format(Class, Blamed, Frames), trailing)),
+    case binary:match(Text, <<"...">>) of
+        nomatch -> Text; % Elixir cuts what is long
+        _ -> unicode:characters_to_binary([Text, "\nThe reason, in full: ", elixir_inspect(Reason)])
+    end.
+
+elixir_inspect(Term) -> 'Elixir.Kernel':inspect(Term, [{limit, infinity}, {printable_limit, infinity}]).
+
+erlang_told(Class, Reason, Stack) ->
+    Print = fun(Term, Column) ->
+        io_lib_pretty:print(Term, [{column, Column}, {line_length, 100}, {depth, -1}, {encoding, unicode}])
+    end,
+    Text = erl_error:format_exception(Class, Reason, Stack, #{format_fun => Print}),
+    %% The reason as it stands, to be searched for; where that is long, all of it is in the text that follows.
+    unicode:characters_to_binary([line(unicode:characters_to_list(text(Reason))), "\n", Text]).
+
+line(Text) when length(Text) > 300 -> lists:sublist(Text, 300) ++ [$\x{2026}];
+line(Text) -> Text.
 
 request({eval, Source, Bindings}) -> eval(parse(Source), Bindings);
 request({text, Source, Bindings}) -> text(eval(parse(Source), Bindings));
 request({elixir, Source, Bindings}) -> elixir(Source, Bindings);
-request({elixir_text, Source, Bindings}) -> 'Elixir.Kernel':inspect(elixir(Source, Bindings), [{limit, infinity}]);
+request({elixir_text, Source, Bindings}) -> elixir_inspect(elixir(Source, Bindings));
 request({apply, Module, Function, Args}) -> apply(Module, Function, Args);
 request({wait_until, Source, Bindings, Milliseconds}) ->
     wait_until(parse(Source), Bindings, erlang:monotonic_time(millisecond) + Milliseconds);
@@ -61,7 +119,6 @@ request({load_ex, File, Source}) ->
 request({has, Versions}) ->
     lists:all(fun({Module, MD5}) -> erlang:module_loaded(Module) andalso version(Module) =:= {Module, MD5} end, Versions);
 request(facts) -> facts();
-request({there, Node, Request}) -> erpc:call(Node, pyerlnode_beam_agent, request, [Request], infinity);
 request(begin_test) -> scope({spawn(fun leader/0), {nodes(connected), [P || P <- processes(), is_foreign(P)]}});
 request(end_test) -> scope(run);
 request(foreign) ->

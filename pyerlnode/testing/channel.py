@@ -3,6 +3,9 @@
 Frames are four bytes of length and a body; a request's body is four bytes of number and a term, and so
 is an answer's. Several greenlets (or threads) may ask at once: whoever waits reads what there is and
 keeps the answers of the others for them. `agent.erl` is the other end.
+
+Terms are the codec's own, in both directions: a value that a test reads here is the one that its node would receive.
+What the codec itself does is not tested through this channel alone, but with bytes that other programs have made.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import threading
 import time
 from typing import Any
 
-from pyerlnode.testing import values, waiting
+import pyerlnode.schema  # noqa: F401 - teaches the codec dates, decimals, sets and ranges
+from pyerlnode.etf import decode, encode
+from pyerlnode.testing import waiting
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
 
 HELLO = b"pyerlnode:"
@@ -72,11 +77,11 @@ class Channel:
         """
         number = next(self._numbers)
         end = time.monotonic() + timeout
-        self.send(number.to_bytes(4, "big") + values.encode(request), timeout)
+        self.send(number.to_bytes(4, "big") + encode(request), timeout)
         while number not in self._answers:
             self._receive(end)
             self._keep_answers()
-        answer = values.decode(self._answers.pop(number))
+        answer = decode(self._answers.pop(number))
         if answer[0].name == "ok":
             return answer[1]
         kind, reason, stack, text = answer

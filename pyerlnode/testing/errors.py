@@ -10,7 +10,8 @@ from pyerlnode.errors import PyerlnodeError
 class BeamError(PyerlnodeError):
     """Source that the BEAM was given ended by an exception: `kind` is `error`, `exit` or `throw`.
 
-    `reason` is the reason as a value, `stack` the BEAM's stack as text.
+    `reason` is the reason as a value, `stack` the BEAM's stack as a term of Erlang. The text is that of the BEAM's own
+    shell, whole and with the stack: Erlang's begins with the reason as it stands, Elixir's with ``** (RuntimeError)``.
     """
 
     def __init__(self, kind: str, reason: Any, stack: str, text: str) -> None:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyerlnode.testing import patience, settings
+from pyerlnode.testing import frames, patience, settings
 from pyerlnode.testing.errors import BeamUnavailable
 
 if TYPE_CHECKING:
@@ -101,7 +101,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    caught = call.excinfo
+    if caught is not None and not item.config.option.fulltrace:
+        frames.hide(caught.value)
+        caught.traceback = type(caught.traceback)(caught.value.__traceback__ or caught.tb)
     report = yield
+    if report.failed and caught is not None:
+        report.sections += [("The whole reason", text) for text in frames.reasons(caught.value)]
     supply = item.config.stash.get(_supply, None)
     if report.failed and supply is not None:
         since = item.stash.get(_positions, {})

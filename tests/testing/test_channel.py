@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
+from pyerlnode.etf import decode, encode
 from pyerlnode.term.atom import A
-from pyerlnode.testing import values
 from pyerlnode.testing.channel import Channel
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
 from pyerlnode.testing.patience import patience
@@ -26,13 +26,13 @@ class FarEnd:
         frame = b""
         while len(frame) < size:
             frame += os.read(self.read, size - len(frame))
-        return int.from_bytes(frame[:4], "big"), values.decode(frame[4:])
+        return int.from_bytes(frame[:4], "big"), decode(frame[4:])
 
     def say(self, data: bytes) -> None:
         os.write(self.write, data)
 
     def answer(self, number: int, answer: object) -> None:
-        body = number.to_bytes(4, "big") + values.encode(answer)
+        body = number.to_bytes(4, "big") + encode(answer)
         self.say(len(body).to_bytes(4, "big") + body)
 
     def close(self) -> None:

@@ -166,3 +166,44 @@ with socket.create_server(("127.0.0.1", int(sys.argv[2]))) as server:
             sock.recv(100)
             sock.sendall(b"\\0\\0\\0\\0")
 """
+
+
+# --- what a failure shows ------------------------------------------------------------------------------
+FAILS = """
+import pytest
+from pyerlnode import A, Exit, NodeDown
+from pyerlnode.testing.waiting import wait_for
+
+def never():
+    return False
+
+def test_exit(node_pair):
+    node_pair.left.call(("nobody", "right@pair"), A.get)  # the line of exit
+
+def test_received(node_pair):
+    node_pair.left.assert_received(A.hello)  # the line of received
+
+def test_wait():
+    wait_for(never, 0.01)  # the line of wait
+
+def test_long():
+    raise Exit([A.a, *range(3000)])
+
+def test_fault(node_pair):
+    node_pair.left.assert_down()
+"""
+
+
+def test_the_last_line_that_is_shown_is_the_tests_own(run: Run) -> None:
+    _, output = run(FAILS, PYERLNODE_BEAM_PATIENCE="1")
+    sections = {part.split(" ")[0]: part for part in output.split("_ test_")[1:]}
+    for name in ("exit", "received", "wait"):
+        assert f"the line of {name}" in sections[name], output
+        assert "pyerlnode/" not in sections[name].partition("the whole reason")[0], sections[name]
+    assert ", 2999]" in sections["long"], "a reason is cut"
+    assert "pyerlnode/testing/pair.py" in output or "TypeError" in sections["fault"]
+
+
+def test_all_frames_are_shown_when_that_is_wanted(run: Run) -> None:
+    _, output = run(FAILS, "--full-trace", "-k", "test_exit", PYERLNODE_BEAM_PATIENCE="1")
+    assert "pyerlnode/otp/" in output, output
