@@ -23,6 +23,7 @@ from pyerlnode.term.containers import (
 from pyerlnode.term.exact import same
 from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
 
 ERLANG = {
     "#{[1] => a, {1} => b, #{x => 1} => c}": {FrozenList([1]): A.a, (1,): A.b, FrozenMap({A.x: 1}): A.c},
@@ -105,7 +106,7 @@ def test_a_node_receives_the_same_value(beam: Beam, erl_node: Node) -> None:
     source = '{#{[1] => a, {1} => b, 1.0 => c, 1 => d}, <<5:3>>, [1 | 2], "ab", nil}'
     assert erl_node.ping(beam.name)
     beam.eval(f"P ! {source}", P=erl_node.self_())
-    assert same(erl_node.receive(timeout=60), beam.eval(source))
+    assert same(erl_node.receive(timeout=patience()), beam.eval(source))
 
 
 def test_what_has_no_form_is_refused_before_anything_is_sent_and_says_where(beam: Beam) -> None:

@@ -431,3 +431,94 @@ def test_it(beam_factory):
     process.communicate(timeout=patience())
     assert (tmp_path / "ready").exists()
     wait_for(lambda: not [*tmp_path.glob("**/*.key")], what="the end of the private keys")
+
+
+# --- the shared BEAM as a project wants it ------------------------------------------------------------------
+MIX = {
+    "mix.exs": """
+defmodule Shop.MixProject do
+  use Mix.Project
+  def project, do: [app: :shop, version: "0.1.0", deps: [], elixirc_paths: ["lib" | support(Mix.env())]]
+  def application, do: [mod: {Shop, []}, extra_applications: [:logger]]
+  defp support(:test), do: ["test/support"]
+  defp support(_), do: []
+end
+""",
+    "config/config.exs": 'import Config\nconfig :shop, currency: "EUR"\nconfig :logger, level: :warning\n',
+    "lib/shop.ex": """
+defmodule Shop do
+  use Application
+  def start(_, _), do: Supervisor.start_link([{Agent, fn -> 41 end}] |> Enum.map(&spec/1), strategy: :one_for_one)
+  def price, do: {Agent.get(Shop.Price, & &1), Application.fetch_env!(:shop, :currency)}
+  defp spec({Agent, fun}), do: %{id: :price, start: {Agent, :start_link, [fun, [name: Shop.Price]]}}
+end
+""",
+    "test/support/help.ex": "defmodule Help do\n  def three, do: 3\nend\n",
+    "test/test_helper.exs": "ExUnit.start(exclude: [:slow])\n",
+    "test/deep/price_test.exs": """
+defmodule PriceTest do
+  use ExUnit.Case
+  test "the application runs", do: assert(Shop.price() == {41, "EUR"})
+  test "what is for tests is there", do: assert(Help.three() == 3)
+  test "a node in Python is beside it" do
+    assert Node.ping(String.to_atom(System.get_env("TEST_NODE"))) == :pong
+  end
+  @tag :slow
+  test "is left out by the helper", do: flunk("slow")
+end
+""",
+    "test/deep/price.exs": 'raise "no test"\n',
+}
+
+
+@pytest.mark.beam(elixir=True)
+def test_a_mix_project_runs_on_the_shared_beam_and_its_tests_are_tests_of_the_run(run: Run, tmp_path: Path) -> None:
+    if run.beam != "local":
+        pytest.skip("the project is where this BEAM can not see it")
+    for name, text in MIX.items():
+        path = tmp_path / "shop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    run.env["HOME"] = str(tmp_path)  # where Mix keeps its own
+    status, output = run(
+        """
+def test_ours(beam):
+    assert beam.elixir("Shop.price()") == (41, b"EUR")
+    assert beam.elixir("Mix.env()").name == "test"
+    beam.kill9()
+
+def test_after_a_restart(beam):
+    assert beam.elixir("Shop.price()") == (41, b"EUR")
+""",
+        "--beam-mix",
+        "shop",
+    )
+    assert "5 passed, 1 skipped" in output, output
+    assert "due to slow filter" in output, output
+    assert status == 0
+
+
+def test_the_shared_beam_has_the_arguments_paths_applications_and_cookie_of_the_project(
+    run: Run, tmp_path: Path
+) -> None:
+    if run.beam != "local":
+        pytest.skip("the code is where this BEAM can not see it")
+    ebin = tmp_path / "build" / "lib" / "mine" / "ebin"
+    ebin.mkdir(parents=True)
+    (tmp_path / "mine.erl").write_text("-module(mine).\n-export([value/0]).\nvalue() -> 42.\n")
+    subprocess.run(["erlc", "-o", str(ebin), str(tmp_path / "mine.erl")], check=True, timeout=patience())
+    run.env |= {"PYERLNODE_BEAM_APPS": "crypto", "PYERLNODE_BEAM_COOKIE": "of_the_project"}
+    status, output = run(
+        """
+def test_it(beam, beam_factory):
+    assert beam.cookie == "of_the_project"
+    assert beam.rpc("mine", "value") == 42
+    assert beam.eval('{os:getenv("COLOUR"), os:getenv("A_SIZE"), net_kernel:get_net_ticktime()}') == (
+        list(b"light red"), list(b"3"), 7)
+    assert beam.eval("lists:keymember(crypto, 1, application:which_applications())") is True
+    assert beam_factory().rpc("mine", "value") == 42
+""",
+        *("--beam-args=-kernel net_ticktime 7", "--beam-pa", "build/lib/*/ebin"),
+        *("--beam-env", "'COLOUR=light red' A_SIZE=3"),
+    )
+    assert (status, "1 passed" in output) == (0, True), output

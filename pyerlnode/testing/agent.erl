@@ -116,11 +116,13 @@ request({load_erl, Name, Files}) -> [version(load_erl(binary_to_list(Name), File
 request({load_ex, File, Source}) ->
     with_elixir(),
     [version(Module) || {Module, _Code} <- 'Elixir.Code':compile_string(Source, File)];
+request({start_app, App}) -> {ok, _} = application:ensure_all_started(App), ok;
+request({mix, Directory}) -> mix(Directory);
 request({has, Versions}) ->
     lists:all(fun({Module, MD5}) -> erlang:module_loaded(Module) andalso version(Module) =:= {Module, MD5} end, Versions);
 request(facts) -> facts();
-request(begin_test) -> scope({spawn(fun leader/0), {nodes(connected), [P || P <- processes(), is_foreign(P)]}});
-request(end_test) -> scope(run);
+request(begin_test) -> scope({leader_of_a_test(), {nodes(connected), [P || P <- processes(), is_foreign(P)]}});
+request(end_test) -> scope(run), ended(group_leader());
 request(foreign) ->
     {_, Kept} = kept(),
     [describe(P) || P <- processes() -- Kept, is_foreign(P)];
@@ -184,6 +186,17 @@ with_elixir() ->
         _ -> error(no_elixir)
     end.
 
+%% As `mix test` begins: the project's applications run, its modules and those of its dependencies are on the path.
+mix(Directory) ->
+    with_elixir(),
+    {ok, _} = application:ensure_all_started(mix),
+    'Elixir.File':'cd!'(Directory),
+    'Elixir.Mix':env(test),
+    'Elixir.Code':compile_file(<<"mix.exs">>),
+    'Elixir.Mix.Task':run(<<"loadconfig">>),
+    'Elixir.Mix.Task':run(<<"app.start">>),
+    ok.
+
 wait_until(Exprs, Bindings, Deadline) ->
     case eval(Exprs, Bindings) of
         true ->
@@ -243,13 +256,26 @@ kept() ->
         Kept -> Kept
     end.
 
-%% Its own processes have our group leader; what a remote node had started here has that node's.
-leader() ->
+%% Its own processes have our group leader; what a remote node had started here has that node's. The leader of a test
+%% keeps how the node was before it: it is the one process that lives just as long.
+leader_of_a_test() ->
+    Self = self(),
+    Leader = spawn(fun() -> Before = settings(), Self ! {ready, self()}, leader(Before) end),
+    receive {ready, Leader} -> Leader end.
+
+leader() -> leader(none).
+
+leader(Before) ->
     receive
-        {io_request, _, _, _} = Request -> user ! Request;
-        _ -> ok
-    end,
-    leader().
+        {io_request, _, _, _} = Request -> user ! Request, leader(Before);
+        {ended, From} when Before =:= none -> From ! {ended, self(), ok}, leader(Before);
+        {ended, From} -> From ! {ended, self(), catch restore(Before)};
+        _ -> leader(Before)
+    end.
+
+ended(Leader) ->
+    Leader ! {ended, self()},
+    receive {ended, Leader, ok} -> ok; {ended, Leader, Fault} -> error({not_restored, Fault}) end.
 
 is_foreign(P) -> leader_is(P, fun(Leader) -> node(Leader) =/= node() end).
 
@@ -282,3 +308,61 @@ settled(Kept, N) ->
         [] -> ok;
         _ -> receive after 10 -> ok end, settled(Kept, N - 1)
     end.
+
+%% --- how the node is set up, before a test and after it ------------------------------------------
+%% What applications have put that were started since stays: they run on, and need it.
+settings() ->
+    #{
+        environment => [{App, application:get_all_env(App)} || App <- loaded()],
+        terms => terms(),
+        started => started(),
+        level => logger:get_primary_config(),
+        module_levels => logger:get_module_level(),
+        handlers => handlers()
+    }.
+
+loaded() -> [App || {App, _, _} <- application:loaded_applications(), App =/= ex_unit].
+
+started() -> lists:sort([App || {App, _, _} <- application:which_applications()]) -- [compiler, elixir].
+
+handlers() -> [{Id, Level} || #{id := Id, level := Level} <- logger:get_handler_config()].
+
+%% Those of OTP and of Elixir are their own.
+terms() -> maps:from_list([{Key, Term} || {Key, Term} <- persistent_term:get(), is_a_programs(Key)]).
+
+is_a_programs(Key) when is_tuple(Key), tuple_size(Key) > 0 -> is_a_programs(element(1, Key));
+is_a_programs(Key) when is_atom(Key) ->
+    not lists:any(
+        fun(Prefix) -> lists:prefix(Prefix, atom_to_list(Key)) end,
+        ["logger_", "prim_", "erl_", "elixir_", "global_group", "rex_", "pyerlnode_"]
+    );
+is_a_programs(_) -> true.
+
+restore(#{environment := Environment, started := Started, terms := Terms} = Before) ->
+    IsAsBefore = started() =:= Started,
+    [restore_environment(App, Was, application:get_all_env(App)) || {App, Was} <- Environment],
+    Now = terms(),
+    [persistent_term:put(Key, Term) || {Key, Term} <- maps:to_list(Terms), not is_in(Key, Term, Now)],
+    [persistent_term:erase(Key) || IsAsBefore, Key <- maps:keys(Now), not is_map_key(Key, Terms)],
+    restore_logger(Before, IsAsBefore).
+
+is_in(Key, Term, Map) ->
+    case Map of
+        #{Key := Found} -> Found =:= Term;
+        _ -> false
+    end.
+
+restore_environment(_, Same, Same) -> ok;
+restore_environment(App, Was, Now) ->
+    [application:set_env(App, Key, Value) || {Key, Value} <- Was -- Now],
+    [application:unset_env(App, Key) || {Key, _} <- Now, not lists:keymember(Key, 1, Was)],
+    ok.
+
+restore_logger(#{level := Primary, module_levels := Levels, handlers := Handlers}, IsAsBefore) ->
+    logger:get_primary_config() =:= Primary orelse (ok = logger:set_primary_config(Primary)),
+    Now = logger:get_module_level(),
+    [logger:unset_module_level(Module) || {Module, _} <- Now, not lists:keymember(Module, 1, Levels)],
+    [logger:set_module_level(Module, Level) || {Module, Level} <- Levels -- Now],
+    [logger:set_handler_config(Id, level, Level) || {Id, Level} <- Handlers -- handlers()],
+    [logger:remove_handler(Id) || IsAsBefore, {Id, _} <- handlers(), not lists:keymember(Id, 1, Handlers)],
+    ok.

@@ -39,6 +39,8 @@ from pyerlnode.testing.tls import Tls
 BOOT_S = QUIET_S
 """What a boot may take on a crowded machine; it takes 0.2 s."""
 ANSWER_S = QUIET_S
+COMPILE_S = 10 * QUIET_S
+"""What a Mix project and its dependencies may take to be compiled."""
 
 AGENT = Path(__file__).with_name("agent.erl")
 # Elixir's directories are found beside the real file of `elixir`, so one boot serves both languages.
@@ -103,6 +105,8 @@ class Beam:
         args: Sequence[str] = (),
         env: dict[str, str] | None = None,
         tls: Tls | None = None,
+        apps: Sequence[str] = (),
+        mix: str | None = None,
     ) -> None:
         self.launcher = launcher
         self.epmd = epmd
@@ -115,8 +119,11 @@ class Beam:
         speaks = tls.args_for(self._tls_file) if tls is not None else ()
         self._args = (*(("-hidden",) if hidden else ()), *speaks, *args)
         self._env = dict(env or {})
+        self._apps, self._mix = tuple(apps), mix
         self._program: Program | None = None
         self._channel: Channel | None = None
+        self._boots = False
+        self._key: int | None = None
         self._suspended = False
         self._blocked: set[Atom] = set()
         self._output = _unnamed_file()
@@ -139,11 +146,16 @@ class Beam:
         Raises:
             BeamDown: it ended while it booted; the text has its last lines.
         """
+        return self.boot().ready()
+
+    def boot(self) -> Beam:
+        """The first half of `start`, so that several boot side by side; `ready` is the second."""
         if self.running():
             return self
         self._close()
         self._loaded.clear()
-        key = None if self.tls is None else self.launcher.reap_file(self._tls_file)
+        self._boots = True
+        self._key = None if self.tls is None else self.launcher.reap_file(self._tls_file)
         below, above = os.pipe(), os.pipe()  # to the BEAM, from the BEAM
         self._program = self.launcher.start(
             ["sh", "-c", self.script, "beam", *self._options()], self._environment(),
@@ -152,22 +164,36 @@ class Beam:
         waiting.close(below[0])
         waiting.close(above[1])
         self._channel = Channel(above[0], below[1])
+        return self
+
+    def ready(self) -> Beam:
+        """The second half of `start`: wait until it obeys."""
+        if not self._boots:
+            return self
+        assert self._channel is not None
+        self._boots = False
         try:
             version = self._channel.hello(patience(BOOT_S))
             self._channel.send(_agents.get(version) or AGENT.read_bytes(), patience(BOOT_S))
             facts = self._channel.request(A.facts, patience(BOOT_S))
         except (BeamDown, BeamTimeout) as error:
             raise self._down(f"{self.name} did not boot: {error}") from None
-        if key is not None:
-            REAPER.remove(key)  # the boot has removed it
+        if self._key is not None:
+            REAPER.remove(self._key)  # the boot has removed it
         _agents[version] = facts[A.code]
         self.otp, self.elixir_version = facts[A.otp], facts[A.elixir].decode()
+        if self._mix is not None:
+            self._request((A.mix, self._mix), COMPILE_S)
+        for app in self._apps:
+            self._request((A.start_app, Atom(app)), COMPILE_S)
         return self
 
     def _options(self) -> list[str]:
+        # A `~/.erlang` is for the person at the shell.
+        boot = () if "-boot" in self._args else ("-boot", "no_dot_erlang")
         return [
-            "+fnu", "-noinput", "-start_epmd", "false", self._kind_of_name(), self.name, "-setcookie", self.cookie,
-            *self._args, "-eval", BOOT,
+            "+fnu", *boot, "-noinput", "-start_epmd", "false", self._kind_of_name(), self.name,
+            "-setcookie", self.cookie, *self._args, "-eval", BOOT,
         ]  # fmt: skip
 
     def _kind_of_name(self) -> str:

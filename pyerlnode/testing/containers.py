@@ -80,8 +80,8 @@ class ContainerBeam(Beam):
         """The name of its container, for `docker` commands of your own."""
         return self._container().name
 
-    def start(self) -> ContainerBeam:
-        super().start()
+    def ready(self) -> ContainerBeam:
+        super().ready()
         self.epmd.container = self._container()
         return self
 

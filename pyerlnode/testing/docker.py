@@ -78,6 +78,11 @@ class DockerLauncher(Launcher):
         """The same, with these options for where a container stands instead of the host's network."""
         return DockerLauncher(self.image, place)
 
+    def sharing(self, *directories: str) -> DockerLauncher:
+        """With these directories of this machine at their place in the container."""
+        volumes = [word for path in directories for word in ("--volume", f"{path}:{path}")]
+        return DockerLauncher(self.image, (*self._place, *volumes)) if volumes else self
+
     def start(self, command: Sequence[str], env: Mapping[str, str], **popen: Any) -> Container:
         name = f"pyerlnode-{uuid.uuid4().hex[:12]}"
         settings = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]

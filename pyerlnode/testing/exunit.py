@@ -12,6 +12,8 @@
 - A file is compiled on the run's BEAM when it is collected: only Elixir knows what its macros make. Where there is no
   BEAM, or one without Elixir, the file is one item that is skipped (or fails, when a BEAM is required).
 - `test_helper.exs` beside it is compiled first, as `mix test` does; what it excludes is skipped.
+- ``--beam-mix DIRECTORY`` names a Mix project: its `test/**/*_test.exs` are such files, too, and `test/test_helper.exs`
+  is that of all of them.
 - Each test runs alone, by ExUnit's runner, in the BEAM of the fixture `beam`; what it leaves there is cleaned.
 - It has a Python node beside it, the fixture `erl_node`: its name is in TEST_NODE, the cookie in TEST_COOKIE. A tag
   `fixtures` names further fixtures of pytest, which are set up before the test.
@@ -52,9 +54,18 @@ class ExUnitTest(NamedTuple):
     excluded: str | None
 
 
-def is_exunit(path: Path, named: bool) -> bool:
-    """Whether pytest collects `path`: `test_*.exs`, and any other `.exs` that its command line names."""
-    return path.suffix == ".exs" and path.name != HELPER and (named or path.name.startswith("test_"))
+def is_exunit(path: Path, named: bool, mix: str = "") -> bool:
+    """Whether pytest collects `path`: `test_*.exs`, those of the Mix project, any `.exs` that a command line names."""
+    if path.suffix != ".exs" or path.name == HELPER:
+        return False
+    of_mix = path.name.endswith("_test.exs") and bool(mix) and path.is_relative_to(Path(mix) / "test")
+    return named or of_mix or path.name.startswith("test_")
+
+
+def helper_of(path: Path, mix: str = "") -> Path | None:
+    """The `test_helper.exs` that is compiled before `path`."""
+    places = [path.parent, *([Path(mix) / "test"] if mix and path.is_relative_to(mix) else [])]
+    return next((place / HELPER for place in places if (place / HELPER).exists()), None)
 
 
 class ExUnitFile(pytest.Module):
@@ -82,7 +93,8 @@ class ExUnitFile(pytest.Module):
             return [(self.path.stem, _stand_in())]
         said = beam.log_position
         try:
-            tests = [_described(told) for told in beam.rpc(MODULE, "tests", load(beam, self.path), timeout=60)]
+            modules = load(beam, self.path, self._helper())
+            tests = [_described(told) for told in beam.rpc(MODULE, "tests", modules, timeout=60)]
         except BeamError as error:
             # Elixir 1.15 and later print what is wrong with a file, and raise only that something is.
             raise self.CollectError(f"{error}\n{beam.logs_since(said)}".rstrip()) from None
@@ -91,11 +103,15 @@ class ExUnitFile(pytest.Module):
             (f"{_short(test.module)} {test.name}" if several else test.name, self._function(test)) for test in tests
         ]
 
+    def _helper(self) -> Path | None:
+        return helper_of(self.path, self.supply.settings.mix)
+
     def _function(self, test: ExUnitTest) -> Callable[..., None]:
-        path = self.path
+        path, helper = self.path, self._helper()
 
         def run(beam: Beam, erl_node: Any) -> None:
-            run_one(beam, path, test, {"TEST_NODE": erl_node.name, "TEST_COOKIE": beam.cookie})
+            load(beam, path, helper)
+            run_one(beam, test, {"TEST_NODE": erl_node.name, "TEST_COOKIE": beam.cookie})
 
         # So that pytest's reports, and its order, name the line of the test.
         run.__code__ = run.__code__.replace(co_filename=str(path), co_firstlineno=test.line)
@@ -105,20 +121,18 @@ class ExUnitFile(pytest.Module):
         return marked if test.excluded is None else pytest.mark.skip(reason=test.excluded)(marked)
 
 
-def load(beam: Beam, path: Path) -> list[Any]:
+def load(beam: Beam, path: Path, helper: Path | None = None) -> list[Any]:
     """Compile a file and its helper on the BEAM, unless it has them; gives the modules of the file."""
     if not beam.has_loaded(RUNNER):
         beam.load(RUNNER)
         beam.rpc(MODULE, "prepare")
-    helper = path.with_name(HELPER)
-    if helper.exists():
+    if helper is not None:
         beam.load(helper)
     return beam.load(path)
 
 
-def run_one(beam: Beam, path: Path, test: ExUnitTest, environment: dict[str, str]) -> None:
+def run_one(beam: Beam, test: ExUnitTest, environment: dict[str, str]) -> None:
     """Run one test on the BEAM and end as it did: return, skip or fail with ExUnit's text."""
-    load(beam, path)
     told = beam.rpc(
         MODULE, "run", test.module, test.name.encode(),
         [(key.encode(), value.encode()) for key, value in environment.items()],

@@ -113,6 +113,10 @@ class Launcher:
     def __repr__(self) -> str:
         return f"Launcher({self.label})"
 
+    def sharing(self, *_directories: str) -> Launcher:
+        """The same where these directories of this machine can be read, too: here they can."""
+        return self
+
     def start(self, command: Sequence[str], env: Mapping[str, str], **popen: Any) -> Program:
         """Start `command` of this installation; `popen` goes to `subprocess.Popen`."""
         try:

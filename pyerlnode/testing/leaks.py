@@ -102,7 +102,14 @@ def _greenlets() -> dict[int, Any]:
         and found
         and found.parent is not None
         and not isinstance(found, lasting)
+        and not _is_spare(found)
     }
+
+
+def _is_spare(found: Any) -> bool:
+    """Whether it waits for work in the pool of a system that runs on, as that of a node with a wider scope."""
+    scheduler = getattr(found, "scheduler", None)
+    return scheduler is not None and not scheduler.stopping and found in scheduler.idle
 
 
 def _sockets() -> frozenset[str]:

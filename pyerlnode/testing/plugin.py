@@ -11,7 +11,10 @@ Fixtures
     erl_node        a Python `Node` with the BEAM's cookie, at the BEAM's EPMD
     node_pair       two nodes in memory under a virtual clock, without a BEAM (`pair`)
     beam_network    a Docker network to boot BEAMs in, each a machine of its own: ``beam_network.beam()`` (`containers`)
-    cluster         makes several BEAMs and Python nodes, connected: ``cluster(beams=2, nodes=1)``
+    cluster         makes several BEAMs and Python nodes, connected: ``cluster(3)``, ``cluster(beams=2, nodes=1)``
+    python_node     makes Python nodes in OS processes of their own, to be killed: ``python_node(serve, 41)``
+
+Those that make something are there with a wider scope, too: ``beam_factory_module``, ``cluster_session`` and so on.
 
 With ``--beam-leaks`` a test that uses one of these, but `node_pair`, fails when it leaves something behind.
 Marker: ``@pytest.mark.beam(otp=">=27", elixir=True, tls=True)``. Options: see `settings`.
@@ -22,10 +25,9 @@ ever patched.
 
 from __future__ import annotations
 
+import functools
 import os
-import uuid
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +37,17 @@ from pyerlnode.testing import frames, patience, settings
 from pyerlnode.testing.errors import BeamUnavailable
 
 if TYPE_CHECKING:
+    from pyerlnode.node import Node
     from pyerlnode.testing.beam import Beam
+    from pyerlnode.testing.containers import BeamNetwork
+    from pyerlnode.testing.factories import BeamFactory, ClusterFactory, PythonNodes
+    from pyerlnode.testing.pair import NodePair
+    from pyerlnode.testing.python_node import PythonNode
     from pyerlnode.testing.supply import Supply
 
 _supply = pytest.StashKey["Supply"]()
-_positions = pytest.StashKey[dict["Beam", int]]()
+_positions = pytest.StashKey[dict["Beam | PythonNode", int]]()
+_apart = pytest.StashKey[list["PythonNode"]]()
 
 
 # --- hooks -------------------------------------------------------------------------------------------
@@ -78,11 +86,12 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from pyerlnode.testing.exunit import ExUnitFile, is_exunit
 
-    if not is_exunit(file_path, parent.session.isinitpath(file_path)):
+    wanted = settings.read(parent.config)
+    if not is_exunit(file_path, parent.session.isinitpath(file_path), wanted.mix):
         return None
     file: ExUnitFile = ExUnitFile.from_parent(parent, path=file_path)
     file.supply = supply_of(parent.config)
-    file.release = next(iter(settings.read(parent.config).matrix), None)
+    file.release = next(iter(wanted.matrix), None)
     return file
 
 
@@ -93,8 +102,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         callspec = getattr(item, "callspec", None)
         release = callspec.params.get("beam_release") if callspec else None
         _check(item.config, release, {key: value for mark in reversed(marks) for key, value in mark.kwargs.items()})
-    supply = item.config.stash.get(_supply, None)
-    item.stash[_positions] = {beam: beam.log_position for beam in supply.alive} if supply else {}
+    item.stash[_positions] = {beam: beam.log_position for beam in _printing(item.config)}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,13 +116,18 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and caught is not None:
         report.sections += [("The whole reason", text) for text in frames.reasons(caught.value)]
-    supply = item.config.stash.get(_supply, None)
-    if report.failed and supply is not None:
+    if report.failed:
         since = item.stash.get(_positions, {})
-        for beam in supply.alive:
+        for beam in _printing(item.config):
             if text := beam.logs_since(since.get(beam, 0)):
                 report.sections.append((f"Output of {beam!r}, {call.when}", text[-20_000:]))
     return report
+
+
+def _printing(config: pytest.Config) -> list[Beam | PythonNode]:
+    """The programs of this run whose output is reported."""
+    supply = config.stash.get(_supply, None)
+    return [*(supply.alive if supply else ()), *config.stash.get(_apart, ())]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -176,15 +189,16 @@ def beam_release(request: pytest.FixtureRequest) -> int | None:
 
 
 @pytest.fixture(scope="session")
-def beam_session(beam_release: int | None, pytestconfig: pytest.Config) -> Any:
+def beam_session(beam_release: int | None, pytestconfig: pytest.Config) -> Beam:
     """The run's BEAM (one per release of the matrix). Shared by all tests; `beam` cleans what a test has added."""
-    return _or_skip(pytestconfig, lambda: supply_of(pytestconfig).shared(beam_release))
+    shared: Beam = _or_skip(pytestconfig, lambda: supply_of(pytestconfig).shared(beam_release))
+    return shared
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[None]:
     """With ``--beam-leaks``: first to come and last to go, so that every other fixture of the test has ended."""
-    with_a_beam = {"beam_session", "beam_factory"} & set(request.fixturenames)
+    with_a_beam = {"beam_session", "beam_factory", "python_node"} & set(request.fixturenames)
     if not (with_a_beam or "beam_network" in request.fixturenames) or not settings.read(pytestconfig).leaks:
         yield
         return
@@ -221,41 +235,34 @@ def _wait_for_the_end_of_foreign(beam: Beam) -> None:
     wait_for(lambda: not beam.foreign(), SETTLE_S, "the end of what Python nodes have started on the BEAM")
 
 
-@pytest.fixture
-def beam_factory(
+def _beam_factory(
     request: pytest.FixtureRequest, beam_release: int | None, pytestconfig: pytest.Config
-) -> Iterator[Callable[..., Beam]]:
-    """Makes further BEAMs, ended after the test.
+) -> Iterator[BeamFactory]:
+    """Makes further BEAMs, which end with the scope: see `factories.BeamFactory`."""
+    from pyerlnode.testing.factories import BeamFactory
 
-    ``beam_factory(otp=None, elixir=False, tls=False, files=(), args=(), own_epmd=False, **options)``: `files` are
-    loaded (looked for beside the test), `args` go to `erl`, `own_epmd` gives it an EPMD of its own to stop;
-    `options` are those of `Beam` (name, cookie, hidden, env).
-    """
-    from pyerlnode.testing.supply import load_all, unmet
+    made = BeamFactory(
+        supply_of(pytestconfig), beam_release, Path(request.path).parent if request.scope != "session" else Path(),
+        functools.partial(_or_skip, pytestconfig),
+    )  # fmt: skip
+    yield made
+    made.close()
+
+
+def _python_node(beam_release: int | None, pytestconfig: pytest.Config) -> Iterator[PythonNodes]:
+    """Makes Python nodes in OS processes of their own, which end with the scope: see `factories.PythonNodes`."""
+    from pyerlnode.testing.factories import PythonNodes
 
     supply = supply_of(pytestconfig)
-    made: list[Beam] = []
-
-    def make(
-        *, otp: int | None = None, elixir: bool = False, tls: bool = False, files: Any = (), **options: Any
-    ) -> Beam:
-        release = otp if otp is not None and supply.settings.matrix else beam_release
-        fresh: Beam = _or_skip(pytestconfig, lambda: supply.fresh(release, tls=tls, **options))
-        made.append(fresh)
-        missing = unmet(fresh, {"otp": otp, "elixir": elixir, "tls": tls})
-        if missing is not None:
-            pytest.skip(missing[0])
-        load_all(fresh, files, request.path.parent)
-        return fresh
-
-    yield make
-    for fresh in made:
-        supply.end(fresh)
+    made = PythonNodes(
+        lambda: _or_skip(pytestconfig, lambda: supply.shared(beam_release)), pytestconfig.stash.setdefault(_apart, [])
+    )
+    yield made
+    made.close()
 
 
-@pytest.fixture
-def beam_network(beam_release: int | None, pytestconfig: pytest.Config) -> Iterator[Any]:
-    """A Docker network of its own, to boot BEAMs of `--beam-image` in: see `containers`."""
+def _beam_network(beam_release: int | None, pytestconfig: pytest.Config) -> Iterator[BeamNetwork]:
+    """A Docker network to boot BEAMs of `--beam-image` in: see `containers`."""
     from pyerlnode.testing.containers import BeamNetwork
     from pyerlnode.testing.epmd import free_port
 
@@ -269,18 +276,60 @@ def beam_network(beam_release: int | None, pytestconfig: pytest.Config) -> Itera
         network.close()
 
 
-@pytest.fixture
-def erl_node(beam: Beam) -> Iterator[Any]:
-    """A Python `Node` with the cookie of `beam`, at its EPMD; stopped after the test. Not connected yet."""
-    from pyerlnode import Node
+def _node(beam_session: Beam) -> Iterator[Node]:
+    """A Python `Node` with the cookie of the run's BEAM, at its EPMD; stopped with the scope. Not connected yet."""
+    from pyerlnode.testing.factories import node_beside
 
-    # `external`: the EPMD of a test is the test's to start, and no node's.
-    with Node(python_name(), cookie=beam.cookie, epmd="external", epmd_port=beam.epmd_port, tls=beam.tls) as node:
+    with node_beside(beam_session) as node:
         yield node
 
 
+def _cluster(beam_factory: BeamFactory, python_node: PythonNodes) -> Iterator[ClusterFactory]:
+    """Makes clusters, which end with the scope: see `factories.ClusterFactory`."""
+    from pyerlnode.testing.factories import ClusterFactory
+
+    made = ClusterFactory(beam_factory, python_node)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def node_pair(request: pytest.FixtureRequest) -> Iterator[Any]:
+def erl_node(beam: Beam) -> Iterator[Node]:
+    """A Python `Node` with the cookie of `beam`, at its EPMD; stopped after the test. Not connected yet."""
+    from pyerlnode.testing.factories import node_beside
+
+    with node_beside(beam) as node:
+        yield node
+
+
+beam_factory = pytest.fixture(_beam_factory, name="beam_factory")
+beam_factory_module = pytest.fixture(_beam_factory, scope="module", name="beam_factory_module")
+beam_factory_session = pytest.fixture(_beam_factory, scope="session", name="beam_factory_session")
+python_node = pytest.fixture(_python_node, name="python_node")
+python_node_module = pytest.fixture(_python_node, scope="module", name="python_node_module")
+python_node_session = pytest.fixture(_python_node, scope="session", name="python_node_session")
+beam_network = pytest.fixture(_beam_network, name="beam_network")
+beam_network_module = pytest.fixture(_beam_network, scope="module", name="beam_network_module")
+beam_network_session = pytest.fixture(_beam_network, scope="session", name="beam_network_session")
+erl_node_module = pytest.fixture(_node, scope="module", name="erl_node_module")
+erl_node_session = pytest.fixture(_node, scope="session", name="erl_node_session")
+cluster = pytest.fixture(_cluster, name="cluster")
+
+
+@pytest.fixture(scope="module")
+def cluster_module(beam_factory_module: BeamFactory, python_node_module: PythonNodes) -> Iterator[ClusterFactory]:
+    """As `cluster`, of a module."""
+    yield from _cluster(beam_factory_module, python_node_module)
+
+
+@pytest.fixture(scope="session")
+def cluster_session(beam_factory_session: BeamFactory, python_node_session: PythonNodes) -> Iterator[ClusterFactory]:
+    """As `cluster`, of the whole run."""
+    yield from _cluster(beam_factory_session, python_node_session)
+
+
+@pytest.fixture
+def node_pair(request: pytest.FixtureRequest) -> Iterator[NodePair]:
     """Two nodes in memory under a virtual clock; no BEAM. Parametrized indirectly: the arguments of `NodePair`."""
     from pyerlnode.testing.pair import NodePair
 
@@ -288,44 +337,10 @@ def node_pair(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield pair
 
 
-@dataclass
-class Cluster:
-    """What `cluster` makes: `beams` and `nodes` (Python), each connected to each BEAM."""
+def __getattr__(name: str) -> Any:
+    """What other modules of this package have, where it was once looked for."""
+    if name in ("Cluster", "python_name"):
+        from pyerlnode.testing import factories
 
-    beams: list[Beam]
-    nodes: list[Any]
-
-
-@pytest.fixture
-def cluster(beam_factory: Callable[..., Beam]) -> Iterator[Callable[..., Cluster]]:
-    """Makes a cluster: ``cluster(beams=2, nodes=1)``; further options are those of `beam_factory`."""
-    from contextlib import ExitStack
-
-    from pyerlnode import A, Node
-
-    with ExitStack() as stack:
-
-        def make(beams: int = 2, nodes: int = 1, **options: Any) -> Cluster:
-            cookie = options.pop("cookie", uuid.uuid4().hex)
-            made = [beam_factory(cookie=cookie, **options) for _ in range(beams)]
-            for beam in made[1:]:
-                beam.eval("true = net_kernel:connect_node(Node)", Node=made[0].node)
-            port = made[0].epmd_port
-            joined = [
-                stack.enter_context(
-                    Node(python_name(), cookie=cookie, epmd="external", epmd_port=port, tls=made[0].tls)
-                )
-                for _ in range(nodes)
-            ]
-            for node in joined:
-                for beam in made:
-                    node.connect(beam.name)
-                    beam.wait_until("lists:member(Node, nodes(connected))", Node=A[node.name])  # it is the last to know
-            return Cluster(made, joined)
-
-        yield make
-
-
-def python_name() -> str:
-    """A node name that no other test has."""
-    return f"py_{uuid.uuid4().hex[:10]}@127.0.0.1"
+        return getattr(factories, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,17 @@ _TEXTS = (
         "how much longer than on a quiet machine a test waits before it fails: a factor, or auto (measured)",
     ),
     ("beam-matrix", "", "run every test that uses a BEAM on each of these OTP releases: 25,27,29"),
+    ("beam-args", "", "further arguments of the shared BEAM's `erl`, quoted as for a shell"),
+    ("beam-pa", "", "directories of compiled code for every BEAM, as '_build/default/lib/*/ebin'"),
+    ("beam-env", "", "the shared BEAM's environment: COLOUR=red SIZE=3"),
+    ("beam-apps", "", "applications that run on the shared BEAM: crypto ssl"),
+    ("beam-cookie", "", "the shared BEAM's cookie"),
+    (
+        "beam-mix",
+        "",
+        "the directory of a Mix project: compiled in its environment `test` and started on the shared BEAM; its "
+        "`test/**/*_test.exs` are tests of this run",
+    ),
 )
 _SWITCHES = (
     (
@@ -47,6 +60,12 @@ class Settings:
     required: bool = False
     leaks: bool = False
     keep: bool = False
+    args: tuple[str, ...] = ()
+    pa: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    apps: tuple[str, ...] = ()
+    cookie: str = ""
+    mix: str = ""
     image_named: bool = False
     """Whether somebody has chosen `image`; the default is nobody's choice."""
 
@@ -76,7 +95,7 @@ def read(config: Any) -> Settings:
     """The settings of this run.
 
     Raises:
-        ValueError: a release in the matrix is no number; says which.
+        ValueError: a release in the matrix is no number, or a variable has no value; says which.
     """
 
     def text(name: str, default: str) -> str:
@@ -88,7 +107,14 @@ def read(config: Any) -> Settings:
 
     values = {name: text(name, default) for name, default, _ in _TEXTS}
     switches = {name: text(name, "").lower() in _TRUE for name, _ in _SWITCHES}
+    root = str(config.rootpath)
     return Settings(
+        args=tuple(shlex.split(values["beam-args"])),
+        pa=tuple(path for word in shlex.split(values["beam-pa"]) for path in _directories(root, word)),
+        env=tuple(_variable(word) for word in shlex.split(values["beam-env"])),
+        apps=tuple(values["beam-apps"].replace(",", " ").split()),
+        cookie=values["beam-cookie"],
+        mix=os.path.join(root, values["beam-mix"]) if values["beam-mix"] else "",
         beam=values["beam"],
         image=values["beam-image"],
         patience=values["beam-patience"],
@@ -110,3 +136,16 @@ def _releases(text: str) -> tuple[int, ...]:
         if not word.isdigit():
             raise ValueError(f"--beam-matrix: {word!r} is not an OTP release; write 25,27,29")
     return tuple(map(int, words))
+
+
+def _directories(root: str, word: str) -> list[str]:
+    """What a pattern finds; what finds nothing stays as it is, and is for the BEAM to complain about."""
+    path = os.path.join(root, word)
+    return sorted(glob.glob(path)) or [path]
+
+
+def _variable(word: str) -> tuple[str, str]:
+    name, sign, value = word.partition("=")
+    if not name or not sign:
+        raise ValueError(f"--beam-env: {word!r} is no NAME=VALUE")
+    return name, value

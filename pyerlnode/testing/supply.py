@@ -76,20 +76,36 @@ class Supply:
     def _first(self, release: Release) -> Beam:
         if is_a_node_name(self.settings.beam):
             return AttachedBeam(self.settings.beam)
-        return Beam(self.launcher(release), self.epmd(release))
+        wanted = self.settings
+        return Beam(
+            self._placed(release), self.epmd(release), cookie=wanted.cookie or None,
+            args=(*self._paths(), *wanted.args), env=dict(wanted.env), apps=wanted.apps, mix=wanted.mix or None,
+        )  # fmt: skip
 
-    def fresh(self, release: Release = None, *, own_epmd: bool = False, tls: bool = False, **options: Any) -> Beam:
-        """A BEAM of its own, running; `options` are those of `Beam`."""
+    def _placed(self, release: Release) -> Launcher:
+        """The launcher with what the run's own code is in, wherever the BEAM is."""
+        return self.launcher(release).sharing(*self.settings.pa, *filter(None, [self.settings.mix]))
+
+    def _paths(self) -> list[str]:
+        return [word for path in self.settings.pa for word in ("-pa", path)]
+
+    def fresh(self, release: Release = None, **options: Any) -> Beam:
+        """A BEAM of its own, running; `options` are those of `booting`."""
+        return self.booting(release, **options).ready()
+
+    def booting(self, release: Release = None, *, own_epmd: bool = False, tls: bool = False, **options: Any) -> Beam:
+        """A BEAM of its own that boots; `options` are those of `Beam`."""
         if tls:
             options["tls"] = self._tls.get()
         epmd = Epmd(self.launcher(release)).start() if own_epmd else self._found_epmd(release)
         if isinstance(epmd, FoundEpmd):
             options.setdefault("name", beside(self.settings.beam))
-        beam = Beam(self.launcher(release), epmd, **options)
+        options["args"] = (*self._paths(), *options.get("args", ()))
+        beam = Beam(self._placed(release), epmd, **options)
         if own_epmd:
             self._own_epmds[beam] = epmd
         self.alive.append(beam)
-        return beam.start()
+        return beam.boot()
 
     def _found_epmd(self, release: Release) -> Epmd:
         """Where the BEAMs of `release` find each other: beside a node that runs already that is its EPMD."""

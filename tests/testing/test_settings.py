@@ -1,5 +1,6 @@
 """`testing.settings`: whether somebody has asked for a certain BEAM, wherever they said so."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ class Config:
 
     def __init__(self, options: dict[str, str], ini: dict[str, str]) -> None:
         self._options, self._ini = options, ini
+        self.rootpath = Path("/of/the/project")
 
     def getoption(self, name: str) -> Any:
         return self._options.get(name.removeprefix("--").replace("-", "_"))
@@ -44,3 +46,23 @@ def test_a_beam_is_asked_for_by_its_name_however_it_is_said(
         monkeypatch.setenv(f"PYERLNODE_{key.upper()}", value)
     found = read(Config(said if how == "option" else {}, said if how == "ini" else {}))
     assert (found.beam_named, found.containers_named) == (beam, containers)
+
+
+def test_what_the_project_wants_of_its_beam_is_read_from_the_root(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "lib" / name / "ebin").mkdir(parents=True)
+    said = {
+        "beam_args": "-kernel net_ticktime 7 -extra 'two words'", "beam_pa": f"{tmp_path}/lib/*/ebin missing",
+        "beam_env": "A=1 'B=two words' C=", "beam_apps": "crypto, ssl", "beam_cookie": "ours", "beam_mix": "shop",
+    }  # fmt: skip
+    found = read(Config({}, said))
+    assert found.args == ("-kernel", "net_ticktime", "7", "-extra", "two words")
+    assert found.pa == (f"{tmp_path}/lib/one/ebin", f"{tmp_path}/lib/two/ebin", "/of/the/project/missing")
+    assert found.env == (("A", "1"), ("B", "two words"), ("C", ""))
+    assert (found.apps, found.cookie, found.mix) == (("crypto", "ssl"), "ours", "/of/the/project/shop")
+    assert not found.beam_named
+
+
+def test_a_variable_without_a_value_is_refused() -> None:
+    with pytest.raises(ValueError, match="--beam-env: 'COLOUR' is no NAME=VALUE"):
+        read(Config({"beam_env": "COLOUR"}, {}))

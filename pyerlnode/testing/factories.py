@@ -1,0 +1,189 @@
+"""What makes further BEAMs and nodes for a test: the values of the fixtures `beam_factory`, `cluster`, `python_node`.
+
+A factory ends what it has made with its scope: the fixtures without an ending are of a test, those with ``_module`` and
+``_session`` of that.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import pytest
+
+from pyerlnode.term.atom import A
+from pyerlnode.testing.supply import Supply, load_all, unmet
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pyerlnode.node import Node
+    from pyerlnode.testing.beam import Beam
+    from pyerlnode.testing.python_node import PythonNode
+
+Files = Sequence["str | os.PathLike[str]"]
+
+
+class BeamOptions(TypedDict, total=False):
+    """How a further BEAM is: what it needs, what it loads, and how `erl` is started."""
+
+    otp: int
+    elixir: bool
+    tls: bool
+    files: Files
+    own_epmd: bool
+    name: str
+    cookie: str
+    hidden: bool
+    args: Sequence[str]
+    env: dict[str, str]
+    apps: Sequence[str]
+    mix: str
+
+
+class BeamFactory:
+    """Makes BEAMs: ``beam_factory(files=["echo.erl"], args=["-kernel", "net_ticktime", "5"])``.
+
+    `otp`, `elixir` and `tls` are what it must have, else the test is skipped; `files` are looked for beside the test.
+    """
+
+    def __init__(
+        self, supply: Supply, release: int | None, directory: Path, or_skip: Callable[[Callable[[], Any]], Any]
+    ) -> None:
+        self._supply, self._release, self._directory, self._or_skip = supply, release, directory, or_skip
+        self._made: list[Beam] = []
+
+    def __call__(self, **options: Unpack[BeamOptions]) -> Beam:
+        return self.several(1, **options)[0]
+
+    def several(self, count: int, **options: Unpack[BeamOptions]) -> list[Beam]:
+        """That many, which boot side by side."""
+        given: dict[str, Any] = dict(options)
+        otp, elixir, files = (given.pop(name, None) for name in ("otp", "elixir", "files"))
+        release = otp if otp is not None and self._supply.settings.matrix else self._release
+        booting = []
+        for _ in range(count):
+            booting.append(self._or_skip(lambda: self._supply.booting(release, **given)))
+            self._made.append(booting[-1])
+        for beam in booting:
+            self._or_skip(beam.ready)
+            missing = unmet(beam, {"otp": otp, "elixir": elixir, "tls": given.get("tls")})
+            if missing is not None:
+                pytest.skip(missing[0])
+            load_all(beam, files or (), self._directory)
+        return booting
+
+    def close(self) -> None:
+        for beam in self._made:
+            self._supply.end(beam)
+
+
+@dataclass
+class Cluster:
+    """What `cluster` makes: `beams`, and Python nodes of this process (`nodes`) and in processes of their own
+    (`processes`), each connected to each BEAM."""
+
+    beams: list[Beam]
+    nodes: list[Node]
+    processes: list[PythonNode] = field(default_factory=list)
+
+    def __getitem__(self, at: int) -> Beam:
+        return self.beams[at]
+
+    def stop(self, beam: Beam) -> None:
+        """Take a BEAM out of it: the others are told as of a machine that is shut down."""
+        beam.stop()
+        self.beams.remove(beam)
+
+
+class ClusterFactory:
+    """Makes clusters: ``cluster(3)`` BEAMs that know each other, ``cluster(beams=2, nodes=1)`` with Python nodes.
+
+    Further options are those of `beam_factory`.
+    """
+
+    def __init__(self, beams: BeamFactory, processes: PythonNodes) -> None:
+        self._beams, self._processes = beams, processes
+        self._nodes = ExitStack()
+
+    def __call__(self, beams: int = 2, nodes: int = 1, processes: int = 0, **options: Unpack[BeamOptions]) -> Cluster:
+        cookie = options.setdefault("cookie", uuid.uuid4().hex)
+        made = self._beams.several(beams, **options)
+        for at, beam in enumerate(made):
+            for other in made[:at]:
+                beam.eval("true = net_kernel:connect_node(Node)", Node=other.node)
+        joined = [self._nodes.enter_context(node_beside(made[0])) for _ in range(nodes)]
+        apart = self._processes.several(processes, cookie=cookie, epmd_port=made[0].epmd_port)
+        for node in (*joined, *apart):
+            for beam in made:
+                node.connect(beam.name)
+                beam.wait_until("lists:member(Node, nodes(connected))", Node=A[node.name])  # it is the last to know
+        return Cluster(made, joined, apart)
+
+    def close(self) -> None:
+        self._nodes.close()
+
+
+class PythonNodes:
+    """Makes nodes in OS processes of their own: ``python_node(serve, 41)`` runs ``serve(node, 41)`` there.
+
+    They have the cookie of the run's BEAM and its EPMD, unless told otherwise.
+    """
+
+    def __init__(self, beam: Callable[[], Beam], alive: list[Any]) -> None:
+        self._beam, self._alive = beam, alive
+        self._made: list[PythonNode] = []
+
+    def __call__(
+        self,
+        function: Callable[..., object] | None = None,
+        *args: object,
+        name: str | None = None,
+        cookie: str | None = None,
+        epmd_port: int | None = None,
+        env: Mapping[str, str] | None = None,
+        **options: object,
+    ) -> PythonNode:
+        return self._boot(function, args, name, cookie, epmd_port, env, options).ready()
+
+    def several(self, count: int, **options: Any) -> list[PythonNode]:
+        """That many, which start side by side."""
+        booting = [self._boot(None, (), None, options["cookie"], options["epmd_port"], None, {}) for _ in range(count)]
+        return [process.ready() for process in booting]
+
+    def _boot(
+        self, function: Any, args: Any, name: Any, cookie: Any, epmd_port: Any, env: Any, options: Any
+    ) -> PythonNode:
+        from pyerlnode.testing.python_node import PythonNode
+
+        beam = self._beam()
+        made = PythonNode(
+            name or python_name(), cookie or beam.cookie, beam.epmd_port if epmd_port is None else epmd_port,
+            function, args, env, options,
+        )  # fmt: skip
+        self._made.append(made)
+        self._alive.append(made)
+        return made.boot()
+
+    def close(self) -> None:
+        for process in self._made:
+            process.stop()
+            self._alive.remove(process)
+
+
+def node_beside(beam: Beam) -> Node:
+    """A Python node with the cookie of `beam`, at its EPMD; to be entered with `with`."""
+    from pyerlnode import Node
+
+    # `external`: the EPMD of a test is the test's to start, and no node's.
+    return Node(python_name(), cookie=beam.cookie, epmd="external", epmd_port=beam.epmd_port, tls=beam.tls)
+
+
+def python_name() -> str:
+    """A node name that no other test has."""
+    return f"py_{uuid.uuid4().hex[:10]}@127.0.0.1"
