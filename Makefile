@@ -9,7 +9,7 @@ PY       = $(VENV)/bin/python
 PIP      = $(PY) -m pip --disable-pip-version-check -qq
 SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi pyerlnode/term/*.pyx)
 
-.PHONY: help demo test stress mutants lint format interop wheel compose vectors bench docs changelog clean
+.PHONY: help demo test stress mutants coverage lint format interop wheel compose vectors bench docs changelog clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,10 +17,11 @@ help:
 	@echo "make test       every test, against a real BEAM, in about 6 minutes; ARGS='-k name' goes to pytest, ARGS='--lf' runs what failed"
 	@echo "make stress     every test 20 times in another order beside a load, and what failed; ARGS='--rounds 3 --share 3 tests/net'"
 	@echo "make mutants    change the pure cores one bit at a time and see whether their tests notice; ARGS='--most 20 FILE'"
+	@echo "make coverage   the tests without a BEAM and those with one, by branch: a table of the rooms; ARGS='tests/net'"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     let ruff format the code"
 	@echo "make interop    the tests against a BEAM on OTP 25, 27 and 29, and one table; ARGS='27' for one of them"
-	@echo "make wheel      build the wheel and test the example project with it, on a local BEAM and in Docker; ARGS='local'"
+	@echo "make wheel      build sdist and wheel, look into them, test the example project with them on a local BEAM and in Docker; ARGS='local'"
 	@echo "make compose    clusters of Elixir and Python nodes in containers: a check that they work together, and a rolling restart under load"
 	@echo "make vectors    tests/data/vectors_otpNN.json of this BEAM's release, made anew; ARGS='PREFIX' for another BEAM"
 	@echo "make bench      the benchmarks, run one after the other"
@@ -47,6 +48,10 @@ $(VENV)/.test: $(VENV)/.codec pyproject.toml
 	@$(PIP) install --group test
 	@touch $@
 
+$(VENV)/.coverage: $(VENV)/.test pyproject.toml
+	@$(PIP) install --group coverage
+	@touch $@
+
 $(VENV)/.lint: $(VENV)/.test pyproject.toml
 	@$(PIP) install --group lint
 	@touch $@
@@ -68,6 +73,9 @@ stress: $(VENV)/.test
 
 mutants: $(VENV)/.test
 	@$(PY) .ci/mutants $(ARGS)
+
+coverage: $(VENV)/.coverage
+	@.ci/coverage "$(PY)" $(ARGS)
 
 interop: $(VENV)/.test
 	@.ci/matrix --write $(ARGS)
@@ -91,7 +99,7 @@ format: $(VENV)/.lint
 	@$(VENV)/bin/ruff format .
 
 bench: $(VENV)/.test
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" $(ARGS) || exit 1; done
+	@.ci/bench "$(PY)" $(ARGS)
 
 docs: $(VENV)/.docs
 	@$(PY) -m sphinx -q -W -b html docs docs/_build/html

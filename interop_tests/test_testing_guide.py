@@ -21,13 +21,15 @@ def run(tmp_path: Path, beam_session: Beam) -> Run:
 
 @pytest.mark.beam(elixir=True)
 def test_the_pages_tests_pass(run: Run) -> None:
-    assert len(PROGRAMS) == 5
+    assert len(PROGRAMS) == 6
     [exunit] = blocks(PAGE, "elixir")
     (run.directory / "test_counter.exs").write_text(exunit.text)
-    for name, block in zip(("counter", "test_beam", "test_faults", "conftest", "test_pair"), PROGRAMS, strict=True):
+    for name, block in zip(
+        ("counter", "test_beam", "test_faults", "test_death", "conftest", "test_pair"), PROGRAMS, strict=True
+    ):
         (run.directory / f"{name}.py").write_text(block.text)
     status, output = run(PROGRAMS[0].text)
-    assert "6 passed" in output, output
+    assert "7 passed" in output, output
     assert status == 0
 
 

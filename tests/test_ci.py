@@ -3,8 +3,11 @@
 import importlib.machinery
 import importlib.util
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +23,31 @@ def program(directory: Path, name: str, text: str) -> None:
     (directory / name).chmod(0o755)
 
 
-@pytest.fixture
-def matrix() -> Any:
-    loader = importlib.machinery.SourceFileLoader("ci_matrix", str(ROOT / ".ci" / "matrix"))
-    spec = importlib.util.spec_from_loader("ci_matrix", loader)
+def loaded(name: str) -> Iterator[Any]:
+    loader = importlib.machinery.SourceFileLoader(f"ci_{name}", str(ROOT / ".ci" / name))
+    spec = importlib.util.spec_from_loader(f"ci_{name}", loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "dont_write_bytecode", True)
-        patch.setitem(sys.modules, "ci_matrix", module)
+        patch.setitem(sys.modules, f"ci_{name}", module)
         loader.exec_module(module)
         yield module
+
+
+@pytest.fixture
+def matrix() -> Iterator[Any]:
+    yield from loaded("matrix")
+
+
+@pytest.fixture
+def packed() -> Iterator[Any]:
+    yield from loaded("packed")
+
+
+@pytest.fixture
+def coverage() -> Iterator[Any]:
+    yield from loaded("coverage")
 
 
 @pytest.mark.parametrize(("options", "status"), [([], 1), (["27"], 1), (["--others"], 0)])
@@ -98,4 +115,84 @@ def test_compose_ends_with_the_status_of_its_check_and_takes_all_down(
     assert ("what all say" in done.stdout) == (status != 0)
     words = log.read_text().splitlines()
     assert " down " in words[-1]
-    assert ("compose --project-name" in words[1]) == plugin
+    assert ("compose --project-name" in words[2]) == plugin
+
+
+# --- what a command needs is said before it begins -------------------------------------------------------------
+def bare(directory: Path) -> dict[str, str]:
+    """A machine that has nothing."""
+    for name in ("sh", "dirname"):
+        (directory / name).symlink_to(shutil.which(name) or f"/bin/{name}")
+    return {"PATH": str(directory)}
+
+
+@pytest.mark.parametrize(
+    ("words", "has", "says"),
+    [
+        (["wheel"], [], "make wheel: no C compiler for the codec (Debian: apt-get install gcc python3-dev)"),
+        (
+            ["wheel", "local"],
+            ["cc", "python3"],
+            "make wheel: no erl on PATH (Debian: apt-get install erlang-nox elixir)",
+        ),
+        (["wheel", "docker"], ["cc", "python3"], "make wheel: no Docker engine answers"),
+        (["wheel"], ["cc", "python3"], "make wheel: nothing to test it with"),
+        (["bench", "python3"], ["python3"], "make bench: no erl and elixir on PATH"),
+        (["compose"], [], "no Docker engine answers (Debian: apt-get install docker.io docker-compose)"),
+    ],
+)
+def test_a_command_says_in_one_line_what_it_lacks(tmp_path: Path, words: list[str], has: list[str], says: str) -> None:
+    env = bare(tmp_path)
+    for name in has:
+        program(tmp_path, name, "exit 0")
+    done = subprocess.run(
+        ["/bin/sh", str(ROOT / ".ci" / words[0]), *words[1:]], env=env,
+        capture_output=True, text=True, check=False, timeout=patience(),
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr.splitlines()[-1].find(says) >= 0, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_every_command_of_the_help_is_one_of_make() -> None:
+    text = (ROOT / "Makefile").read_text()
+    told = set(re.findall(r'@echo "make (\w+)', text))
+    assert told == set(re.findall(r"^(\w+):", text, re.MULTILINE)) - {"help"}
+    phony = next(line for line in text.splitlines() if line.startswith(".PHONY"))
+    assert told <= set(phony.split())
+
+
+# --- what is packed ------------------------------------------------------------------------------------------------
+def test_a_wheel_without_a_companion_or_with_sources_is_told(packed: Any) -> None:
+    good = [f"pyerlnode/companions/{name}" for name in packed.COMPANIONS] + [
+        f"pyerlnode/{name}" for name in packed.OURS
+    ]
+    good.append("pyerlnode/etf/_codec_c.cpython-311-x86_64-linux-gnu.so")
+    named = "pyerlnode-0.1.0-cp311-cp311-manylinux_2_17_x86_64.whl"
+    assert packed.of_wheel(named, good, 1000) == []
+    assert packed.of_wheel(named, good[1:], 1000) == ["the wheel has no pyerlnode/companions/pyerlnode.erl"]
+    assert packed.of_wheel(named, [*good, "pyerlnode/etf/a.pyx"], 1000) == ["the wheel has pyerlnode/etf/a.pyx"]
+    assert packed.of_wheel(named, good[:-1], 1000) == ["the wheel has no compiled codec"]
+    assert packed.of_wheel(named, good, packed.MOST + 1) != []
+    if sys.platform == "linux":
+        assert packed.of_wheel("pyerlnode-0.1.0-cp311-cp311-linux_x86_64.whl", good, 1) != []
+
+
+def test_an_sdist_with_what_was_built_is_told(packed: Any) -> None:
+    assert "the sdist has pyerlnode/etf/_codec_c.c" in packed.of_sdist(["p-1/pyerlnode/etf/_codec_c.c"])
+    assert "the sdist has tests/test_ci.py" in packed.of_sdist(["p-1/tests/test_ci.py"])
+    assert "the sdist has no beam/pyerlnode.erl" in packed.of_sdist([])
+
+
+def test_the_table_of_coverage_adds_up_the_rooms(coverage: Any) -> None:
+    def file(covered: int, lines: int, taken: int, branches: int) -> dict[str, Any]:
+        keys = ("covered_lines", "num_statements", "covered_branches", "num_branches")
+        return {"summary": dict(zip(keys, (covered, lines, taken, branches), strict=True))}
+
+    files = {"pyerlnode/net/a.py": file(5, 10, 1, 4), "pyerlnode/net/b.py": file(5, 10, 0, 0)}
+    rows = coverage.table({**files, "pyerlnode/node.py": file(10, 10, 0, 0)}).splitlines()
+    assert rows[2:] == [
+        "| (top) | 10 | 100.0 % | 0 | – |",
+        "| net | 20 | 50.0 % | 4 | 25.0 % |",
+        "| all | 30 | 66.7 % | 4 | 25.0 % |",
+    ]

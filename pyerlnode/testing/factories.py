@@ -119,7 +119,8 @@ class ClusterFactory:
                 beam.eval("true = net_kernel:connect_node(Node)", Node=other.node)
         joined = [self._nodes.enter_context(node_beside(made[0])) for _ in range(nodes)]
         apart = self._processes.several(processes, cookie=cookie, epmd_port=made[0].epmd_port)
-        for node in (*joined, *apart):
+        everybody: list[Node | PythonNode] = [*joined, *apart]
+        for node in everybody:
             for beam in made:
                 node.connect(beam.name)
                 beam.wait_until("lists:member(Node, nodes(connected))", Node=A[node.name])  # it is the last to know

@@ -43,11 +43,19 @@ if TYPE_CHECKING:
     from pyerlnode.testing.factories import BeamFactory, ClusterFactory, PythonNodes
     from pyerlnode.testing.pair import NodePair
     from pyerlnode.testing.python_node import PythonNode
+    from pyerlnode.testing.recorder import Recorder
     from pyerlnode.testing.supply import Supply
 
 _supply = pytest.StashKey["Supply"]()
 _positions = pytest.StashKey[dict["Beam | PythonNode", int]]()
+_recorder: pytest.StashKey[Recorder] = pytest.StashKey()
+SIGNALS = 40
+"""As many are kept of each connection for a test that failed the last time."""
 _apart = pytest.StashKey[list["PythonNode"]]()
+
+
+FOR_NODES = {"beam_session", "beam_factory", "beam_network", "python_node", "node_pair"}
+"""Fixtures of tests that have a BEAM or nodes."""
 
 
 # --- hooks -------------------------------------------------------------------------------------------
@@ -106,6 +114,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Where signals are kept, they are from before the test's own nodes are made."""
+    count = settings.read(item.config).signals
+    if count is None:
+        cache = getattr(item.config, "cache", None)
+        failed = cache.get("cache/lastfailed", {}) if cache is not None else {}
+        count = SIGNALS if item.nodeid in failed else 0
+    if not count or not FOR_NODES & set(getattr(item, "fixturenames", ())):
+        return (yield)
+    from pyerlnode.testing.recorder import Recorder
+
+    with Recorder(count) as recorder:
+        item.stash[_recorder] = recorder
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -114,6 +139,9 @@ def pytest_runtest_makereport(
         frames.hide(caught.value)
         caught.traceback = type(caught.traceback)(caught.value.__traceback__ or caught.tb)
     report = yield
+    recorder = item.stash.get(_recorder, None)
+    if report.failed and recorder is not None and (lines := list(recorder.lines())):
+        report.sections.append((f"The last signals of this process's nodes, {call.when}", "\n".join(lines)))
     if report.failed and caught is not None:
         report.sections += [("The whole reason", text) for text in frames.reasons(caught.value)]
     if report.failed:

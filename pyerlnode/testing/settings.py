@@ -27,6 +27,12 @@ _TEXTS = (
     ("beam-pa", "", "directories of compiled code for every BEAM, as '_build/default/lib/*/ebin'"),
     ("beam-env", "", "the shared BEAM's environment: COLOUR=red SIZE=3"),
     ("beam-apps", "", "applications that run on the shared BEAM: crypto ssl"),
+    (
+        "beam-signals",
+        "auto",
+        "tell the last N signals of each connection of a Python node when a test fails; auto: 40 for a test that "
+        "failed the last time, else none are kept",
+    ),
     ("beam-cookie", "", "the shared BEAM's cookie"),
     (
         "beam-mix",
@@ -65,6 +71,8 @@ class Settings:
     env: tuple[tuple[str, str], ...] = ()
     apps: tuple[str, ...] = ()
     cookie: str = ""
+    signals: int | None = None
+    """How many signals are kept; None: a few for a test that failed the last time."""
     mix: str = ""
     image_named: bool = False
     """Whether somebody has chosen `image`; the default is nobody's choice."""
@@ -95,7 +103,7 @@ def read(config: Any) -> Settings:
     """The settings of this run.
 
     Raises:
-        ValueError: a release in the matrix is no number, or a variable has no value; says which.
+        ValueError: a release in the matrix is no number, a variable has no value; says which.
     """
 
     def text(name: str, default: str) -> str:
@@ -114,6 +122,7 @@ def read(config: Any) -> Settings:
         env=tuple(_variable(word) for word in shlex.split(values["beam-env"])),
         apps=tuple(values["beam-apps"].replace(",", " ").split()),
         cookie=values["beam-cookie"],
+        signals=_signals(values["beam-signals"]),
         mix=os.path.join(root, values["beam-mix"]) if values["beam-mix"] else "",
         beam=values["beam"],
         image=values["beam-image"],
@@ -142,6 +151,12 @@ def _directories(root: str, word: str) -> list[str]:
     """What a pattern finds; what finds nothing stays as it is, and is for the BEAM to complain about."""
     path = os.path.join(root, word)
     return sorted(glob.glob(path)) or [path]
+
+
+def _signals(text: str) -> int | None:
+    if text != "auto" and not text.isdigit():
+        raise ValueError(f"--beam-signals: {text!r} is no number, nor `auto`")
+    return None if text == "auto" else int(text)
 
 
 def _variable(word: str) -> tuple[str, str]:

@@ -23,10 +23,10 @@ class Run:
         self.env = {"PYTHONPATH": str(ROOT), "PATH": str(directory / "empty"), "HOME": str(directory)}
         self.load, self.alone = ["-p", "pyerlnode.testing.plugin"], ALONE
 
-    def __call__(self, source: str, *options: str, ini: str = "", **env: str) -> tuple[int, str]:
+    def __call__(self, source: str, *options: str, ini: str = "", cached: bool = False, **env: str) -> tuple[int, str]:
         (self.directory / "test_it.py").write_text(source)
         (self.directory / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
-        plugins = [*self.load, "-p", "no:cacheprovider", "-p", "no:randomly"]
+        plugins = [*self.load, *([] if cached else ["-p", "no:cacheprovider"]), "-p", "no:randomly"]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *plugins, "-ra", *options], cwd=self.directory,
             env={**self.env, **self.alone, **env}, capture_output=True, text=True, check=False, timeout=patience(),
@@ -207,3 +207,22 @@ def test_the_last_line_that_is_shown_is_the_tests_own(run: Run) -> None:
 def test_all_frames_are_shown_when_that_is_wanted(run: Run) -> None:
     _, output = run(FAILS, "--full-trace", "-k", "test_exit", PYERLNODE_BEAM_PATIENCE="1")
     assert "pyerlnode/otp/" in output, output
+
+
+SIGNALS = """
+from pyerlnode import A
+def test_it(node_pair):
+    node_pair.left.send(node_pair.right.self_(), A.a_word_on_its_way)
+    node_pair.right.assert_received(A.another)
+"""
+
+
+def test_the_last_signals_are_told_of_a_test_that_fails_once_more(run: Run) -> None:
+    """And when that is wanted; nothing is kept before a test has failed."""
+    title = "The last signals of this process's nodes, call"
+    assert title not in run(SIGNALS, cached=True)[1]
+    _, output = run(SIGNALS, cached=True)
+    assert title in output, output
+    assert "a_word_on_its_way" in output.partition(title)[2]
+    assert title in run(SIGNALS, "--beam-signals", "5")[1]
+    assert title not in run(SIGNALS, "--beam-signals", "0", cached=True)[1]
