@@ -125,10 +125,9 @@ class Core:
                 self._effects.append(Notify("ready"))
         return self._drain()
 
-    def failed(self, index: int, text: str) -> list[Effect]:
+    def failed(self, index: int, text: str) -> None:
         """The worker says why it is about to end."""
         self.slots[index].text = text
-        return []
 
     def ended(self, index: int, status: int, now: float) -> list[Effect]:
         """The worker's OS process has; `status` is its exit code, or the number of a signal, negated."""

@@ -173,7 +173,7 @@ class Master:
             if word == "ready":
                 self.carry_out(self.core.ready(slot, running.heard))
             elif word == "failed":
-                self.carry_out(self.core.failed(slot, rest.partition(" ")[2]))
+                self.core.failed(slot, rest.partition(" ")[2])
 
     def _reap(self) -> None:
         for slot, running in list(self.running.items()):
@@ -219,6 +219,8 @@ def this_host(long: bool) -> str:
 def read(args: argparse.Namespace, env: Mapping[str, str] = os.environ) -> Settings:
     """The settings of a command line. Raises `UsageError`."""
     flags = {key: value for key, value in vars(args).items() if key not in ("run", "config")}
+    if args.verbose and flags["log_level"] is None:
+        flags["log_level"] = "debug"
     path = args.config or env.get("PYERLNODE_CONFIG", "").strip()
     said = settings(flags, env, _file(path) if path else {})
     name = said.name and release.complete(said.name, env, this_host)

@@ -127,6 +127,40 @@ def test_a_stop_during_a_roll_starts_nobody() -> None:
     assert core.roll(5.0) == []
 
 
+def test_a_worker_that_comes_back_is_no_news_to_the_service_manager() -> None:
+    core = up(2)
+    core.ended(0, 1, 2.0)
+    core.tick(2.0 + FIRST)
+    assert core.ready(0, 3.0) == []
+
+
+def test_each_worker_waits_for_its_own_time() -> None:
+    core = up(2)
+    core.ended(1, 1, 2.0)
+    core.ended(0, 1, 2.1)
+    assert core.next_deadline() == pytest.approx(2.0 + FIRST)
+    assert core.tick(2.0 + FIRST) == [Start(1)]
+    assert core.tick(2.1 + FIRST) == [Start(0)]
+
+
+def test_a_roll_gives_a_worker_that_waits_a_fresh_start() -> None:
+    core = up(1)
+    core.ended(0, 1, 2.0)
+    core.tick(3.0)
+    core.ended(0, 1, 4.0)
+    assert core.roll(4.1) == [Notify("reloading"), Start(0)]
+    core.ended(0, 1, 5.0)
+    assert core.next_deadline() == pytest.approx(5.0 + FIRST)
+
+
+@pytest.mark.parametrize(("status", "of_the_run"), [(2, 2), (1, 1), (0, 1), (-9, 1)])
+def test_a_run_that_is_given_up_ends_at_once_and_never_well(status: int, of_the_run: int) -> None:
+    core = Core(1, PATIENCE)
+    core.start(0.0)
+    core.failed(0, "no")
+    assert core.ended(0, status, 1.0) == [Tell("critical", "no"), End(of_the_run)]
+
+
 @pytest.mark.parametrize("status", [1, 2])
 def test_a_worker_that_says_why_it_can_not_start_ends_a_run_in_which_none_was_ready(status: int) -> None:
     core = Core(2, PATIENCE)

@@ -15,6 +15,9 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file() -> None:
     assert (made.factory, made.workers, made.name, made.group) == ("b:f", 3, "shop@h", None)
     assert (made.log_format, made.connect, made.drain, made.quiet) == ("json", ("a@h", "b@h"), 3.0, 0.25)
     assert settings({"workers": "2"}, env, file).workers == 2
+    words = {"1": True, "true": True, "yes": True, "0": False, "False": False, "no": False}
+    for word, wanted in words.items():
+        assert settings({"factory": "a:f"}, {"PYERLNODE_VISIBLE": word}, {"visible": not wanted}).visible is wanted
 
 
 def test_the_cookie_of_the_environment_is_left_to_those_who_know_the_order() -> None:
