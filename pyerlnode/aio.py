@@ -8,13 +8,14 @@
 The node lives in a gevent hub in a thread of its own, as with `pyerlnode.connect`; each method here hands its work
 over and awaits the outcome, so the event loop is never blocked and any number of calls are under way at once. When an
 awaiting task is cancelled, or times out, the call in the hub is ended too. A `Mailbox` is a process whose messages a
-coroutine awaits. Functions that are exported or spawned run in the hub's thread; `Cluster.run` reaches everything else.
+coroutine awaits. A `GenServer` of this module has callbacks that are coroutines, and so may be what is exported: they
+run in the program's loop. Other functions run in the hub's thread; `Cluster.run` reaches everything else.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -23,10 +24,11 @@ from typing import Any, TypeVar
 from gevent.monkey import is_module_patched
 
 from pyerlnode import facade
+from pyerlnode.awaited import GenServer, awaitable
 from pyerlnode.errors import UsageError
 from pyerlnode.facade import HubThread, Job
 from pyerlnode.node import Node
-from pyerlnode.otp.gen_server import GenServer
+from pyerlnode.otp import gen_server
 from pyerlnode.runtime.process import Process
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
@@ -41,6 +43,9 @@ class Cluster:
         self._hub = hub
         self.node = node
         self.default = default
+        self.loop = asyncio.get_running_loop()
+        """In which coroutines of its servers and exports run."""
+        node.anywhere.beside = self
 
     def __repr__(self) -> str:
         return f"<aio.Cluster {self.name}{f' at {self.default}' if self.default else ''}>"
@@ -103,7 +108,7 @@ class Cluster:
     async def nodes(self, kind: str = "connected") -> list[str]:
         return await _in_hub(self._hub, lambda: self.node.nodes(kind))
 
-    async def start(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+    async def start(self, cls: type[gen_server.GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
         """Start a server in the node."""
         return await _in_hub(self._hub, lambda: self.node.start(cls, *args, name=name, **kwargs))
 
@@ -112,7 +117,12 @@ class Cluster:
         return await _in_hub(self._hub, lambda: self.node.spawn(function, *args, **kwargs))
 
     async def export(self, module: str | Atom, function: Any, name: str | Atom | None = None) -> None:
-        """Let other nodes call `function`; it runs in the hub's thread."""
+        """Let other nodes call `function`: a coroutine function runs in the program's loop, others in the hub."""
+        system = self.node.anywhere
+        if isinstance(function, Mapping):
+            function = {key: awaitable(system, value) for key, value in function.items()}
+        else:
+            function = awaitable(system, function)
         await _in_hub(self._hub, lambda: self.node.export(module, function, name))
 
     async def whereis(self, name: Any) -> Pid | None:
@@ -294,4 +304,4 @@ async def _in_hub(hub: HubThread, job: Callable[[], T]) -> T:
     return result
 
 
-__all__ = ["Cluster", "Mailbox", "Server", "connect"]
+__all__ = ["Cluster", "GenServer", "Mailbox", "Server", "connect"]

@@ -80,6 +80,7 @@ ABOUT = {
     "__init__": "the public face",
     "aio": "asyncio",
     "facade": "connect(): hub in a thread",
+    "awaited": "servers of coroutines",
     "workers": "OS processes behind pids",
     "node": "composition root",
     "port_program": "a node over stdin, stdout",

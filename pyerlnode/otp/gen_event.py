@@ -38,6 +38,7 @@ from pyerlnode.errors import ConnectError, EncodeError, Throw, UsageError
 from pyerlnode.etf.encodable import encodable
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
+from pyerlnode.otp.reserved import is_ours, refuse_coroutines
 from pyerlnode.otp.results import UNSET, Reply, Stop
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.process import Process
@@ -79,6 +80,11 @@ class EventHandler:
     unmatched: ClassVar[str] = "warn"
     """What becomes of a message that no `case` of a callback takes: ``warn``, ``ignore``, ``crash`` (it is removed)."""
     manager: GenEvent
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not is_ours(cls):
+            refuse_coroutines(cls)
 
     def init(self, args: Any) -> Any:
         """Set up the state."""

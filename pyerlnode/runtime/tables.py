@@ -111,6 +111,8 @@ class Tables:
         self.ending: Ending | None = None
         self.os_processes = OsProcesses()
         self.timer_refs = TimerRefs(self)
+        self.beside: Any = None
+        """What an asyncio program uses the node by, and with it the loop that its coroutines run in (`awaited`)."""
         self.jobs: set[Job] = set()
         """What other threads have run in the hub just now."""
         self._pids = 0

@@ -37,6 +37,8 @@ class Exports:
         """Export `function` as ``module:name/arity``; `name` is the function's own unless given."""
         if not callable(function):
             raise UsageError(f"export wants a function, not {type(function).__name__}")
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise UsageError(f"{short(function)} is `async def`, and nothing here awaits it: export it by aio.Cluster")
         name = getattr(function, "__name__", "<lambda>") if name is None else name
         if name == "<lambda>":
             raise UsageError("a function without a name of its own is exported with name=…")

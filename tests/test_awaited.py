@@ -1,0 +1,268 @@
+"""Law: a server of coroutines is a process as each other: one message at a time, supervised, its task ends with it."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pyerlnode import (
+    A,
+    Continue,
+    EventHandler,
+    GenServer,
+    GenStatem,
+    Node,
+    NoReply,
+    Reply,
+    Stop,
+    Supervise,
+    Supervisor,
+    UsageError,
+    aio,
+    atom_map,
+)
+from pyerlnode.errors import CallTimeout, ServerExit, StartFailed
+from pyerlnode.otp.child_spec import child_spec
+from pyerlnode.testing.waiting import wait_for
+
+
+@atom_map
+@dataclass
+class Order:
+    count: int
+
+
+class Desk(aio.GenServer):
+    async def init(self, seen: list[Any]):
+        self.seen = seen
+        self.process.trap_exit = True
+        await asyncio.sleep(0)
+        self.thread = threading.get_ident()
+        return Continue("begun")
+
+    async def handle_continue(self, value):
+        await asyncio.sleep(0)
+        self.seen.append(value)
+
+    async def handle_call(self, request, from_):
+        await asyncio.sleep(0)
+        match request:
+            case A.thread:
+                return Reply((self.thread, threading.get_ident()))
+            case A.raise_:
+                raise ValueError("as asked")
+            case A.later:
+                asyncio.get_running_loop().call_soon(self.reply, from_, 7)
+                return NoReply()
+            case A.stop:
+                return Stop(A.done, reply=1)
+            case A.hang:
+                try:
+                    self.seen.append("hangs")
+                    await asyncio.Event().wait()
+                finally:
+                    self.seen.append("cancelled")
+            case (A.through, dest):
+                return Reply(await self.cluster.call(dest, A.thread))
+        return Reply(request)
+
+    async def handle_cast(self, request):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.seen.append(request)
+
+    def handle_info(self, message):
+        self.seen.append((message, threading.get_ident()))
+
+    async def terminate(self, reason):
+        await asyncio.sleep(0)
+        self.seen.append(("terminate", reason))
+
+
+def run(body: Callable[[aio.Cluster], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        async with aio.connect(cookie="secret", epmd="none") as cluster:
+            return await body(cluster)
+
+    return asyncio.run(main())
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    await asyncio.to_thread(wait_for, condition)
+
+
+def test_its_coroutines_run_in_the_programs_loop() -> None:
+    async def body(cluster: aio.Cluster) -> None:
+        pid = await cluster.start(Desk, [])
+        here = threading.get_ident()
+        assert await cluster.call(pid, A.thread) == (here, here)
+        assert await cluster.call(pid, A.later) == 7
+        other = await cluster.start(Desk, [])
+        assert await cluster.call(other, (A.through, pid)) == (here, here)
+
+    run(body)
+
+
+def test_it_handles_one_message_at_a_time_in_their_order() -> None:
+    async def body(cluster: aio.Cluster) -> None:
+        seen: list[Any] = []
+        pid = await cluster.start(Desk, seen)
+        for n in range(10):
+            await cluster.cast(pid, n)
+        await cluster.send(pid, A.info)
+        assert await cluster.call(pid, 1) == 1
+        assert seen[:-1] == ["begun", *range(10)]
+        assert seen[-1][0] is A.info
+        assert seen[-1][1] != threading.get_ident()  # a plain callback: in the hub
+
+    run(body)
+
+
+def test_many_of_them_wait_at_once() -> None:
+    async def body(cluster: aio.Cluster) -> None:
+        seen: list[Any] = []
+        desks = [await cluster.start(Desk, seen) for _ in range(20)]
+        calls = [asyncio.create_task(cluster.call(desk, A.hang, None)) for desk in desks]
+        await until(lambda: seen.count("hangs") == 20)
+        for call in calls:
+            call.cancel()
+
+    run(body)
+
+
+def test_what_a_coroutine_raises_ends_the_process_by_it() -> None:
+    async def body(cluster: aio.Cluster) -> None:
+        seen: list[Any] = []
+        pid = await cluster.start(Desk, seen)
+        with pytest.raises(ServerExit, match="ValueError: as asked"):
+            await cluster.call(pid, A.raise_)
+        assert seen[-1][0] == "terminate"
+        pid = await cluster.start(Desk, seen)
+        assert await cluster.call(pid, A.stop) == 1
+        await until(lambda: seen[-1] == ("terminate", A.done))
+
+    run(body)
+
+
+def test_what_its_init_raises_is_that_of_the_start() -> None:
+    class Broken(aio.GenServer):
+        async def init(self):
+            raise ValueError("no")
+
+    async def body(cluster: aio.Cluster) -> None:
+        with pytest.raises(StartFailed, match="ValueError: no"):
+            await cluster.start(Broken)
+
+    run(body)
+
+
+def test_the_end_of_the_process_cancels_what_it_waits_for() -> None:
+    async def body(cluster: aio.Cluster) -> None:
+        seen: list[Any] = []
+        pid = await cluster.start(Desk, seen)
+        with pytest.raises(CallTimeout):
+            await cluster.call(pid, A.hang, 0.05)
+        await until(lambda: "hangs" in seen)
+        await cluster.run(lambda node: node.exit(pid, A.kill))
+        await until(lambda: seen[-1] == "cancelled")
+
+    run(body)
+
+
+def test_a_supervisor_starts_it_anew_and_stops_it_in_order() -> None:
+    seen: list[Any] = []
+
+    class Tree(Supervisor):
+        def init(self):
+            return Supervise([child_spec(Desk, seen, id="desk", name="desk")])
+
+    async def body(cluster: aio.Cluster) -> None:
+        await cluster.run(lambda node: node.start(Tree))
+        first = await cluster.whereis("desk")
+        with pytest.raises(ServerExit):
+            await cluster.call("desk", A.raise_)
+        await until(lambda: cluster.node.run(cluster.node.whereis, "desk") not in (None, first))
+        assert await cluster.call("desk", 5) == 5
+
+    run(body)
+    assert seen[-1] == ("terminate", A.shutdown)
+
+
+def test_typed_handlers_may_be_coroutines() -> None:
+    class Shop(aio.GenServer):
+        async def handle_call(self, order: Order, from_):
+            await asyncio.sleep(0)
+            return Reply(order.count)
+
+    async def body(cluster: aio.Cluster) -> None:
+        pid = await cluster.start(Shop)
+        assert await cluster.call(pid, {A.count: 4}) == 4
+        assert (await cluster.call(pid, 1))[0] is A.error
+
+    run(body)
+
+
+def test_a_coroutine_function_is_exported() -> None:
+    told: list[Any] = []
+
+    async def double(x):
+        await asyncio.sleep(0)
+        return 2 * x, threading.get_ident()
+
+    async def hang():
+        try:
+            told.append("begins")
+            await asyncio.Event().wait()
+        finally:
+            told.append("cancelled")
+
+    async def body(cluster: aio.Cluster) -> None:
+        await cluster.export("m", {"double": double, "hang": hang})
+        here = threading.get_ident()
+        assert await cluster.rpc(cluster.name, "m", "double", [4]) == (8, here)
+        ran = await cluster.run(lambda node: node.spawn(node.exports.find(A.m, A.hang, 0)))
+        await until(lambda: told)
+        await cluster.run(lambda node: node.exit(ran, A.kill))
+        await until(lambda: told == ["begins", "cancelled"])
+
+    run(body)
+
+
+COROUTINES = {
+    "GenServer": (GenServer, ["init", "handle_call", "handle_cast", "handle_info", "handle_continue", "terminate"]),
+    "GenStatem": (GenStatem, ["init", "terminate"]),
+    "EventHandler": (EventHandler, ["init", "handle_event", "handle_call", "handle_info", "terminate"]),
+    "Supervisor": (Supervisor, ["init"]),
+    "aio.GenServer": (aio.GenServer, ["format_status", "code_change"]),
+}
+
+
+@pytest.mark.parametrize("row", COROUTINES.values(), ids=COROUTINES.keys())
+def test_a_coroutine_that_nobody_would_await_is_refused_when_the_class_is_made(row: Any) -> None:
+    base, names = row
+
+    async def callback(self: Any, *args: Any) -> None:
+        """Nothing."""
+
+    async def stream(self: Any, *args: Any) -> Any:
+        yield 1
+
+    for name in names:
+        for function in (callback, stream):
+            with pytest.raises(UsageError, match=rf"Mine.{name} is `async def`.*pyerlnode.aio.GenServer"):
+                type("Mine", (base,), {name: function, "__module__": "mine"})
+    type("Mine", (base,), {"helper": callback, "__module__": "mine"})
+
+
+def test_a_coroutine_is_no_export_of_a_node_without_a_loop() -> None:
+    async def function() -> None:
+        """Nothing."""
+
+    with Node("awaited@127.0.0.1", cookie="c", epmd="none") as node:
+        with pytest.raises(UsageError, match=r"export it by aio\.Cluster"):
+            node.export("m", function)
+        with pytest.raises(StartFailed, match="beside no asyncio loop"):
+            node.start(Desk, [])
