@@ -37,7 +37,11 @@ do({call, Id, Request}, #{manager := M}) -> gen_event:call(M, handler(Id), Reque
 do({notify, Event}, #{manager := M}) -> gen_event:notify(M, event(Event));
 do({sync_notify, Event}, #{manager := M}) -> gen_event:sync_notify(M, event(Event));
 do({info, Message}, #{manager := M}) -> M ! Message, sent;
-do({die, Who, Reason}, #{clients := Clients}) -> Pid = map_get(Who, Clients), Pid ! {die, Reason}, ok;
+do({die, Who, Reason}, #{clients := Clients}) ->
+    Pid = map_get(Who, Clients),
+    Ref = monitor(process, Pid),
+    Pid ! {die, Reason},
+    receive {'DOWN', Ref, _, _, _} -> ok end;
 do({exit, Who, Reason}, #{manager := M} = S) -> by(Who, S, fun() -> exit(M, Reason), catch gen_event:which_handlers(M), ok end);
 do({stop, Reason}, #{manager := M}) -> gen_event:stop(M, Reason, infinity);
 do(suspend, #{manager := M}) -> {sys:suspend(M, infinity), sys:resume(M, infinity)}.

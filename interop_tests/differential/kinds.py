@@ -30,7 +30,7 @@ class Kind:
 
 
 def kinds() -> dict[str, Kind]:
-    from interop_tests.differential import actors, events, machines, servers, trees
+    from interop_tests.differential import actors, events, groups, machines, servers, trees
 
-    found = (actors.KIND, servers.KIND, machines.KIND, events.KIND, trees.KIND)
+    found = (actors.KIND, servers.KIND, machines.KIND, events.KIND, trees.KIND, groups.KIND)
     return {kind.name: kind for kind in found}

@@ -138,7 +138,7 @@ class Scope(Service):
 
     def _join(self, group: Any, pids: list[Pid] | None) -> Any:
         system = self.process.system
-        if not pids or any(system.process(pid) is None for pid in pids):
+        if not pids or not all(system.is_local(pid) for pid in pids):
             return A.error, A.badarg
         for pid in pids:
             if pid not in self._members:
@@ -323,10 +323,10 @@ class Pg:
     def join(self, group: Any, pids: Pid | list[Pid] | None = None, *, scope: str | Atom = "pg") -> None:
         """Make processes of this node (the current one unless given) members. Each join wants a leave of its own."""
         if self._call(scope, (A.join_local, as_sent(group), self._pids(pids))) is not A.ok:
-            raise UsageError("members of a group are live processes of this node")
+            raise UsageError("members of a group are processes of this node")
 
     def leave(self, group: Any, pids: Pid | list[Pid] | None = None, *, scope: str | Atom = "pg") -> bool:
-        """Undo one join of each; False (`not_joined`) when none of them was a member."""
+        """Undo one join of each process of this node; False (`not_joined`) when none of them was a member."""
         return self._call(scope, (A.leave_local, as_sent(group), self._pids(pids))) is A.ok
 
     def get_members(self, group: Any, *, scope: str | Atom = "pg") -> list[Pid]:
@@ -364,7 +364,10 @@ class Pg:
         return process
 
     def _pids(self, pids: Pid | list[Pid] | None) -> list[Pid]:
-        return [self._current().pid] if pids is None else [pids] if isinstance(pids, Pid) else list(pids)
+        found = [self._current().pid] if pids is None else [pids] if isinstance(pids, Pid) else list(pids)
+        if not all(type(pid) is Pid and self._system.is_local(pid) for pid in found):
+            raise UsageError("members of a group are processes of this node")
+        return found
 
     def _call(self, scope: str | Atom, request: Any) -> Any:
         return gen.call(self._system, self._scope(scope).pid, request)
