@@ -5,9 +5,16 @@
 trace(Where, Steps) ->
     Scope = list_to_atom(lists:concat([pg_, erlang:unique_integer([positive])])),
     Nodes = case Where of {Same, Same} -> [{0, Same}]; {One, Two} -> [{0, One}, {1, Two}] end,
-    Scopes = [erpc:call(Node, ?MODULE, scope, [Scope]) || {_, Node} <- Nodes],
+    %% A scope does not look for those of hidden nodes, which find it, but not before it is there.
+    {Later, First} = lists:partition(fun({_, Node}) -> lists:member(Node, nodes(hidden)) end, Nodes),
+    Scopes = [erpc:call(Node, ?MODULE, scope, [Scope]) || {_, Node} <- First ++ Later],
     Members = maps:from_list([{{Side, N}, erpc:call(Node, ?MODULE, member, [])} || {Side, Node} <- Nodes, N <- [1, 2, 3]]),
     S = #{scope => Scope, nodes => maps:from_list(Nodes), members => Members, watchers => [], dead => []},
+    %% The scopes know each other when each has seen what the other has joined.
+    [ok = changed(Node, join, '$here', [map_get({Side, 1}, Members)], S) || {Side, Node} <- Nodes],
+    settled(S),
+    [ok = changed(Node, leave, '$here', [map_get({Side, 1}, Members)], S) || {Side, Node} <- Nodes],
+    settled(S),
     {Seen, Last} = lists:mapfoldl(fun step/2, S, Steps),
     [exit(Pid, kill) || Pid <- maps:values(Members) ++ [W || {_, W} <- maps:get(watchers, Last)] ++ Scopes],
     differential:named(Seen, maps:from_list([{Pid, Name} || {Name, Pid} <- maps:to_list(Members)])).

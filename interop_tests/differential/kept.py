@@ -34,4 +34,8 @@ KEPT: dict[str, dict[str, str]] = {
         ),
         "an init that fails leaves its link": "[{add_sup,p,1,{fail,no}},{stop,boom}]",
     },
+    "pg": {
+        "who joins when it is no more": "[{watch,0,'$all'},{die,{0,3}},{join,0,g,[{0,3},{0,1}]}]",
+        "a process of another node leaves": "[{join,1,g,[{1,1}]},{leave,0,g,[{1,1}]}]",
+    },
 }
