@@ -60,6 +60,7 @@ def _awaited(callback: Callable[..., Any]) -> Callable[..., Any]:
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         return wait_for(self.process.system, functools.partial(callback, self, *args, **kwargs))
 
+    called.__awaited__ = callback  # type: ignore[attr-defined]  # for `otp.unmatched`, which reads its source
     return called
 
 

@@ -24,7 +24,7 @@ from pyerlnode import (
     aio,
     atom_map,
 )
-from pyerlnode.errors import CallTimeout, ServerExit, StartFailed
+from pyerlnode.errors import CallTimeout, NoProc, ServerExit, StartFailed
 from pyerlnode.otp.child_spec import child_spec
 from pyerlnode.testing.waiting import wait_for
 
@@ -201,6 +201,34 @@ def test_typed_handlers_may_be_coroutines() -> None:
         pid = await cluster.start(Shop)
         assert await cluster.call(pid, {A.count: 4}) == 4
         assert (await cluster.call(pid, 1))[0] is A.error
+
+    run(body)
+
+
+def test_a_message_that_no_case_of_a_coroutine_takes_is_one_as_elsewhere() -> None:
+    class Picky(aio.GenServer):
+        unmatched = "crash"
+
+        async def handle_call(self, request, from_):
+            match request:
+                case int(n) if n > 0:
+                    return Reply(n)
+
+        async def handle_cast(self, request):
+            match request:
+                case A.known:
+                    await asyncio.sleep(0)
+
+    async def body(cluster: aio.Cluster) -> None:
+        pid = await cluster.start(Picky)
+        await cluster.cast(pid, A.known)
+        assert await cluster.call(pid, 1) == 1
+        with pytest.raises(ServerExit, match="function_clause"):
+            await cluster.call(pid, 0)
+        pid = await cluster.start(Picky)
+        await cluster.cast(pid, A.unknown)
+        with pytest.raises((ServerExit, NoProc)):
+            await cluster.call(pid, 1)
 
     run(body)
 

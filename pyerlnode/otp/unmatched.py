@@ -172,6 +172,7 @@ def matcher(function: Any) -> Took | None:
 
 
 def _read(function: Any) -> Took | None:
+    function = getattr(function, "__awaited__", function)  # what is awaited in its place
     decoder = getattr(function, "__decoder__", None)  # of `typed`
     inner = function if decoder is None else function.__wrapped__
     if type(inner) is not FunctionType or hasattr(inner, "__wrapped__"):
@@ -183,11 +184,13 @@ def _read(function: Any) -> Took | None:
     except (OSError, TypeError, SyntaxError, ValueError, RecursionError):  # no source, or not that of this function
         return None
     node = tree.body[0] if len(tree.body) == 1 else None
-    if not isinstance(node, ast.FunctionDef) or node.name != inner.__name__:
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != inner.__name__:
         return None
     last = _last(node.body)
     if not isinstance(last, ast.Match) or any(_takes_all(case) for case in last.cases):
         return None
+    if any(isinstance(part, ast.Await) for case in last.cases if case.guard for part in ast.walk(case.guard)):
+        return None  # what it awaits is not asked for twice
     took = _compiled(inner, node, last)
     if took is None:
         return lambda *_: False
@@ -212,7 +215,7 @@ def _is_irrefutable(pattern: ast.pattern) -> bool:
     return isinstance(pattern, ast.MatchAs) and (pattern.pattern is None or _is_irrefutable(pattern.pattern))
 
 
-def _compiled(function: FunctionType, node: ast.FunctionDef, match: ast.Match) -> Took | None:
+def _compiled(function: FunctionType, node: ast.FunctionDef | ast.AsyncFunctionDef, match: ast.Match) -> Took | None:
     """A function of the callback's arguments that asks the patterns of `match` alone; None when it can not be made."""
     code = function.__code__
     names = code.co_varnames[: code.co_argcount]
