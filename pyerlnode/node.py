@@ -163,6 +163,10 @@ class Node(Remote):
         busy_wait: bool = True,
         long_schedule: float | None = 1.0,
     ) -> None:
+        if os.environ.get("PYERLNODE_COPY_MESSAGES") == "1":
+            from pyerlnode.otp import copying  # for development
+
+            copying.switch_on()
         if not setup_time > 0 or not ticktime > 0:
             raise UsageError("setup_time and ticktime are seconds, more than 0")
         if long_schedule is not None and not 0 <= long_schedule < inf:
