@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 from place import PYERLNODE, Place, place
 
 from pyerlnode.testing.epmd import free_port
@@ -34,10 +35,6 @@ def make(node):
 
 def broken(node):
     raise ValueError("no stock")
-
-
-def text(node):
-    return "shop"
 """
 
 
@@ -80,9 +77,6 @@ def test_what_can_not_be_tried_is_one_line_and_status_2(
     ("arguments", "status", "says"),
     [
         (["nothing_here:make"], 2, "there is no module nothing_here here: run it where it can be imported"),
-        (["shop:nothing"], 2, "shop has no nothing: give module:factory"),
-        (["shop:VERSION"], 2, "shop:VERSION is no function and no class of a server, but int"),
-        (["shop:text"], 2, "shop:text gives a pid, several, or None, not str"),
         (["shop:broken"], 1, "shop:broken raised ValueError: no stock"),
     ],
 )
@@ -129,6 +123,23 @@ def test_a_run_by_a_file_is_ready_is_asked_and_ends_in_order(here: Place, tmp_pa
         assert program.returncode == 0
         assert {line["node"] for line in map(json.loads, rest)} >= {"shop1@127.0.0.1", "shop2@127.0.0.1"}
     assert here.names() == []
+
+
+def test_a_run_by_tls_and_without_epmd_is_found_by_ping_in_the_same_environment(here: Place, tmp_path: Path) -> None:
+    optfile, port = tmp_path / "dist.conf", str(free_port())
+    Authority(tmp_path / "ca").optfile(optfile)
+    env = {
+        "PYERLNODE_NODE": "sure@127.0.0.1", "PYERLNODE_TLS_OPTFILE": str(optfile), "PYERLNODE_EPMD": "none",
+        "PYERLNODE_PORTS": port, "PYERLNODE_PEER_PORT": port,
+    }  # fmt: skip
+    words = [f"{name}={value}" for name, value in env.items()]
+    program = here.start(("env", *words, *PYERLNODE, "run", "shop:make"), "run: ready")
+    ping = here.pyerlnode("ping", env={**here.environment, **env})
+    assert (ping.returncode, ping.stderr, ping.stdout[:25]) == (0, "", "pong from sure@127.0.0.1 ")
+    plain = here.pyerlnode("ping", env={**here.environment, **env, "PYERLNODE_TLS_OPTFILE": ""})
+    assert (plain.returncode, plain.stdout, plain.stderr.count("\n")) == (1, "", 1)
+    assert here.names() == []
+    assert here.end(program, signal.SIGTERM) == 0
 
 
 def test_workers_of_a_master_that_was_killed_end_too(here: Place) -> None:
