@@ -122,10 +122,20 @@ class Watch:
 
 def _alike(one: Any, other: Any) -> bool:
     try:
-        return exact.same(one, other) or bool(one == other)
-    except BaseException as error:  # `==` of a user's object
+        return exact.same(_comparable(one), _comparable(other))
+    except BaseException as error:  # of a user's object, or of one that holds itself
         caught(error)
         return True
+
+
+def _comparable(term: Any) -> Any:
+    """`term` with maps in the place of sets, which are no terms."""
+    kind = type(term)
+    if kind is tuple or kind is list:
+        return kind([_comparable(part) for part in term])
+    if kind is dict:
+        return {key: _comparable(value) for key, value in term.items()}
+    return dict.fromkeys(term, True) if kind is set or kind is frozenset else term
 
 
 def _place() -> str:

@@ -130,6 +130,27 @@ def test_every_container_is_copied_and_nothing_else():
     assert copied(holds_itself) is holds_itself
 
 
+def test_what_nobody_changes_is_no_change(me):
+    with copied_messages() as changes:
+        for term in (
+            {1, 2},
+            {A.a: [{1}]},
+            frozenset({1}),
+            [Point([1])],
+            float("nan"),
+            (1, [2.5, None]),
+            object(),
+            bytearray(b"x"),
+        ):
+            send(self_(), term)
+            receive()
+        assert changes() == []
+        sent = {A.a: {1}}
+        send(self_(), sent)
+        sent[A.a].add(2)
+        assert len(changes()) == 1
+
+
 def test_it_leaves_nothing_behind():
     before = Process.deliver
     with copied_messages():
