@@ -57,6 +57,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("pyerlnode.net_kernel")
 
 
+REMEMBERED = 1000
+"""Nodes of which it is kept why they were not reached, so that the log is told of a change alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a node connects.
@@ -182,12 +186,12 @@ class NetKernel:
         if self._name_is_lost:
             why = f"{self._lender}, which gave this node its name, was lost: stop the node and open it again"
             raise ConnectError(f"{node} can not be reached: {why}", node.name, "stopped")
-        peer = self.system.peer(node)
-        if peer.dialling is not None:
-            return peer.dialling
+        known = self.system.peers.get(node)
+        if known is not None and known.dialling is not None:
+            return known.dialling
         self._check_name(node)
         attempt = self._attempts[node] = _Attempt()
-        route = peer.dial(self.settings.limits.send_buffer)
+        route = self.system.peer(node).dial(self.settings.limits.send_buffer)
         if node.name not in self._accepting:
             self._start_dial(node, attempt)
         return route
@@ -261,8 +265,14 @@ class NetKernel:
             self.telemetry.emit("connection.failed", {}, peer=node.name, reason=error.reason, text=str(error))
             lost = self.system.peer(node).not_connected(error)
             log.log(self._how_bad(node, error, lost), "%s; lost messages: %d", error, lost)
-            self._refused[node] = error.reason
+            self._remember_why(node, error)
             self._tell_monitors(node)
+
+    def _remember_why(self, node: Atom, error: ConnectError) -> None:
+        self._refused.pop(node, None)
+        self._refused[node] = error.reason
+        if len(self._refused) > REMEMBERED:
+            del self._refused[next(iter(self._refused))]
 
     def _how_bad(self, node: Atom, error: ConnectError, lost: int) -> int:
         """The level of the log for a dial that failed: once for each change of the reason it is more than DEBUG.

@@ -132,6 +132,7 @@ def _call_away(
         route.send(Message(caller, to, (label, (caller, ImproperList(_ALIAS, ref)), request)))
         state = waiter.wait(timeout)
     except ConnectError as error:
+        peer.forget()  # what was asked for may be no node at all
         reason = ((A.nodedown, Atom(error.node)), _mfa(dest, request, timeout))
         raise NodeDown(reason, str(error)) from error
     finally:

@@ -371,9 +371,9 @@ class RemoteNode:
         for pending in spawns.values():
             pending(None)
             yield
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Of a peer that is not there, and with which nobody has to do any more, nothing is kept."""
         related = self.linked or self.monitors or self.watchers or self.spawns
         if self.route is None and self.dialling is None and not related and self.system.peers.get(self.node) is self:

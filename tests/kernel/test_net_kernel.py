@@ -11,10 +11,12 @@ from gevent.event import Event
 from pyerlnode import A, Node
 from pyerlnode.dist.flags import HIDDEN_FLAGS
 from pyerlnode.dist.handshake import OwnIdentity, Status
-from pyerlnode.errors import ConnectError
+from pyerlnode.errors import ConnectError, Exit
+from pyerlnode.kernel import net_kernel
 from pyerlnode.net import tcp
 from pyerlnode.net.connector import connect
 from pyerlnode.net.listener import Listener, Reception
+from pyerlnode.term.pid import Pid
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
@@ -173,3 +175,27 @@ def test_each_call_of_monitor_nodes_counts_and_who_has_died_is_forgotten(peer: P
     assert node.receive(timeout=0, default=None) is None
     node.monitor_nodes(False, info=True)
     assert not any(node.kernel._subscribers.values())
+
+
+def test_of_nodes_that_can_not_be_reached_and_names_of_none_nothing_stays(
+    monkeypatch: pytest.MonkeyPatch, node: Node
+) -> None:
+    monkeypatch.setattr(net_kernel, "REMEMBERED", 10)
+    node.process_flag("trap_exit", True)
+    names = [f"nobody{number}@127.0.0.1" for number in range(20)] + ["no name", "long@host.example.com", "@", "x@"]
+    for name in names:
+        for dest in (("desk", name), Pid(A[name], 1, 0, 1)):
+            node.send(dest, 1)
+            node.cast(dest, 1)
+            node.monitor(dest)
+            with pytest.raises(Exit):
+                node.call(dest, A.hello)
+        node.link(Pid(A[name], 1, 0, 1))
+        node.exit(Pid(A[name], 1, 0, 1), A.over)
+        node.monitor_node(name)
+        assert not node.ping(name)
+        assert not node.disconnect(name)
+    wait_for(lambda: not node.kernel._attempts, what="the end of all attempts")
+    assert node.system.peers == {}
+    assert node.kernel._node_monitors == {}
+    assert len(node.kernel._refused) == 10
