@@ -274,14 +274,14 @@ class Core:
     def returned(self, result: Any) -> Step:
         """What the callback that was last invoked gave."""
         effects: list[Any] = []
+        if result is None:
+            return self._transition(effects, enter=False)
         try:
             return self._returned(result, effects)
         except Error as error:  # what it said before that is done all the same
             return [*effects, Fail(error)], None
 
     def _returned(self, result: Any, effects: list[Any]) -> Step:
-        if result is None:
-            return self._transition(effects, enter=False)
         if isinstance(result, Stop):
             if result.reply is not UNSET and self._event is not None and _is_call(self._event[0]):
                 effects.append(Answer(self._event[0][1], result.reply))
@@ -382,7 +382,7 @@ class Core:
     def _next(self, effects: list[Any]) -> Step:
         if self.queue:
             event = self.queue.popleft()
-        elif self.due:
+        elif self.timers and self.due:  # which is asked in more steps
             name = next(iter(self.due))
             event = name, self.timers[key(name)][1]
             self._cancel(name, effects)
