@@ -513,13 +513,21 @@ class Node(Remote):
         return Peer(Atom(str(name)), self.rpc, timeout)
 
     def export(
-        self, module: str | Atom, function: Function | Mapping[str, Callable[..., Any]], name: str | Atom | None = None
+        self,
+        module: str | Atom,
+        function: Function | Mapping[str, Callable[..., Any]],
+        name: str | Atom | None = None,
+        *,
+        keywords: bool = False,
     ) -> Function | Mapping[str, Callable[..., Any]]:
-        """Let other nodes call `function` (or all of a mapping) as ``module:name``; nothing else is callable."""
+        """Let other nodes call `function` (or all of a mapping) as ``module:name``; nothing else is callable.
+
+        With `keywords` the last argument is always a keyword list, or a map of atoms, and goes by keywords.
+        """
         if isinstance(function, Mapping):
-            self.exports.add_all(module, function)
+            self.exports.add_all(module, function, keywords)
         else:
-            self.exports.add(module, function, name)
+            self.exports.add(module, function, name, keywords)
         return function
 
     def export_server(

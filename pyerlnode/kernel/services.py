@@ -9,6 +9,8 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from pyerlnode.brief import short
+from pyerlnode.errors import UsageError
 from pyerlnode.kernel.global_.names import GlobalNames
 from pyerlnode.kernel.io import group_leader
 from pyerlnode.kernel.io.device import Device
@@ -23,6 +25,7 @@ from pyerlnode.runtime.info import process_info
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import GroupLeader
 from pyerlnode.term.atom import Atom
+from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.pid import Pid, Reference
 
 Name = str | Atom
@@ -197,6 +200,23 @@ class Remote(Local):
     def pg(self) -> Pg:
         """Process groups of the cluster: join, leave, get_members, monitor."""
         return self._of_open().pg
+
+    def apply(
+        self, fun: Fun | ExternalFun, args: Iterable[Any] = (), at: Name | None = None, timeout: float | None = 5.0
+    ) -> Any:
+        """``apply(Fun, Args)`` on another node: a closure on that of its maker, a ``fun m:f/a`` at the one given.
+
+        Raises as `rpc`, and `UsageError` when there is no node to go to.
+        """
+        where = at if at is not None else fun.pid.node if isinstance(fun, Fun) else None
+        if where is None:
+            raise UsageError(
+                f"{short(fun)} is a function of each node that has its module: say at=… which is to run it"
+            )
+        given = list(args)
+        if isinstance(fun, ExternalFun) and fun.arity == len(given):
+            return self.erpc.call(where, fun.module, fun.function, given, timeout)
+        return self.erpc.call(where, "erlang", "apply", [fun, given], timeout)
 
     def _of_open(self) -> Services:
         assert self.system is not None  # raises for a node that is not open

@@ -7,10 +7,12 @@ followed.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
+from types import FunctionType
 from typing import Any
 
 from pyerlnode.brief import short
@@ -33,7 +35,9 @@ class Exports:
     def __init__(self) -> None:
         self._table: dict[tuple[Atom, Atom], Export] = {}
 
-    def add(self, module: str | Atom, function: Callable[..., Any], name: str | Atom | None = None) -> None:
+    def add(
+        self, module: str | Atom, function: Callable[..., Any], name: str | Atom | None = None, keywords: bool = False
+    ) -> None:
         """Export `function` as ``module:name/arity``; `name` is the function's own unless given."""
         if not callable(function):
             raise UsageError(f"export wants a function, not {type(function).__name__}")
@@ -42,12 +46,14 @@ class Exports:
         name = getattr(function, "__name__", "<lambda>") if name is None else name
         if name == "<lambda>":
             raise UsageError("a function without a name of its own is exported with name=…")
+        if keywords:
+            function = by_keywords(function)
         least, most = arity(function)
         self._table[Atom(str(module)), Atom(str(name))] = Export(function, least, most)
 
-    def add_all(self, module: str | Atom, functions: Mapping[str, Callable[..., Any]]) -> None:
+    def add_all(self, module: str | Atom, functions: Mapping[str, Callable[..., Any]], keywords: bool = False) -> None:
         for name, function in functions.items():
-            self.add(module, function, name)
+            self.add(module, function, name, keywords)
 
     def remove(self, module: str | Atom, name: str | Atom) -> None:
         self._table.pop((Atom(str(module)), Atom(str(name))), None)
@@ -64,8 +70,47 @@ class Exports:
         return [(name, export.least) for (owner, name), export in self._table.items() if owner is module]
 
 
+def by_keywords(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` for callers that give keyword arguments: its last argument is a keyword list, or a map of atoms.
+
+    It takes at least that one: ``predict(x, *, best=1)`` is ``predict/2``, and ``[x, [best: 3]]`` its arguments. What
+    is neither raises `TypeError`, as a keyword that `function` does not have.
+    """
+    most = 1.0
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            most = inf
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            most += 1
+
+    @functools.wraps(function)
+    def called(*args: Any) -> Any:
+        return function(*args[:-1], **_keywords(args[-1]))
+
+    called.__arity__ = 1, most  # type: ignore[attr-defined]
+    return called
+
+
+def _keywords(term: Any) -> dict[str, Any]:
+    pairs = term.items() if isinstance(term, Mapping) else term
+    if type(term) is list or isinstance(term, Mapping):
+        made = {}
+        for pair in pairs:
+            if type(pair) is not tuple or len(pair) != 2 or type(pair[0]) is not Atom:
+                break
+            if pair[0].name in made:  # of a keyword list the first one counts, as in Elixir
+                continue
+            made[pair[0].name] = pair[1]
+        else:
+            return made
+    raise TypeError("the last argument is to be a keyword list, or a map with atoms as keys")
+
+
 def arity(function: Callable[..., Any]) -> tuple[int, float]:
     """The least and the greatest number of positional arguments."""
+    if type(function) is FunctionType and "__arity__" in vars(function):  # of `by_keywords`
+        given: tuple[int, float] = vars(function)["__arity__"]
+        return given
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # some builtins have no signature
