@@ -1,13 +1,15 @@
-"""Instructions that operations take in two checkouts: what a change did, told to a thousandth, on a busy machine too.
+"""Instructions that operations take in two checkouts: what a change did, on a busy machine too.
 
     python benchmarks/instructions.py OLD NEW [NAME ...]
 
 OLD and NEW are checkouts, each with its codec built; both run this file's operations, and each needs its own
 ``.venv/bin/python`` (``--python``). It is `valgrind` that counts, by its tool callgrind, which must be installed: the
 program calls ``getppid`` before and behind each operation, and callgrind writes down there what it has counted. A
-line has the instructions of one operation in both and their ratio: above 1, NEW takes more. Two runs of one checkout
-differ by less than 0.3 %, so nothing is repeated. What instructions do not tell: cache misses, and what the kernel
-does; `compare.py` measures time. Ends with status 1 when a ratio is above ``--at-most``.
+line has the instructions of one operation in both and their ratio: above 1, NEW takes more. The clock goes on by a
+microsecond with each look, so it does not matter how busy the machine is; what differs from run to run, by about a
+hundredth, are the addresses by which Python's tables are ordered. What instructions do not tell: cache misses, what the
+kernel does, and what a large copy costs, whose every byte counts here; `compare.py` measures time. Ends with status 1
+when a ratio is above ``--at-most``.
 """
 
 from __future__ import annotations

@@ -141,14 +141,14 @@ cdef Pending* begin(Writer* w, int kind, PyObject* box, Py_ssize_t size) except 
     if w.depth > MAX_DEPTH:
         raise _TooDeep(f"a term of more than {MAX_DEPTH} levels: it may hold itself")
     if w.depth + 1 == w.capacity:
-        grown = <Pending*>raw_malloc(2 * w.capacity * sizeof(Pending))
+        grown = <Pending*>raw_malloc(4 * w.capacity * sizeof(Pending))
         if grown == NULL:
             raise MemoryError
         memcpy(grown, w.stack, w.capacity * sizeof(Pending))
         if w.stack != w.first:
             raw_free(w.stack)
         w.stack = grown
-        w.capacity *= 2
+        w.capacity *= 4
     w.depth += 1
     top = &w.stack[w.depth]
     incref(box)

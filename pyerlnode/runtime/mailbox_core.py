@@ -104,7 +104,7 @@ def behind(places: list[Place], pattern: Any) -> int:
         return max([behind(places, part) for part in pattern], default=0)
     if type(pattern) is Reference:
         for place in places:
-            if place.matches is None and place.pattern == pattern:
+            if place.matches is None and (place.pattern is pattern or place.pattern == pattern):
                 return place.seen
     return 0
 

@@ -183,7 +183,7 @@ class Process:
         if matches is None:
             if self.queue and self.places is None and self.exit_reason is ALIVE:
                 scheduler = self.system.scheduler
-                if scheduler.unlooked:  # the usual case, the short way
+                if scheduler.unlooked and scheduler.counted is scheduler.slice_began:  # the usual case, the short way
                     scheduler.unlooked -= 1
                     return self.queue.popleft()
             return self._receive(None, timeout)
@@ -230,6 +230,8 @@ class Process:
                 if self.exit_reason is not ALIVE:
                     self.check_alive()
                 if self.queue:
+                    if place is None and self.places is None:
+                        return self.queue.popleft()
                     message = self._take(place)
                     if message is not NOTHING:
                         return message

@@ -42,7 +42,7 @@ _PORTIONS = [range(size) for size in (1, 2, 4, *[8] * (SLICE // 8 - 1))]
 """What a slice consists of behind its first message: the clock is read before each of these."""
 _ONE_BY_ONE = [range(1)] * (SLICE - 1)
 """The same of a process that has kept the others waiting."""
-WATCHED = 100
+WATCHED = 10
 """Slices in a row that a process which did must end in time, before fewer looks do again."""
 MOST_WATCHED = 1_000
 TURN = 0.01
@@ -175,8 +175,8 @@ class Scheduler:
     """The ready queue of one system, in the hub of the thread that made it."""
 
     __slots__ = (
-        "_draining", "_looks", "_next_turn", "_scheduled", "clock", "current", "hub", "idle", "loop", "ready",
-        "slice_began", "stopping", "thread", "turn_ends", "unarmed", "unlooked", "watched",
+        "_draining", "_looks", "_next_turn", "_scheduled", "clock", "counted", "current", "hub", "idle", "loop",
+        "ready", "slice_began", "stopping", "thread", "turn_ends", "unarmed", "unlooked", "watched",
     )  # fmt: skip
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -194,6 +194,8 @@ class Scheduler:
         self.unlooked = 0
         """Calls of `breathe` that need not look at the clock, after the first few of a slice (`_looks`) that have."""
         self._looks = 0
+        self.counted = 0.0
+        """The slice, by when it began, that those are of."""
         self.stopping = False
         self.unarmed: list[Any] = []
         """Waits with a time-out that began in this turn; most are over before a timer would have been made."""
@@ -234,7 +236,10 @@ class Scheduler:
 
     def breathe(self) -> None:
         """`pause`, if the slice is over: before each step of a loop whose length others decide."""
-        if self.unlooked:
+        if self.counted is not self.slice_began:
+            self.counted = self.slice_began
+            self.unlooked = self._looks = 0
+        elif self.unlooked:
             self.unlooked -= 1
             return
         if self.clock() - self.slice_began > SLICE_TIME:
@@ -309,7 +314,6 @@ class Scheduler:
             self._draining = True
             while ready:
                 self.slice_began = now
-                self.unlooked = self._looks = 0
                 target = ready[0].greenlet
                 if target is not None:
                     item = ready.popleft()

@@ -72,6 +72,13 @@ def nothing_exported(module: Any, name: Any, count: int) -> None:  # the shape o
 class Tables:
     """The tables of one node, and sending by them; `relations` and `system` build on it."""
 
+    # CPython finds the attributes of an object fast that has fewer than thirty, so what is seldom set stands here.
+    stopped = False
+    end_call: Callable[[Any, Any], None] | None = None
+    """How a call from elsewhere is ended by an exit, where its caller's monitor is not in `peers`."""
+    log_directory: Path | None = None
+    """Where `sys` may write events of processes, as the program allowed (`otp.sys.allow_log_files`)."""
+
     def __init__(
         self,
         node: str = "nonode@nohost",
@@ -102,12 +109,7 @@ class Tables:
         """The function that others may call as module:name/arity; a node puts its table of exports here."""
         self.mailbox_full: Callable[[Process], None] = _not_told
         """Told of a message that a full mailbox took; a kernel slows its peers down by it."""
-        self.end_call: Callable[[Any, Any], None] | None = None
-        """How a call from elsewhere is ended by an exit, where its caller's monitor is not in `peers`."""
         self.trace_tokens: TraceTokens | None = None
-        self.stopped = False
-        self.log_directory: Path | None = None
-        """Where `sys` may write events of processes, as the program allowed (`otp.sys.allow_log_files`)."""
         self.ending: Ending | None = None
         self.os_processes = OsProcesses()
         self.timer_refs = TimerRefs(self)

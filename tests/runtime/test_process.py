@@ -7,6 +7,7 @@ from pyerlnode.errors import CallTimeout, NoProc, ServerExit, StartFailed
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply, Stop
+from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.testing.waiting import settle
@@ -130,3 +131,13 @@ def test_long_chain_of_links_falls_at_once(system):
     settle(system)
     system.exit(first.pid, A.boom)
     assert me.receive(lambda m: m[1] == ref, 1) == (A.DOWN, ref, A.process, last.pid, A.boom)
+
+
+def test_what_each_message_asks_of_its_system_is_found_fast(system):
+    """CPython keeps the values of up to 29 attributes in the object itself; with more, each look-up costs a search."""
+    system.end_call = system.end_call  # a node sets it
+    assert len(vars(system)) < 29
+
+
+def test_a_process_has_no_more_slots_than_a_million_of_them_can_afford():
+    assert len(Process.__slots__) <= 24
