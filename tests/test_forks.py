@@ -281,12 +281,14 @@ def test_a_fork_ends_no_worker_of_the_parent():
     said = run(
         TWO
         + """
+    from pyerlnode.workers import os_process
     from pyerlnode.workers.worker import Worker
+    os_process.REAP = 0.02  # what the keeper of a worker gives it, before it kills it
     worker = node.start(Worker, "interop_tests.worker_targets:misbehave")
     os_pid = node.call(worker, A.pid)
     if not (pid := os.fork()):
         logging.disable()
-        gevent.sleep(2.2)  # longer than the keeper of a worker gives it
+        gevent.sleep(10 * os_process.REAP)
         os._exit(0)
     ended(pid)
     say(node.call(worker, A.pid) == os_pid)

@@ -16,8 +16,6 @@ PATCHED = {
     "all but subprocess": "gevent.monkey.patch_all(subprocess=False)",
     "all but os": "gevent.monkey.patch_all(os=False)",
     "all but thread": "gevent.monkey.patch_all(thread=False)",
-    "all but signal": "gevent.monkey.patch_all(signal=False)",
-    "os": "gevent.monkey.patch_os()",
 }
 PROGRAM = """
 import warnings
@@ -41,7 +39,7 @@ def main():
         ref = node.monitor(worker)
         os.kill(os_pid, 9)
         print(node.receive((A.DOWN, ref, A.process, worker, ANY), timeout=50)[4])
-        pool = node.start(WorkerPool, "math:sqrt", size=2)
+        pool = node.start(WorkerPool, "math:sqrt", size=1, spares=0)
         print(node.call(pool, 16.0), node.offload(math.sqrt, 9.0))
         {in_process}
         print(_run(["/bin/true"]), _run(["/bin/false"]))
