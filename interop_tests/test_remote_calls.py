@@ -196,9 +196,9 @@ def pay(node: Any, pid: Any, calls: int = 1) -> None:
 
 def test_multicall_from_python_gives_an_outcome_for_each_node(beam: Beam, calc: Any, slow: Any) -> None:
     nodes = [beam.name, calc.name, NOBODY]
-    assert calc.erpc.multicall(nodes, "erlang", "node") == [
-        (A.ok, beam.node),
-        (A.error, (A.exception, A.undef, [(A.erlang, A.node, [], [])])),
+    assert calc.erpc.multicall(nodes, "os", "type") == [
+        (A.ok, beam.rpc("os", "type")),
+        (A.error, (A.exception, A.undef, [(A.os, A.type, [], [])])),
         (A.error, (A.erpc, A.noconnection)),
     ]
     assert calc.rpc.multicall([beam.name, NOBODY], "erlang", "node") == ([beam.node], [A[NOBODY]])
