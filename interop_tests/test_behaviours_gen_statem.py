@@ -1,10 +1,9 @@
 """One script, run against an Erlang gen_statem and against the Python one: the observations are the same.
 
-An event is ``{Id, #{State => Result}}``; the log says in which state each came, and as what. The written scripts
-name what they are about, the random ones look for what nobody thought of; their time-outs are 0, or never fire.
+An event is ``{Id, #{State => Result}}``; the log says in which state each came, and as what. Scripts that nobody has
+thought of are made in `differential.machines`.
 """
 
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -204,71 +203,8 @@ def test_a_start_gives_the_same_observations(both: Any, started: str, enter: str
     assert python == erlang
 
 
-NAMES = ["timeout", "state_timeout", "{timeout, a}", "{timeout, b}"]
 ALIKE = ["1", "1.0", "true", "[1]", "#{1 => 1}", "#{1.0 => 1}", "<<1>>", "[1 | 1]", "1 bsl 61 - 1", "0"]
 """Terms that Python takes for one, or for no key at all."""
-
-
-class Random:
-    """Scripts by seed; every event has a plan for each of some states."""
-
-    def __init__(self, seed: int, entering: bool, states: list[str], names: list[str]) -> None:
-        self.states = states
-        self.names = names
-        self.random = random.Random(seed)
-        self.entering = entering
-        self.number = 0
-
-    def event(self, depth: int) -> str:
-        self.number += 1
-        number = self.number
-        plans = ", ".join(f"{state} => {self.result(depth)}" for state in self.states if self.random.random() < 0.7)
-        return f"{{{number}, #{{{plans}}}}}"
-
-    def result(self, depth: int) -> str:
-        actions = f"[{', '.join(self.action(depth) for _ in range(self.random.randrange(3)))}]"
-        kind = self.random.choice(["keep", "next", "next", "repeat", "only"])
-        if kind == "next":
-            return f"{{next, {self.random.choice(self.states)}, {actions}}}"
-        return "keep" if kind == "only" else f"{{{kind}, {actions}}}"
-
-    def action(self, depth: int) -> str:
-        what = self.random.choice(["postpone", "reply", "next_event", "timeout", "cancel", "never", "module"])
-        name = self.random.choice(self.names)
-        if what == "next_event" and depth:
-            return f"{{next_event, {self.random.choice(['internal', 'cast'])}, {self.event(depth - 1)}}}"
-        if what == "timeout" and depth:
-            return f"{{{name}, {self.random.choice(['0', 'update'])}, {self.event(depth - 1)}}}"
-        if what == "never" and depth:
-            return f"{{{name}, 60000, {self.event(depth - 1)}}}"
-        if what == "module":
-            module = self.random.choice(["twin_other", "twin_changed"])
-            return f"{{{self.random.choice(['change', 'push'])}_callback_module, {module}}}"
-        if what == "cancel":
-            return f"{{cancel, {name}}}"
-        # An event that is postponed in the state that it leads to would come back for ever.
-        return "{reply, " + str(self.random.randrange(9)) + "}" if what == "reply" else "postpone"
-
-    def script(self) -> str:
-        steps = [f"{{cast, {self.event(2)}}}" for _ in range(self.random.randrange(2, 9))]
-        return f"[{', '.join(steps)}, {{call, log}}]"
-
-
-@pytest.mark.parametrize("entering", [False, True])
-@pytest.mark.parametrize("seed", range(40))
-def test_a_random_script_gives_the_same_observations(both: Any, seed: int, entering: bool) -> None:
-    script = Random(seed, entering, ["s", "t", "u"], NAMES).script()
-    erlang, python = observed(both, script, "#{}" if entering else "none")
-    assert python == erlang
-
-
-@pytest.mark.parametrize("entering", [False, True])
-@pytest.mark.parametrize("seed", range(20))
-def test_states_and_time_outs_are_told_apart_by_a_random_script(both: Any, seed: int, entering: bool) -> None:
-    names = [*NAMES[:2], *(f"{{timeout, {name}}}" for name in ALIKE)]
-    script = Random(seed, entering, ["s", *ALIKE], names).script()
-    erlang, python = observed(both, script, "#{}" if entering else "none", f"{{{ALIKE[seed % len(ALIKE)]}, []}}")
-    assert python == erlang
 
 
 def test_each_time_out_has_its_own_name(both: Any) -> None:

@@ -99,7 +99,7 @@ class Script:
     def action(self, depth: int, postpone: bool | None, calls: bool) -> Any:
         rng = self.rng
         name = rng.choice(self.names)
-        match rng.choice(("postpone", "reply", "next_event", "zero", "zero", "update", "cancel", "far")):
+        match rng.choice(("postpone", "reply", "next_event", "zero", "zero", "update", "cancel", "far", "module")):
             case "postpone":
                 return A.postpone if postpone else None
             case "reply":
@@ -114,6 +114,9 @@ class Script:
                 return name, FAR_MS, self.event(depth - 1)
             case "cancel":
                 return A.cancel, name
+            case "module" if calls and rng.random() < 0.5:
+                change = rng.choice((A.change_callback_module, A.push_callback_module))
+                return change, rng.choice((A.twin_other, A.twin_changed))
         return None
 
 
@@ -132,5 +135,5 @@ def prepare(node: Any) -> None:
     node.export("diff_machines", start, name="start")
 
 
-MODULES = ("diff_machines", "diff_behaviour", "twin_machine", "twin_entering")
+MODULES = ("diff_machines", "diff_behaviour", "twin_machine", "twin_entering", "twin_other", "twin_changed")
 KIND = Kind("gen_statem", MODULES, lambda rng: Script(rng).make(), prepare)
