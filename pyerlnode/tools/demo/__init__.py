@@ -25,11 +25,12 @@ def run(args: argparse.Namespace) -> int:
 
     kind = find_peer(args.peer)
     report = Report(Output(json_=args.json))
-    before = signal.signal(signal.SIGTERM, _terminated)
+    before = signal.signal(signal.SIGTERM, _terminated), signal.getsignal(signal.SIGINT)
     try:
         play(kind, report)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
     return report.finish(kind.name, kind.title, kind.hint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +58,11 @@ def play(kind: Kind, report: Report) -> None:
     suffix = secrets.token_hex(4)
     ours, theirs, cookie = f"demo_py_{suffix}@127.0.0.1", f"demo_peer_{suffix}@127.0.0.1", secrets.token_hex(16)
     try:
-        with tempfile.TemporaryDirectory(prefix="pyerlnode-demo-") as directory, _epmd(report) as epmd:
+        with (
+            tempfile.TemporaryDirectory(prefix="pyerlnode-demo-") as directory,
+            _undisturbed_end(),
+            _epmd(report) as epmd,
+        ):
             home = Path(directory)
             _write_cookie(home, cookie)
             with _node(ours, cookie, epmd, report) as node:
@@ -76,6 +81,16 @@ def play(kind: Kind, report: Report) -> None:
 
 
 # --- what stands at the beginning and is gone at the end -----------------------------------------
+@contextmanager
+def _undisturbed_end() -> Iterator[None]:
+    """No signal interrupts what is left to do after the block: half of it would be left behind."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
 def _write_cookie(home: Path, cookie: str) -> None:
     file = home / ".erlang.cookie"
     file.touch(mode=0o600)

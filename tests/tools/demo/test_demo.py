@@ -23,6 +23,11 @@ def children(pid: int) -> list[int]:
     return [int(line) for line in listed.stdout.split()]
 
 
+def is_silent(pid: int) -> bool:
+    """Whether the process has become a peer that says nothing."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes() == b"cat\0"
+
+
 def alive(pid: int) -> bool:
     """Whether the process runs; one that nobody has waited for does not."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
@@ -48,10 +53,14 @@ def test_the_screen_tells_the_peer_and_how_to_get_another(here: Place) -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_demo_leaves_nothing_behind(here: Place, tmp_path: Path, number: int, status: int) -> None:
+    """Its peer says nothing, so it is in its midst, however late the signal is."""
+    silent = tmp_path / "elixir"
+    silent.write_text("#!/bin/sh\nexec cat >/dev/null\n")
+    silent.chmod(0o755)
     before = set(tmp_path.iterdir())
-    program = here.start(("env", f"TMPDIR={tmp_path}", *PYERLNODE, "demo", "--peer", "python"), "becomes a node")
-    wait_for(lambda: children(program.pid), what="the peer")
-    [peer] = children(program.pid)
+    environment = (f"TMPDIR={tmp_path}", f"PATH={tmp_path}:{os.environ['PATH']}")
+    program = here.start(("env", *environment, *PYERLNODE, "demo", "--peer", "elixir"), "becomes a node")
+    [peer] = wait_for(lambda: [pid for pid in children(program.pid) if is_silent(pid)], what="the peer")
     os.kill(program.pid, number)
     assert program.wait(patience()) == status
     wait_for(lambda: not alive(peer), what="the end of the peer")
