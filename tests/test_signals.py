@@ -68,7 +68,7 @@ with connect(cookie="c", epmd="none", addresses={{}}) as node:
     try:
         server = node.start(Server)
         {act}
-        time.sleep(1000)
+        while True: time.sleep(0.1)  # of a signal that comes just before it sleeps Python takes notice after it
     except KeyboardInterrupt:
         say("interrupted")
     finally:
@@ -149,7 +149,7 @@ RAISES = """
 
 @pytest.mark.parametrize("program", [NODE, CLUSTER], ids=["Node", "connect"])
 def test_what_a_handler_raises_by_itself_ends_its_process_only(program: str) -> None:
-    waits = "node.receive()" if program is NODE else "time.sleep(1000)"
+    waits = "node.receive()" if program is NODE else "while True: time.sleep(0.1)"
     source = program.replace("        {act}\n", RAISES).replace(waits, "pass").replace("{{}}", "{}")
     with running(source) as ran:
         said, errors = ran.communicate(timeout=patience())
