@@ -209,6 +209,8 @@ def test_what_a_test_leaves_behind_fails_it_when_that_is_wanted(run: Run) -> Non
     leaky = """
 import socket, gevent
 from pyerlnode import A, Node
+from pyerlnode.testing import leaks
+leaks.SETTLE_S = 1.0  # what is left here stays
 left = []
 def test_greenlet(beam):
     left.append(gevent.spawn(gevent.sleep, 36_000))
