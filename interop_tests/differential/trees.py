@@ -11,7 +11,7 @@ from interop_tests.differential import words
 from interop_tests.differential.kinds import Kind
 from interop_tests.trees import Trees, shown, start_leaf
 from pyerlnode import A, Atom
-from pyerlnode.term import TermMap
+from pyerlnode.term import Pid, TermMap
 
 IDS = (A.a, A.b, A.c, A.d)
 ALIKE = (1, 1.0, True, [1], (1,), b"a", A.process, A.state, TermMap([(1, 1)]), TermMap([(1.0, 1)]))
@@ -117,7 +117,7 @@ class Reports(logging.Handler):
 
 def _recorder(report: Any) -> Any:
     _, _, args = dict(report["offender"]).get(A.mfargs, (None, None, None))
-    return args[0] if isinstance(args, list) and args else None
+    return args[0] if isinstance(args, list) and args and type(args[0]) is Pid else None
 
 
 def prepare(node: Any) -> None:

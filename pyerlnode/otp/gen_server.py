@@ -86,7 +86,8 @@ class GenServer(Behaviour):
 
     def handle_info(self, message: Any) -> Any:  # noqa: ARG002  # the callback's shape
         """By default a message that nobody expects is counted in the log, and dropped, as in OTP."""
-        log.warning("%s %s received an unexpected message", type(self).__name__, self.process.pid)
+        text = "%s %s received an unexpected message"
+        report(log, text, type(self).__name__, self.process.pid, level=logging.WARNING)
 
     def handle_continue(self, value: Any) -> Any:
         raise Exit((A.bad_continue, value), f"{type(self).__name__} has no handle_continue")

@@ -22,7 +22,7 @@ from pyerlnode.otp.results import Ignore
 from pyerlnode.otp.service import Service
 from pyerlnode.otp.stopping import Exits, stop_processes
 from pyerlnode.otp.where import start_class
-from pyerlnode.runtime.edges import caught
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.process import Process
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.containers import Charlist
@@ -81,32 +81,35 @@ class Overseer(Service):
         reasons = stop_processes(self.process, [(child.pid, child.spec.shutdown)], exits)
         return core.Stopped(reasons[child.pid])
 
-    def _log_report(self, report: core.Report, *, many: int | None = None) -> None:
+    def _log_report(self, told: core.Report, *, many: int | None = None) -> None:
         if not log.isEnabledFor(logging.ERROR):
             return
-        child = report.child
+        child = told.child
         fields = {
             "supervisor": self.sup_name,
-            "errorContext": report.context,
-            "reason": report.reason,
+            "errorContext": told.context,
+            "reason": told.reason,
             "offender": core.offender(child, many=many),
         }
         pid = f"{many} children" if many is not None else core.shown_pid(child.pid)
-        log.error(
+        report(
+            log,
             "supervisor %s: %s: %s; child %s, %s",
-            self._shown, report.context,
-            gen.brief(report.reason), gen.brief(child.spec.id), pid,
-            extra={"erlang": {"label": (A.supervisor, report.context), "report": fields}},
+            self._shown, told.context,
+            gen.brief(told.reason), gen.brief(child.spec.id), pid,
+            extra={"erlang": {"label": (A.supervisor, told.context), "report": fields}},
         )  # fmt: skip
 
     def _log_progress(self, child: Child) -> None:
         if log.isEnabledFor(logging.DEBUG):
             fields = {"supervisor": self.sup_name, "started": core.offender(child)}
-            log.debug(
+            report(
+                log,
                 "supervisor %s started %s as %s",
                 self._shown,
                 gen.brief(child.spec.id),
                 child.pid,
+                level=logging.DEBUG,
                 extra={"report": fields},
             )
 
@@ -117,7 +120,7 @@ class Overseer(Service):
 
     def _unexpected(self, message: Any) -> None:
         kind = type(message).__name__
-        log.error("supervisor %s received an unexpected message (%s)", self._shown, kind)
+        report(log, "supervisor %s received an unexpected message (%s)", self._shown, kind)
 
 
 def run_start(me: Process, start: child_spec.Start) -> Outcome:

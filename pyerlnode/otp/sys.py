@@ -136,7 +136,7 @@ class Debugged(StandIn):
         if state.events is not None:
             state.events.append(event)
         if state.trace:
-            log.info("*DBG* %s %s", server.process.name or server.process.pid, told(event))
+            report(log, "*DBG* %s %s", server.process.name or server.process.pid, told(event), level=logging.INFO)
         if state.file is not None:
             self._write(state.file, event)
         for key, (function, value) in list(state.installed.items()):
@@ -147,7 +147,7 @@ class Debugged(StandIn):
         try:
             _append(path, f"*DBG* {who} {told(event)}\n")
         except OSError as error:
-            log.error("%s logs its events no longer: %s", who, error)
+            report(log, "%s logs its events no longer: %s", who, error)
             self.server.process.sys.file = None
             _rewire(self.server)
 
@@ -178,7 +178,7 @@ def handle_system_message(server: Behaviour, from_: Any, request: Any) -> None:
         server.continue_(request)
         return
     if type(from_) is not tuple or len(from_) != 2:
-        log.warning("%s got a system message without a caller", server.process.pid)
+        report(log, "%s got a system message without a caller", server.process.pid, level=logging.WARNING)
         return
     if type(request) is tuple and len(request) == 2 and request[0] is _TERMINATE:
         gen.reply(server.__process__.system, from_, A.ok)
@@ -290,7 +290,7 @@ def _debug(server: Behaviour, what: Any) -> Any:  # noqa: C901  # a table of req
             return A.ok, list(state.events or ())
         case (A.log, A.print):
             for event in state.events or ():
-                log.info("*DBG* %s %s", server.process.name or server.process.pid, told(event))
+                report(log, "*DBG* %s %s", server.process.name or server.process.pid, told(event), level=logging.INFO)
             return A.ok
         case A.no_debug:
             suspended, waiting = state.suspended, state.waiting

@@ -99,10 +99,10 @@ def is_dead() -> bool:
     return process is not None and process.exit_reason is not ALIVE
 
 
-def report(logger: logging.Logger, text: str, *args: Any, **kwargs: Any) -> None:
-    """``logger.error(…)``; when that fails, as a handler of the log may, one line says so, and nothing else happens."""
+def report(logger: logging.Logger, text: str, *args: Any, level: int = logging.ERROR, **kwargs: Any) -> None:
+    """``logger.log(level, …)``; when that fails, as a handler of the log may, one line says so, and that is all."""
     try:
-        logger.error(text, *args, **kwargs)
+        logger.log(level, text, *args, **kwargs)
     except BaseException as error:
         if stops_program(error):
             stop_program(error)

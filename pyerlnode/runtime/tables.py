@@ -76,6 +76,10 @@ class Tables:
     stopped = False
     end_call: Callable[[Any, Any], None] | None = None
     """How a call from elsewhere is ended by an exit, where its caller's monitor is not in `peers`."""
+    ending: Ending | None = None
+    """A graceful stop under way."""
+    beside: Any = None
+    """What an asyncio program uses the node by, and with it the loop that its coroutines run in (`awaited`)."""
     log_directory: Path | None = None
     """Where `sys` may write events of processes, as the program allowed (`otp.sys.allow_log_files`)."""
 
@@ -110,11 +114,8 @@ class Tables:
         self.mailbox_full: Callable[[Process], None] = _not_told
         """Told of a message that a full mailbox took; a kernel slows its peers down by it."""
         self.trace_tokens: TraceTokens | None = None
-        self.ending: Ending | None = None
         self.os_processes = OsProcesses()
         self.timer_refs = TimerRefs(self)
-        self.beside: Any = None
-        """What an asyncio program uses the node by, and with it the loop that its coroutines run in (`awaited`)."""
         self.jobs: set[Job] = set()
         """What other threads have run in the hub just now."""
         self._pids = 0

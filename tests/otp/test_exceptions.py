@@ -11,6 +11,7 @@ from gevent.event import Event
 from pyerlnode.errors import CallTimeout, Exit, ServerExit, StartFailed
 from pyerlnode.otp import gen, gen_event, gen_server, gen_statem
 from pyerlnode.otp.agent import Agent
+from pyerlnode.otp.child_spec import child_spec
 from pyerlnode.otp.gen_event import EventHandler
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.gen_statem import GenStatem
@@ -22,7 +23,7 @@ from pyerlnode.runtime.edges import ProcessKilled
 from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.testing.patience import patience
-from pyerlnode.testing.waiting import settle
+from pyerlnode.testing.waiting import settle, wait_for
 
 
 @pytest.fixture
@@ -288,6 +289,29 @@ def test_a_log_that_raises_delays_and_changes_no_end(system, kind):
         assert is_of(downs(me)[0], ValueError)
         with pytest.raises(StartFailed):
             gen_server.start(system, type("Bad", (GenServer,), {"init": lambda _: raised(ValueError)}))
+    finally:
+        logging.getLogger("pyerlnode").removeHandler(broken)
+
+
+def test_a_log_that_raises_keeps_no_supervisor_from_its_work(system, kind):
+    class Broken(logging.Handler):
+        def handle(self, record):
+            raised(kind)
+
+    class Tree(Supervisor):
+        def init(self):
+            return Supervise([child_spec(Server, ValueError, id="one", name="one")])
+
+    broken = Broken()
+    logging.getLogger("pyerlnode").addHandler(broken)
+    try:
+        sup = gen_server.start(system, Tree)
+        first = system.whereis("one")
+        with pytest.raises(ServerExit):
+            gen.call(system, "one", A.x, 60)
+        wait_for(lambda: system.whereis("one") not in (None, first), what="the child that is started anew")
+        system.send(sup, A.nonsense)
+        assert gen.call(system, sup, A.count_children)
     finally:
         logging.getLogger("pyerlnode").removeHandler(broken)
 
