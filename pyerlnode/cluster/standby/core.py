@@ -66,6 +66,8 @@ from pyerlnode.term.pid import Pid
 
 ROUND: Final = 2
 """Beats for which a candidate asks."""
+MOST_LOST: Final = 4
+"""Lost rounds that make a member wait longer, each by a beat for each member before it."""
 GRACE: Final = 6
 """Beats for which the others let a successor go first."""
 
@@ -229,6 +231,7 @@ class Core(Member):
         if self.promise is not None and self.promise.to == sender and self.promise.epoch > message.epoch:
             return
         self.led, self.pin = message.epoch, message.pin
+        self._lost_rounds = 0
         self._belong(sender, message.epoch)
         self._look(sender.node, message)
         self._send(sender, Yes(message.epoch, message.stamp, self.ran))
@@ -249,7 +252,14 @@ class Core(Member):
         return self.promise is None and sum(map(self.is_up, self.config.members)) >= self.config.quorum
 
     def _stand_at(self) -> float:
-        """Each better member that is up and ready has one beat to be first."""
+        """Each better member that is up and ready has one beat to be first.
+
+        Two of which each is the better one to itself, as after a move that one of them missed, stand at the same
+        moments and refuse each other: who has lost two rounds waits longer the next time, each member for another time.
+        """
+        lost = min(self._lost_rounds - 1, MOST_LOST)
+        if lost > 0:
+            return self._free_since + self.config.beat * self.config.members.index(self.me) * lost
         better = [n for n in self.config.members if self._rank(n) < self._rank(self.me) and n is not self.me]
         first = [node for node in better if self._is_ready(node, (*AVAILABLE, A.waiting))]
         return self._free_since + self.config.beat * len(first)
@@ -318,6 +328,7 @@ class Core(Member):
     def _lead(self) -> None:
         epoch = self.granted
         self.role, self.led, self.view = Role.LEADER, epoch, None
+        self._lost_rounds = 0
         self.tenure = Tenure(epoch, epoch, A.starting, self._now + self.config.start)
         hand = self._hand_to_use()
         self.tenure.given = 0 if hand is None else hand.epoch
@@ -494,6 +505,7 @@ class Core(Member):
             if self.config.majority and self.lease_until() > self._now:
                 self._lead()  # enough have said yes, if not all that are there
             elif self.config.majority or self._denied:
+                self._lost_rounds += 1
                 self._give_up()
             else:
                 self._lead()  # who has not answered is not there

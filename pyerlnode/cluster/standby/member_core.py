@@ -58,6 +58,8 @@ class Member:
         self._tick_at = now
         self._ask_at = self._round_until = inf
         self._denied = False
+        self._lost_rounds = 0
+        """Elections in a row for which it stood in vain."""
         self.ran = 0
         """The greatest epoch of a child that is known to have run."""
         self._hand: Hand | None = None
