@@ -43,7 +43,7 @@ step({Who, Command} = Step, S) ->
             {{Step, sorted(differential:named({Shown, Got}, maps:get(names, S5))), ends(S, S5)}, S5}
     end.
 
-sorted({together, Told}) -> {together, lists:sort(Told)};
+sorted({together, Told}) -> {together, [Term || {_, Term} <- lists:sort([{term_to_binary(Term), Term} || Term <- Told])]};
 sorted(List) when is_list(List) -> try [sorted(One) || One <- List] catch error:_ -> List end;
 sorted(Tuple) when is_tuple(Tuple) -> list_to_tuple(sorted(tuple_to_list(Tuple)));
 sorted(Term) -> Term.

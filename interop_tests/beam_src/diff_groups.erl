@@ -47,36 +47,32 @@ changed(Node, Kind, Group, Pids, #{scope := Scope}) ->
 
 %% Every side has what all have said of their own, and nobody who has ended.
 settled(#{nodes := Nodes, scope := Scope, dead := Dead} = S) ->
-    Own = [{Group, lists:sort(ask(Node, local, [Scope, Group]))} || {_, Node} <- maps:to_list(Nodes), Group <- ask(Node, local_groups, [Scope])],
-    All = merged(lists:sort(Own)),
-    Views = [exactly(lists:sort([{G, lists:sort(ask(Node, members, [Scope, G]))} || G <- ask(Node, groups, [Scope])])) || {_, Node} <- maps:to_list(Nodes)],
-    Gone = [Pid || {_, Pids} <- All, Pid <- Pids, lists:member(Pid, Dead)],
-    case Gone =:= [] andalso lists:all(fun(View) -> View =:= exactly(All) end, Views) of
+    Each = [Node || {_, Node} <- maps:to_list(Nodes)],
+    Own = [{Group, ask(Node, local, [Scope, Group])} || Node <- Each, Group <- ask(Node, local_groups, [Scope])],
+    All = lists:foldl(fun({Group, Pids}, Found) -> maps:update_with(Group, fun(P) -> lists:sort(P ++ Pids) end, lists:sort(Pids), Found) end, #{}, Own),
+    Views = [maps:from_list([{G, lists:sort(ask(Node, members, [Scope, G]))} || G <- ask(Node, groups, [Scope])]) || Node <- Each],
+    Gone = [Pid || Pid <- lists:append(maps:values(All)), lists:member(Pid, Dead)],
+    case Gone =:= [] andalso lists:all(fun(View) -> View =:= All end, Views) of
         true -> ok;
         false -> timer:sleep(1), settled(S)
     end.
-
-exactly(View) -> lists:sort([{term_to_binary(Group), Pids} || {Group, Pids} <- View]).
-
-merged([{G1, P1}, {G2, P2} | Rest]) when G1 =:= G2 -> merged([{G1, lists:sort(P1 ++ P2)} | Rest]);
-merged([One | Rest]) -> [One | merged(Rest)];
-merged([]) -> [].
 
 view(#{nodes := Nodes, scope := Scope} = S) ->
     Names = names(S),
     Named = fun(Pids) -> lists:sort(differential:named(Pids, Names)) end,
     [
-        {Side, [{G, Named(ask(Node, members, [Scope, G])), Named(ask(Node, local, [Scope, G]))} || G <- by_text(ask(Node, groups, [Scope]))]}
+        {Side, [{G, Named(ask(Node, members, [Scope, G])), Named(ask(Node, local, [Scope, G]))} || G <- in_order(ask(Node, groups, [Scope]))]}
      || {Side, Node} <- lists:sort(maps:to_list(Nodes))
     ].
 
 names(#{members := Members}) -> maps:from_list([{Pid, Name} || {Name, Pid} <- maps:to_list(Members)]).
 
-by_text(Groups) -> [G || {_, G} <- lists:sort([{term_to_binary(G), G} || G <- Groups])].
-
 told_to(#{watchers := Watchers} = S) ->
     Names = names(S),
-    [lists:sort([{Kind, Group, lists:sort(differential:named(Pids, Names))} || {Kind, Group, Pids} <- asked(Pid)]) || {_, Pid} <- Watchers].
+    [in_order([{Kind, Group, lists:sort(differential:named(Pids, Names))} || {Kind, Group, Pids} <- asked(Pid)]) || {_, Pid} <- Watchers].
+
+%% 1 and 1.0 have no order of their own.
+in_order(Terms) -> [Term || {_, Term} <- lists:sort([{term_to_binary(Term), Term} || Term <- Terms])].
 
 asked(Pid) ->
     Ref = make_ref(),
