@@ -100,6 +100,10 @@ resolved(Who, Command, S) ->
     try {ok, whole(Who, Command, S), sync(Command, S)} catch throw:unknown -> false end.
 
 whole(_, {spawn, New, _, _}, #{pids := Pids}) when is_map_key(New, Pids) -> throw(unknown);
+whole(_, {soon, _, {'$actor', Dest}, _} = Command, S) ->
+    %% Whether a timer has fired that nobody waits for is a matter of speed.
+    ready(Dest, S) orelse throw(unknown),
+    resolve(Command, S);
 whole(Who, {register, Name, _} = Command, #{watched := Watched} = S) ->
     is_map_key(place(Who, Name, S), Watched) andalso throw(unknown),
     resolve(Command, S);
