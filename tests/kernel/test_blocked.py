@@ -254,7 +254,7 @@ from pyerlnode import A, GenServer, Node, Reply
 
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
 with Node(cookie="x", epmd="none", long_schedule=0.2) as node:
-    node.telemetry.append(lambda event, numbers, about: sys.stdout.write(f"event {event}\n"))
+    node.telemetry.append(lambda event, numbers, about: sys.stdout.write(f"event {event}\\n"))
 """
 
 
