@@ -14,7 +14,7 @@ SOURCES  = $(wildcard setup.py pyerlnode/etf/*.pyx pyerlnode/etf/*.pxi pyerlnode
 
 help:
 	@echo "make demo       join an Elixir (else Erlang, else a second Python) node and verify each step"
-	@echo "make test       every test, against a real BEAM, in about 6 minutes; ARGS='-k name' goes to pytest, ARGS='--lf' runs what failed"
+	@echo "make test       every test, against a real BEAM, in about 8 minutes; ARGS='-k name' goes to pytest, ARGS='--lf' runs what failed"
 	@echo "make stress     every test 20 times in another order beside a load, and what failed; ARGS='--rounds 3 --share 3 tests/net'"
 	@echo "make mutants    change the pure cores one bit at a time and see whether their tests notice; ARGS='--most 20 FILE'"
 	@echo "make coverage   the tests without a BEAM and those with one, by branch: a table of the rooms; ARGS='tests/net'"
@@ -65,7 +65,7 @@ demo: $(VENV)/.codec
 	@$(PY) -m pyerlnode demo $(ARGS)
 
 test: $(VENV)/.test
-	@$(if $(strip $(ARGS)),,echo "every test: about 6 minutes on two quiet cores, longer on busy ones")
+	@$(if $(strip $(ARGS)),,echo "every test: about 8 minutes on two quiet cores, longer on busy ones")
 	@.ci/test $(if $(strip $(ARGS)),,--others) "$(PY)" tests interop_tests $(ARGS)
 
 stress: $(VENV)/.test
