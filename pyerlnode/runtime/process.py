@@ -161,7 +161,7 @@ class Process:
             self.put_at(_urgent_at_front(queue), message)
 
     def deliver_first(self, message: Any) -> None:
-        """Put `message` before all others: a behaviour's note to itself, never a peer's message."""
+        """Put `message` before all others: a note to itself, or the order to end; never a peer's message."""
         self.deliver(message)
         if self.queue:
             self.put_at(0, self.queue.pop())

@@ -20,7 +20,6 @@ import re
 import shlex
 import tempfile
 import uuid
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +32,7 @@ from pyerlnode.testing.epmd import ADDRESS, Epmd
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
 from pyerlnode.testing.launch import Launcher, Program
 from pyerlnode.testing.patience import QUIET_S, patience
+from pyerlnode.testing.printed import Printed
 from pyerlnode.testing.reaper import REAPER
 from pyerlnode.testing.tls import Tls
 
@@ -79,7 +79,7 @@ _agents: dict[str, bytes] = {}
 """The agent as each release has compiled it, by the version of its runtime system."""
 
 
-class Beam:
+class Beam(Printed):
     """One node of a BEAM; `start` boots it, `stop` ends it.
 
     Attributes:
@@ -126,8 +126,7 @@ class Beam:
         self._key: int | None = None
         self._suspended = False
         self._blocked: set[Atom] = set()
-        self._output = _unnamed_file()
-        weakref.finalize(self, os.close, self._output)
+        super().__init__()
         self._loaded: dict[str, tuple[dict[str, str], list[Any]]] = {}
 
     def __repr__(self) -> str:
@@ -415,23 +414,7 @@ class Beam:
         if self._program is not None:
             self._program.wait(1)
             what = f"{what}; it {self._program.status()}"
-        lines = self.logs.strip().splitlines()[-12:]
-        return BeamDown("\n".join([what, *lines]))
-
-    # --- output ----------------------------------------------------------------------------------------
-    @property
-    def logs(self) -> str:
-        """Everything it has printed since it was made, restarts included."""
-        return self.logs_since(0)
-
-    def logs_since(self, position: int) -> str:
-        size = os.fstat(self._output).st_size
-        return os.pread(self._output, max(0, size - position), position).decode(errors="replace")
-
-    @property
-    def log_position(self) -> int:
-        """Where its output ends now, for `logs_since`."""
-        return os.fstat(self._output).st_size
+        return BeamDown(f"{what}\n{self._last_lines()}")
 
     @contextmanager
     def suspended_for_block(self) -> Iterator[None]:
@@ -463,12 +446,6 @@ def sources(file: Path) -> dict[str, str]:
                 # What is not there is left to the compiler, which says so.
                 todo += [place / wanted for place in places if (place / wanted).is_file()][:1]
     return found
-
-
-def _unnamed_file() -> int:
-    number, path = tempfile.mkstemp()
-    os.unlink(path)
-    return number
 
 
 def _bound(bindings: dict[str, Any]) -> dict[Atom, Any]:

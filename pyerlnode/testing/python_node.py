@@ -20,9 +20,7 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +30,7 @@ from pyerlnode.testing import waiting
 from pyerlnode.testing.errors import BeamDown, BeamTimeout
 from pyerlnode.testing.launch import Program
 from pyerlnode.testing.patience import QUIET_S, patience
+from pyerlnode.testing.printed import Printed
 
 SLICE_S = 0.05
 
@@ -40,7 +39,7 @@ class PythonNodeError(PyerlnodeError):
     """What a function in the other process raised: its traceback as text."""
 
 
-class PythonNode:
+class PythonNode(Printed):
     """One process with one `Node`; made by the fixture `python_node`.
 
     Attributes:
@@ -67,10 +66,7 @@ class PythonNode:
         self._in = b""
         self._answers: dict[int, tuple[bool, Any]] = {}
         self._numbers = itertools.count()
-        number, path = tempfile.mkstemp()
-        os.unlink(path)
-        self._output = number
-        weakref.finalize(self, os.close, number)
+        super().__init__()
 
     def __repr__(self) -> str:
         return f"<PythonNode {self.name}>"
@@ -224,23 +220,6 @@ class PythonNode:
                 waiting.close(pipe)
         self._pipes = -1, -1
         self._answers.clear()
-
-    # --- output ----------------------------------------------------------------------------------------
-    @property
-    def logs(self) -> str:
-        """Everything it has printed since it was made."""
-        return self.logs_since(0)
-
-    def logs_since(self, position: int) -> str:
-        size = os.fstat(self._output).st_size
-        return os.pread(self._output, max(0, size - position), position).decode(errors="replace")
-
-    @property
-    def log_position(self) -> int:
-        return os.fstat(self._output).st_size
-
-    def _last_lines(self) -> str:
-        return "\n".join(self.logs.strip().splitlines()[-12:])
 
 
 def _place(function: Callable[..., object] | None) -> tuple[str, str] | None:

@@ -29,7 +29,7 @@ MAX_BINARY_NESTING: Final = 100
 class Open:
     """A bracket that is open: what it holds so far, and what may follow an element."""
 
-    __slots__ = ("close", "items", "kind", "start", "wants")
+    __slots__ = ("close", "items", "kind", "start")
 
     def __init__(self, kind: str, close: str, start: int) -> None:
         self.kind = kind  # "list", "tuple", "map", "parentheses"; "tail" behind a bar, "value" behind an arrow
