@@ -125,7 +125,7 @@ def child_spec(what: Any, *args: Any, name: Any = None, **overrides: Any) -> Chi
     start = start_of(what, args, {} if name is None else {"name": name})
     spec = {**getattr(what, "child_options", {}), **overrides, "start": start}
     if "id" not in spec:
-        spec["id"] = _default_id(what, name)
+        spec["id"] = start.module if name is None and isinstance(what, type) else _default_id(what, name)
     return from_mapping(spec)
 
 

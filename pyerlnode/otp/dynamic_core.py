@@ -168,4 +168,4 @@ def alike(reports: Iterable[Report]) -> Iterator[tuple[Report, int]]:
 
 def with_arguments(spec: ChildSpec, extra: list[Any], *, before: bool = False) -> ChildSpec:
     """`spec` with further arguments of its start function: behind its own, or before them."""
-    return replace(spec, start=spec.start.with_more(extra, before=before))
+    return replace(spec, start=spec.start.with_more(extra, before=before)) if extra else spec
