@@ -156,9 +156,9 @@ class Local(ABC):
     def unlink(self, pid: Pid) -> None:
         self.system.unlink(self._me(), pid)
 
-    def monitor(self, dest: Any) -> Reference:
-        """Exactly one ``(A.DOWN, ref, A.process, what, reason)`` to the current process."""
-        return self.system.monitor(self._me(), dest)
+    def monitor(self, dest: Any, *, alias: str | None = None, tag: Any = A.DOWN) -> Reference:
+        """Exactly one ``(A.DOWN, ref, A.process, what, reason)`` to the current process; options as `api.monitor`."""
+        return api.monitor_as(self._me(), dest, alias, tag)
 
     def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
         return self.system.demonitor(self._me(), ref, flush=flush)

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from pyerlnode.brief import short
 from pyerlnode.errors import NoProc, ReceiveTimeout, UsageError
-from pyerlnode.runtime import info
+from pyerlnode.runtime import info, monitoring
 from pyerlnode.runtime.mailbox_core import NOTHING
 from pyerlnode.runtime.offload import in_own_thread
 from pyerlnode.runtime.process import Process, current, require_current
@@ -112,11 +112,23 @@ def unlink(pid: Pid) -> None:
     process.system.unlink(process, pid)
 
 
-def monitor(dest: Any) -> Reference:
-    """``monitor(process, Dest)``: one message ``(A.DOWN, ref, A.process, what, reason)`` when it ends."""
-    process = require_current()
-    ref: Reference = process.system.monitor(process, dest)
-    return ref
+def monitor(dest: Any, *, alias: str | None = None, tag: Any = A.DOWN) -> Reference:
+    """``monitor(process, Dest)``: one message ``(A.DOWN, ref, A.process, what, reason)`` when it ends.
+
+    Args:
+        alias: makes the reference an alias of the current process, too: ``explicit_unalias`` until `unalias`,
+            ``demonitor`` until the monitor is over, ``reply_demonitor`` until then or the first message to it, which
+            ends the monitor.
+        tag: stands in the message in the place of ``A.DOWN``.
+    """
+    return monitor_as(require_current(), dest, alias, tag)
+
+
+def monitor_as(process: Process, dest: Any, alias: str | None, tag: Any) -> Reference:
+    if alias is None and tag is A.DOWN:
+        ref: Reference = process.system.monitor(process, dest)
+        return ref
+    return monitoring.monitor(process, dest, alias, tag)
 
 
 def demonitor(ref: Reference, *, flush: bool = False) -> bool:

@@ -69,7 +69,7 @@ def _monitored(ref: Reference, target: Any) -> Any:
     if not isinstance(target, Process):
         return target
     known = (target.monitored_by or {}).get(ref.words)
-    return known[2] if type(known) is tuple else target.pid
+    return known[2] if type(known) is tuple else getattr(known, "named", target.pid)
 
 
 def _monitored_by(process: Process) -> list[Pid]:

@@ -264,7 +264,7 @@ class Process:
     def take_down(self, ref: Reference) -> None:
         """Remove the DOWN of the monitor `ref`, if it is there: behind what was here when that was made."""
         start = 0 if self.places is None else behind(self.places, ref)
-        index = find(self.queue or deque(), compile_pattern((A.DOWN, ref, ANY, ANY, ANY)), start)
+        index = find(self.queue or deque(), compile_pattern((ANY, ref, ANY, ANY, ANY)), start)
         if index >= 0:
             self.take_at(index)
 

@@ -216,6 +216,8 @@ class Relations(Tables):
         known = None if process.monitors is None else process.monitors.pop(ref.words, None)
         if known is not None:
             self._drop_monitor(process, *known)
+            if self.aliases_of:
+                self.drop_tied(process, ref)
         elif flush and process.queue:
             process.take_down(ref)
         return known is not None

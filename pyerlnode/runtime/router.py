@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from pyerlnode.errors import ConnectError
 from pyerlnode.runtime.dialling import Dialling
-from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.priority_core import advance
 from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.process_core import LinkEnd
@@ -46,6 +45,12 @@ class Route(Protocol):
     def send(self, signal: Signal, /) -> object:
         """Encode and queue `signal`. Raises `EncodeError` before anything is queued; a closed route drops it."""
         ...
+
+
+class Told(Protocol):
+    """Who monitors and is no plain monitor of a process: a call that waits, a monitor with options."""
+
+    def down(self, reason: Any, /) -> object: ...
 
 
 class RemoteWatcher:
@@ -86,7 +91,7 @@ class RemoteNode:
         self.stdlib: tuple[int, ...] | None = None
         """The version of its stdlib, once somebody had to know (`otp.releases`)."""
         self.linked: dict[tuple[Process, Pid], None] = {}
-        self.monitors: dict[tuple[int, ...], tuple[Process | Waiter, Reference, Any]] = {}
+        self.monitors: dict[tuple[int, ...], tuple[Process | Told, Reference, Any]] = {}
         """Our monitors of its processes, by the words of the reference."""
         self.watchers: dict[tuple[int, ...], RemoteWatcher] = {}
         """Its monitors of our processes, by the words of its reference."""
@@ -310,7 +315,7 @@ class RemoteNode:
         if known is None:
             return  # removed meanwhile: the DOWN that was under way is dropped
         watcher, ref, target = known
-        if isinstance(watcher, Waiter):
+        if not isinstance(watcher, Process):
             watcher.down(reason)
         else:
             if watcher.monitors is not None:
@@ -363,7 +368,7 @@ class RemoteNode:
                 process.link_broken(other, reason)
             yield
         for words, (watcher, ref, target) in monitors.items():
-            if isinstance(watcher, Waiter):
+            if not isinstance(watcher, Process):
                 watcher.down(reason)
             elif watcher.monitors is not None and watcher.monitors.pop(words, None) is not None:
                 watcher.deliver((A.DOWN, ref, A.process, target, reason))

@@ -47,14 +47,18 @@ PID_MASK = (1 << PID_BITS) - 1
 
 
 class Alias:
-    """An alias of a process; `once`: gone with the first message; `priority`: lets priority messages in."""
+    """An alias of a process.
 
-    __slots__ = ("once", "priority", "process")
+    `once`: gone with the first message; `priority`: lets priority messages in; `tied`: goes with a monitor.
+    """
 
-    def __init__(self, process: Process, once: bool, priority: bool = False) -> None:
+    __slots__ = ("once", "priority", "process", "tied")
+
+    def __init__(self, process: Process, once: bool, priority: bool = False, tied: bool = False) -> None:
         self.process = process
         self.once = once
         self.priority = priority
+        self.tied = tied
 
 
 def _not_told(process: Process) -> None:
@@ -290,6 +294,8 @@ class Tables:
         if isinstance(target, Alias):
             if target.once:
                 self.unalias(target.process, alias)
+                if target.tied:
+                    self.demonitor(target.process, alias)
             target.process.deliver(message)
             if priority and target.priority:
                 advance(target.process, message, self.ahead)
@@ -309,11 +315,26 @@ class Tables:
         """
         ref = self.new_ref()
         process.mark(ref)
-        self.aliases[ref.words] = Alias(process, once, priority)
+        self.add_alias(process, ref, once=once, priority=priority)
+        return ref
+
+    def add_alias(
+        self, process: Process, ref: Reference, *, once: bool, priority: bool = False, tied: bool = False
+    ) -> None:
+        """Let `ref`, which is new, stand for `process`."""
+        self.aliases[ref.words] = Alias(process, once, priority, tied)
         if priority:
             self.ahead.setdefault(process, [])
         self.aliases_of.setdefault(process, set()).add(ref.words)
-        return ref
+
+    def drop_tied(self, process: Process, ref: Reference) -> None:
+        """The monitor `ref` of `process` is over: so is the alias that was tied to it, if one was."""
+        target = self.aliases.get(ref.words)
+        if type(target) is Alias and target.tied:
+            self.unalias(process, ref)
+
+    def demonitor(self, process: Process, ref: Reference, *, flush: bool = False) -> bool:
+        raise NotImplementedError  # `relations`
 
     def unalias(self, process: Process, alias: Reference) -> bool:
         """True when `alias` was one of `process`; later messages to it are dropped."""

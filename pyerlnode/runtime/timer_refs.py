@@ -34,7 +34,15 @@ class TimerRefs(dict[tuple[int, ...], Timer]):
     def read(self, ref: Reference) -> float | None:
         """Seconds until the timer fires; None for one that has fired, was cancelled, or never was."""
         timer = self.get(ref.words)
-        return None if timer is None else max(0.0, timer.deadline - self._system.timers.now())
+        if timer is None:
+            return None
+        dest = timer.args[1]
+        if type(dest) is Pid and self._system.process(dest) is None:  # a timer goes with its process
+            del self[ref.words]
+            timer.cancel()
+            return None
+        left: float = timer.deadline - self._system.timers.now()
+        return max(0.0, left)
 
     def cancel(self, ref: Reference) -> float | None:
         """Cancel; the seconds that were left, or None as `read`."""
