@@ -163,6 +163,7 @@ class NetKernel:
             give_name=self._give_name,
             replace=self._replace,
             on_failure=self._not_accepted,
+            goes_on=self._goes_on,
             on_stranger=self._stranger,
             tls=None if self.settings.tls is None else self.settings.tls.server,
         )
@@ -334,6 +335,11 @@ class NetKernel:
         else:  # it waited for this one, or was ended in favour of it
             attempt.renewed = True
             self._start_dial(node, attempt)
+
+    def _goes_on(self, name: str) -> bool:
+        """Whether it is connected, or somebody of this node waits for a connection with it."""
+        node = Atom(name)
+        return node in self.connections or node in self._attempts
 
     def _stranger(self, address: str) -> None:
         self.strangers += 1

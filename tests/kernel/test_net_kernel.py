@@ -10,12 +10,13 @@ from gevent.event import Event
 
 from pyerlnode import A, Node
 from pyerlnode.dist.flags import HIDDEN_FLAGS
-from pyerlnode.dist.handshake import OwnIdentity, Status
+from pyerlnode.dist.handshake import Initiator, OwnIdentity, Status
 from pyerlnode.errors import ConnectError, Exit
 from pyerlnode.kernel import net_kernel
 from pyerlnode.net import tcp
 from pyerlnode.net.connector import connect
 from pyerlnode.net.listener import Listener, Reception
+from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
@@ -112,6 +113,26 @@ def test_a_peer_that_never_comes_though_it_was_yielded_to_again_and_again_is_giv
     with pytest.raises(ConnectError):
         connecting.get()
     peer.go_on.set()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_dial_that_the_peer_breaks_off_is_a_warning_unless_ours_follows_it(
+    peer: Peer, node: Node, wanted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    peer.go_on.set()
+    connecting = None
+    with tcp.dial("127.0.0.1", node.port, patience()) as sock:
+        sock.sendall(Initiator(PEER, node.name, "secret", 1).data_to_send())
+        assert sock.recv(5) == b"\0\3sok"
+        if wanted:
+            connecting = gevent.spawn(node.connect, PEER.name)
+            wait_for(lambda: node.system.peer(Atom(PEER.name)).dialling is not None)
+    wait_for(lambda: "was refused" in caplog.text)
+    if connecting is not None:
+        connecting.get()
+    assert node.nodes() == [PEER.name] * wanted
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == (not wanted)
 
 
 def test_probes_of_the_port_are_counted_and_make_no_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
