@@ -44,7 +44,7 @@ _HOMES = {
     "pyerlnode.otp.gen_statem": (
         "GenStatem", "KeepState", "NextEvent", "NextState", "Postpone", "RepeatState", "ReplyTo",
     ),
-    "pyerlnode.otp.results": ("Continue", "Ignore", "NoReply", "Reply", "Stop", "Timeout"),
+    "pyerlnode.otp.results": ("Continue", "Fail", "Ignore", "NoReply", "Reply", "Stop", "Timeout"),
     "pyerlnode.port.owner": ("run_until_stdin_closes",),
     "pyerlnode.port_program": ("BEAM", "PortProgram"),
     "pyerlnode.runtime.api": (
@@ -90,6 +90,7 @@ __all__ = [
     "EventHandler",
     "Exit",
     "ExternalFun",
+    "Fail",
     "FrozenList",
     "FrozenMap",
     "Fun",
@@ -227,7 +228,7 @@ if TYPE_CHECKING:
     from pyerlnode.otp.gen_statem import GenStatem, KeepState, NextEvent, NextState, Postpone, RepeatState, ReplyTo
     from pyerlnode.otp.partition_supervisor import PartitionSupervisor
     from pyerlnode.otp.registry import Registry
-    from pyerlnode.otp.results import Continue, Ignore, NoReply, Reply, Stop, Timeout
+    from pyerlnode.otp.results import Continue, Fail, Ignore, NoReply, Reply, Stop, Timeout
     from pyerlnode.otp.supervisor import Supervise, Supervisor
     from pyerlnode.otp.task import Task
     from pyerlnode.otp.task_supervisor import TaskSupervisor

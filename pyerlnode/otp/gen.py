@@ -26,7 +26,7 @@ from pyerlnode.errors import (
     StartFailed,
     Throw,
 )
-from pyerlnode.otp.results import Ignore, Stop
+from pyerlnode.otp.results import Fail, Ignore, Stop
 from pyerlnode.runtime.bounded import MailboxLimit
 from pyerlnode.runtime.edges import GreenletExit, report, stop_program, stops_program
 from pyerlnode.runtime.handler import OtpHandler, behaviour_of
@@ -360,7 +360,7 @@ def start(  # noqa: C901  # one step behind the other; a function for some of th
 
     Args:
         handler: a `Behaviour`.
-        init: gives what `handler.initialised` takes, or `Ignore` or `Stop`.
+        init: gives what `handler.initialised` takes, or `Ignore`, `Stop` or `Fail`.
         name: a local name, `Global` or `Via`; the process has it before `init` runs.
         link: the parent, linked before `init` runs. Whatever ends the start, it is told by the error alone: the link is
             gone, unless the parent does not trap exits, which then ends with it, as in OTP. The pid of a parent on
@@ -377,6 +377,7 @@ def start(  # noqa: C901  # one step behind the other; a function for some of th
     handler.__process__ = process
     process.parent = link.pid if isinstance(link, Process) else link
     timer = None if timeout is None else system.timers.start(timeout, _init_timed_out, process, link)
+    ended: StartFailed | Ignore | None = None
     try:
         if name is not None or isinstance(link, Pid):
             _prepare(process, name, link)
@@ -385,10 +386,10 @@ def start(  # noqa: C901  # one step behind the other; a function for some of th
         except Throw as thrown:  # what is thrown is given back
             result = thrown.value
         if process.exit_reason is ALIVE and result is not None:
-            if isinstance(result, (Ignore, Stop)):
-                _not_started(process, name, link, result)
-                return None
-            handler.initialised(result)
+            if isinstance(result, (Ignore, Stop, Fail)):
+                ended = _not_started(process, name, link, result)
+            else:
+                handler.initialised(result)
     except BaseException as error:
         if isinstance(error, GreenletExit) and _is_callers() and process.exit_reason is ALIVE:
             process.exit(A.killed)  # it is the caller that was killed; what it began to start ends with it
@@ -400,7 +401,11 @@ def start(  # noqa: C901  # one step behind the other; a function for some of th
     finally:
         in_time = timer is None or timer.cancel()
     if process.exit_reason is not ALIVE:
-        raise _killed(process, handler, in_time)
+        if ended is None:
+            raise _killed(process, handler, in_time)
+        if isinstance(ended, StartFailed):
+            raise ended
+        return None
     begun(process)
     return process
 
@@ -444,11 +449,14 @@ def _killed(process: Process, handler: Any, in_time: bool) -> StartFailed:
     return StartFailed(reason, f"{type(handler).__name__} was ended during init: {brief(reason)}")
 
 
-def _not_started(process: Process, name: Any, link: Process | Pid | None, result: Ignore | Stop) -> None:
-    reason = result.reason if isinstance(result, Stop) else A.normal
-    _give_up(process, name, link, reason)
-    if isinstance(result, Stop):
-        raise StartFailed(reason, f"init of {type(process.handler).__name__} stopped: {brief(reason)}")
+def _not_started(
+    process: Process, name: Any, link: Process | Pid | None, result: Ignore | Stop | Fail
+) -> StartFailed | Ignore:
+    _give_up(process, name, link, result.reason if isinstance(result, Stop) else A.normal)
+    if isinstance(result, Ignore):
+        return result
+    how = "stopped" if isinstance(result, Stop) else "gave up"
+    return StartFailed(result.reason, f"init of {type(process.handler).__name__} {how}: {brief(result.reason)}")
 
 
 def _failed(process: Process, name: Any, link: Process | Pid | None, error: BaseException) -> NoReturn:

@@ -14,7 +14,7 @@
 The instance is the state, and it is the handler body of its process: idle, it is an object and nothing more.
 
     callback                       called for                       gives
-    init(*args, **kwargs)          start; the caller waits for it   None, Continue, Timeout, Ignore, Stop
+    init(*args, **kwargs)          start; the caller waits for it   None, Continue, Timeout, Ignore, Stop, Fail
     handle_call(request, from_)    call                             Reply, NoReply, Stop
     handle_cast(request)           cast                             None, NoReply, Stop
     handle_info(message)           any other message                None, NoReply, Stop
@@ -52,6 +52,7 @@ from pyerlnode.runtime.system import System
 from pyerlnode.runtime.threads import get_ident
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.hooks import register_encoder
 from pyerlnode.term.pid import Pid, Reference
 
 log = logging.getLogger("pyerlnode.gen_server")
@@ -151,6 +152,9 @@ class GenServer(Behaviour):
                     return
                 else:
                     result = self.handle_info(message)
+            elif type(message) is _Due:
+                _due(self, message, timer)
+                return
             else:
                 result = self.handle_info(message)
             if result is not None:
@@ -162,6 +166,9 @@ class GenServer(Behaviour):
             self._raised(error, message)
 
     def handle_debugged(self, message: Any, note: Callable[[Any], None]) -> None:
+        if type(message) is _Due:
+            type(self).handle(self, message)
+            return
         note((IN, message))
         if not (type(message) is tuple and len(message) == 3 and message[0] is _CALL and gen.is_from(message[1])):
             type(self).handle(self, message)
@@ -230,6 +237,8 @@ class GenServer(Behaviour):
     def _then(self, then: Timeout | Continue) -> None:
         if isinstance(then, Continue):
             self.continue_(then)
+        elif then.message is not UNSET:
+            _wait(self, then, then.seconds)
         elif then.seconds > 0:
             self.process.timer = self.process.system.timers.start(then.seconds, self._timed_out, then)
         elif not self.process.queue:  # OTP: at once, unless a message waits already
@@ -250,7 +259,7 @@ class GenServer(Behaviour):
             # As a message: the one who starts the server does not wait for what comes behind init.
             self.process.deliver_first((_SYSTEM, None, result))
         elif result is not None:
-            raise _bad_return("init", "None, Continue, Timeout, Ignore or Stop", result)
+            raise _bad_return("init", "None, Continue, Timeout, Ignore, Stop or Fail", result)
 
     def continue_(self, then: Continue) -> None:
         result = gen.returned(self.handle_continue, then.value)
@@ -312,11 +321,53 @@ def _resume_timer(server: GenServer, timer: Timer | None) -> None:
     """A system message is none that the server waits for: the wait begins anew, in full, as in OTP."""
     process = server.__process__
     if timer is not None and process.timer is timer and process.alive:
+        if timer.args[0].message is not UNSET:
+            if not timer.active and not timer.args[1].came:  # ended by the look at a system message
+                _wait(server, timer.args[0], timer.deadline - process.system.timers.now())
+            return
         process.timer = None
         if process.sys is not None and process.sys.suspended:
             process.timer = timer
         else:
             server._then(timer.args[0])
+
+
+class _Due:
+    """The wait `timer` for a `Timeout` with a message is over: a note in the mailbox, in the order of arrival."""
+
+    __slots__ = ("came", "timer")
+
+    def __init__(self) -> None:
+        self.timer: Timer | None = None
+        self.came = False
+
+
+register_encoder(_Due, lambda _: A.timeout)  # for who asks for the messages of a process
+
+
+def _wait(server: GenServer, then: Timeout, seconds: float) -> None:
+    """Begin the wait of a `Timeout` with a message, or what is left of it."""
+    process = server.__process__
+    if then.seconds <= 0:
+        process.deliver_first(then.message)
+        return
+    due = _Due()
+    due.timer = process.timer = process.system.timers.start(seconds, lambda _, due: _come(process, due), then, due)
+
+
+def _come(process: Process, due: _Due) -> None:
+    due.came = True
+    process.deliver(due)
+
+
+def _due(server: GenServer, due: _Due, timer: Timer | None) -> None:
+    """The note came: unless another message ended the wait before, the message of the `Timeout` comes now."""
+    process = server.__process__
+    if timer is not None and due.timer is timer:
+        process.handler.handle(timer.args[0].message)  # whoever is in front notes it
+    elif timer is not None:  # of another wait, which goes on
+        process.timer = timer
+        _resume_timer(server, timer)
 
 
 def _end(server: GenServer, reason: Any, answer: tuple[Any, Any] | None = None) -> None:
