@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ from pyerlnode.node import Node, this_host
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.edges import edge, escaped
 from pyerlnode.runtime.forks import made_before, ours
+from pyerlnode.runtime.wakeup import TURN
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
 
@@ -101,6 +103,9 @@ class HubThread:
             return job()
         work = self.submit(job)
         try:
+            while not work.future.done():
+                with suppress(NotYet):
+                    work.future.exception(TURN)
             result: T = work.future.result()
         except BaseException:
             self.abandon(work)  # the caller was interrupted while it waited
@@ -140,7 +145,7 @@ class HubThread:
             work.future.result(STOP_TIMEOUT)
         except BaseException as error:
             work.future.add_done_callback(lambda _: self.stop(0.0))
-            if work.future.done() or not isinstance(error, TimeoutError):
+            if work.future.done() or not isinstance(error, NotYet):
                 raise
             return False
         self.stop()

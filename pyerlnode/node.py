@@ -53,6 +53,7 @@ from pyerlnode.runtime.forks import made_before, ours
 from pyerlnode.runtime.shutdown import StopReport
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.threads import get_ident, wrong_thread
+from pyerlnode.runtime.wakeup import attend
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
 
@@ -310,6 +311,7 @@ class Node(Remote):
         self._kept = frozenset(process.pid for process in system.processes.values())
         if listener is not None:
             listener.start(kernel.reception())
+        self._hears_no_more = attend(system.scheduler.loop)
         self._home = system
         return system, kernel, listener, service, registration
 
@@ -359,6 +361,7 @@ class Node(Remote):
         self._stopping, self._parts, self._home = False, None, _NotOpen(self)
         if self._watch is not None:
             self._watch.stop()
+        self._hears_no_more()
         system.stop()
 
     def forsake(self) -> None:

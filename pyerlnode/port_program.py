@@ -46,6 +46,7 @@ from pyerlnode.runtime.mailbox import DOWN, REPLY, Waiter
 from pyerlnode.runtime.router import RemoteNode
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.threads import get_ident, wrong_thread
+from pyerlnode.runtime.wakeup import attend
 from pyerlnode.signal import Signal, Unlink, UnlinkAck
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Reference
@@ -115,6 +116,7 @@ class PortProgram(Local):
         descriptors = take_over(self._standard) if self._descriptors is None else self._descriptors
         self._stream = self._open_stream(descriptors)
         self._stream.start()
+        self._hears_no_more = attend(system.scheduler.loop)
         return self
 
     def run(self, function: Callable[..., T] | None = None, *args: Any, **kwargs: Any) -> T | None:
@@ -138,6 +140,7 @@ class PortProgram(Local):
             system.stop()
             if self._stream is not None:
                 self._stream.close()
+            self._hears_no_more()
 
     def forsake(self) -> None:
         """In a fork: the port is the parent's."""

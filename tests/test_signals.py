@@ -51,8 +51,6 @@ def refused(call):
         return error.reason[0][1].decode()
 """
 NODE = """
-wakes = gevent.get_hub().loop.timer(0.2, 0.2)  # of a signal just before the loop waits, gevent takes notice after it
-wakes.start(lambda: None)
 with Node("x@127.0.0.1", cookie="c", epmd="none") as node:
     try:
         server = node.start(Server)

@@ -18,6 +18,7 @@ from gevent.monkey import get_original
 
 from pyerlnode.errors import UsageError, WrongThread
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.wakeup import TURN
 
 T = TypeVar("T")
 PATIENCE: Final = 10.0
@@ -100,12 +101,13 @@ def run_in(system: Any, function: Callable[[], T]) -> T:
         if system.stopped:
             raise _stopped(system)
         scheduler.loop.run_callback_threadsafe(edge(job.begin), jobs)
-        if not job.done.acquire(True, PATIENCE):
-            if job.given_up():
+        patience = PATIENCE
+        while not job.done.acquire(True, min(TURN, PATIENCE)):
+            patience -= TURN
+            if patience <= 0 and job.given_up():
                 raise WrongThread(
                     f"the thread of {system.node} has let nothing run for {PATIENCE:g} s: it must not wait for this one"
                 )
-            job.done.acquire()
     except BaseException:
         jobs.discard(job)
         if not job.given_up():  # this thread was interrupted while it waited

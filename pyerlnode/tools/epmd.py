@@ -17,6 +17,7 @@ from pyerlnode.net import tcp
 from pyerlnode.net.epmd_client import Epmd, port_from_environment
 from pyerlnode.net.epmd_server import EpmdServer
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.wakeup import attend
 from pyerlnode.tools.output import Output
 
 
@@ -28,7 +29,11 @@ def epmd(args: argparse.Namespace) -> int:
     with _listening(args.address, port) as server:
         gevent.signal_handler(signal.SIGTERM, edge(server.stop))
         Output().line(f"EPMD serves {args.address}:{server.port}; Ctrl-C ends it")
-        server.stopped.wait()
+        hears_no_more = attend(gevent.get_hub().loop)
+        try:
+            server.stopped.wait()
+        finally:
+            hears_no_more()
     return 0
 
 

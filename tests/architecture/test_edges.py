@@ -30,6 +30,7 @@ HARMLESS = {
     "self.idle.pop().switch": "a worker that finds the scheduler stopping, and returns",
     "waiter.settle": "puts a waiting greenlet into the ready queue",
     "ended.set": "an event",
+    "os.read": "C alone; Python's handler of a signal runs behind it, where gevent catches what that raises",
     "system.scheduler.loop.run_callback": "handed on: `Telemetry._tell` is what it is called with",
 }
 
