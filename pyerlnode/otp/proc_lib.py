@@ -8,14 +8,15 @@
     proc_lib.start_link(system, acceptor, 4000)
 
 `start` and `start_link` wait until the new process calls `init_ack`, and give what it was given. A process that ends
-before, or takes too long, is a `StartFailed`. `$ancestors` and `$initial_call` of every process are in its
+before, or takes too long, is a `StartFailed`; one that calls `init_fail` ends, too, and `start` gives what that was
+given. `stop` orders a process that obeys `sys` to end. `$ancestors` and `$initial_call` of every process are in its
 `process_info` dictionary; `set_label` names one for whoever looks at it (OTP 27's labels).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from pyerlnode.errors import StartFailed
 from pyerlnode.otp import gen
@@ -26,11 +27,20 @@ from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.exact import ExactDict
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.pattern import ANY
+from pyerlnode.term.pid import Pid, Reference
 
 LABEL = A["$process_label"]
 _STARTER = object()
 """Key in the process dictionary of the one who waits for `init_ack`; no term is it, so nobody sees it by chance."""
+
+
+class _Failed(StartFailed):
+    """What `init_fail` was given for the one who starts it."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(A.normal)
+        self.value = value
 
 
 def start(
@@ -46,22 +56,71 @@ def start(
 
     Raises `StartFailed` when the process ended before it, or `timeout` seconds passed; then it is killed.
     """
-    waiter = Waiter(system.scheduler, system.timers)
     process = system.spawn_function(function, args, kwargs, link=link, mailbox=mailbox)
-    process.dictionary = ExactDict([(_STARTER, waiter)])
-    process.monitored_by = {waiter: waiter}
-    state = waiter.wait(timeout)
+    try:
+        return _acknowledged(process, timeout, link)
+    except _Failed as failed:
+        return failed.value
+
+
+def _acknowledged(process: Process, timeout: float | None, link: Process | None) -> Any:
+    """Wait for the `init_ack` of `process`, which has not run yet."""
+    system = process.system
+    starter = _Starter(Waiter(system.scheduler, system.timers))
+    process.dictionary = ExactDict([(_STARTER, starter)])
+    process.monitored_by = {**(process.monitored_by or {}), starter.waiter: starter.waiter}
+    state = starter.waiter.wait(timeout)
     if process.monitored_by is not None:
-        process.monitored_by.pop(waiter, None)
+        process.monitored_by.pop(starter.waiter, None)
     if state == REPLY:
-        return waiter.value
+        return starter.waiter.value
+    if link is not None:
+        system.unlink(link, process.pid)
     if state == TIMEOUT:
-        if link is not None:
-            system.unlink(link, process.pid)
         process.exit(A.killed)
         raise StartFailed(A.timeout, f"{process.pid} did not call init_ack within {timeout} s")
     assert state == DOWN
-    raise StartFailed(waiter.value, f"{process.pid} ended before init_ack: {gen.brief(waiter.value)}")
+    if link is not None and link.queue:  # as OTP: what start raises tells it
+        link.receive_pattern((A.EXIT, process.pid, ANY), 0)
+    if starter.given is not _STARTER:
+        raise _Failed(starter.given)
+    reason = starter.waiter.value
+    raise StartFailed(reason, f"{process.pid} ended before init_ack: {gen.brief(reason)}")
+
+
+class _Starter:
+    """Who waits for `init_ack`, and what `init_fail` was given."""
+
+    __slots__ = ("given", "waiter")
+
+    def __init__(self, waiter: Waiter) -> None:
+        self.waiter = waiter
+        self.given: Any = _STARTER
+
+
+def start_monitor(
+    system: System,
+    function: Callable[..., object],
+    *args: Any,
+    timeout: float | None = None,
+    mailbox: MailboxLimit | None = None,
+    **kwargs: Any,
+) -> tuple[Any, Reference]:
+    """`start`, monitored by the current process: (what `start` gives, the monitor). It raises nothing.
+
+    In the place of a `StartFailed` it gives ``(A.error, reason)``; the monitor's message comes in each case.
+    """
+    me = system.myself()
+    process = system.spawn_function(function, args, kwargs, mailbox=mailbox)
+    ref = system.monitor(me, process.pid)
+    made: Any
+    try:
+        made = _acknowledged(process, timeout, None)
+    except _Failed as failed:
+        made = failed.value
+    except StartFailed as error:
+        made = (A.error, error.reason)
+    return made, ref
 
 
 def start_link(system: System, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
@@ -71,9 +130,20 @@ def start_link(system: System, function: Callable[..., object], *args: Any, **kw
 
 def init_ack(value: Any) -> None:
     """Let `start` return `value`; the new process goes on. A second call does nothing."""
-    waiter = (require_current().dictionary or ExactDict()).pop(_STARTER, None)
-    if waiter is not None:
-        waiter.settle(REPLY, value)
+    starter = (require_current().dictionary or ExactDict()).pop(_STARTER, None)
+    if starter is not None:
+        starter.waiter.settle(REPLY, value)
+
+
+def init_fail(value: Any, exception: BaseException) -> NoReturn:
+    """Let `start` return `value`, and end by `exception` (`Exit`, `Error`, …), before `start` returns (OTP 26)."""
+    starter = (require_current().dictionary or ExactDict()).get(_STARTER)
+    if starter is not None:
+        starter.given = value
+    raise exception
+
+
+stop = gen.stop
 
 
 def set_label(label: Any) -> None:
