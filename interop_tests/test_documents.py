@@ -18,7 +18,7 @@ DOCUMENTS = [
     for name in (
         "getting-started.md", "behaviours.md", "supervision.md", "remote-calls.md", "groups-and-names.md",
         "supervising-python.md", "workers.md", "load.md", "nx-serving.md",
-        "output-and-logs.md", "command-line.md", "operating.md",
+        "output-and-logs.md", "command-line.md", "inspecting.md", "operating.md",
         "deploying.md", "security.md", "tls.md", "typed-requests.md", "threads.md",
     )
 ]  # fmt: skip

@@ -78,6 +78,7 @@ ABOUT = {
     "tools": "command line, shell, demo",
     "testing": "pytest plugin, Beam",
     "__init__": "the public face",
+    "inspect": "looks into a BEAM",
     "aio": "asyncio",
     "facade": "connect(): hub in a thread",
     "awaited": "servers of coroutines",

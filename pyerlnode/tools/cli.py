@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from pyerlnode import __version__
 from pyerlnode.errors import PyerlnodeError, UsageError
+from pyerlnode.tools.inspector import arguments as inspector
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -147,6 +148,8 @@ def parser() -> Parser:
     rpc.add_argument(
         "arguments", nargs="?", default="[]", metavar="ARGS", help="the list of arguments: '[[1, 2, 3]]' is one, a list"
     )
+
+    inspector.add(command, _node)
 
     run = command("run", _run, "Serve what MODULE:FACTORY makes, as production does, until SIGTERM.")
     _settings(run)

@@ -24,6 +24,7 @@ FLOORS = {
     "kernel": 5, "cluster": 5, "bridges": 5,
     "node": 6, "port_program": 6,
     "facade": 7, "workers": 7, "awaited": 7,
+    "inspect": 8,
     "aio": 8,  # the facade again, for coroutines
     "__init__": 8,
     "tools": 9, "testing": 9,  # programs that stand on the public face, as a user's do

@@ -1,0 +1,104 @@
+"""The commands that look into a BEAM, run as an operator runs them, and what they say when it can not be."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.patience import patience
+from pyerlnode.tools import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(beam: Beam, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command on the BEAM: its status, and what it wrote on both streams."""
+
+    def go(
+        command: str, *arguments: str, node: str = "", cookie: str = "", seconds: float = 30.0
+    ) -> tuple[int, str, str]:
+        where = ["--epmd-port", str(beam.epmd_port), "--cookie", cookie or beam.cookie]
+        limits = ["--timeout", f"{patience(seconds):g}"]
+        status = cli.main([command, node or beam.node.name, *arguments, *where, *limits])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return go
+
+
+COMMANDS = [
+    ("info",), ("nodes",), ("top",), ("proc", "kernel_sup"), ("mailbox", "init"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_command_prints_for_a_person_and_one_document_for_a_program(run: Run, command: tuple[str, ...]) -> None:
+    status, out, err = run(*command)
+    assert (status, err) == (0, ""), out
+    assert len(out.splitlines()) > 1 or command[0] == "mailbox"
+    status, out, err = run(*command, "--json", "--elixir")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["ok"] is True
+
+
+def test_pids_print_as_the_node_that_was_asked_prints_them(beam: Beam, run: Run) -> None:
+    text = beam.text("whereis(kernel_sup)")
+    assert run("proc", text)[1].startswith(f"{text}  kernel_sup\n")
+    elixir = f"#PID{text}"
+    assert run("proc", elixir, "--elixir")[1].startswith(f"{elixir}  :kernel_sup\n")
+    assert json.loads(run("proc", "kernel_sup", "--json")[1])["pid"] == text
+
+
+def test_top_is_a_table_that_says_how_much_more_there_is(run: Run) -> None:
+    status, out, _ = run("top", "--by", "queue", "--limit", "3")
+    lines = out.splitlines()
+    assert (status, len(lines)) == (0, 5)
+    assert lines[0].split() == ["PID", "QUEUE", "MEMORY", "NAME", "CURRENT"]
+    assert lines[-1].startswith("… ")
+
+
+def test_a_name_that_gives_a_terminal_orders_is_printed_without_them(beam: Beam, run: Run) -> None:
+    pid = beam.eval("""P = spawn(fun() -> receive stop -> ok end end),
+        register(list_to_atom("red\\e[31m\\n\\"quoted\\" name"), P), [P ! x || _ <- lists:seq(1, 500)], P""")
+    _, out, _ = run("top", "--by", "queue", "--limit", "1")
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 3
+    beam.eval("exit(P, kill)", P=pid)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_node_that_is_down_or_of_another_cookie_is_one_line(run: Run, command: tuple[str, ...]) -> None:
+    for how, says in (({"node": "nobody@127.0.0.1"}, "nobody"), ({"cookie": "wrong"}, "cookie")):
+        status, out, err = run(*command, **how)
+        assert (status, out) == (1, "")
+        assert err.startswith("pyerlnode: ")
+        assert says in err
+        assert err.count("\n") == 1
+
+
+def test_a_node_that_is_suspended_is_one_line_within_the_time(beam_factory: Any, run: Run) -> None:
+    beam = beam_factory()
+    beam.suspend()
+    try:
+        status, out, err = run("info", node=beam.node.name, cookie=beam.cookie, seconds=0.3)
+    finally:
+        beam.resume()
+    assert (status, out, err.count("\n")) == (1, "", 1)
+
+
+def test_what_is_not_there_or_too_much_is_one_line(beam: Beam, run: Run) -> None:
+    status, _, err = run("proc", "nobody")
+    assert (status, err) == (1, f"pyerlnode: there is no process nobody on {beam.node}\n")
+    status, _, err = run("proc", "<0.1")
+    assert (status, err.count("\n")) == (2, 1)
+    pid = beam.eval("P = spawn(fun() -> receive stop -> ok end end), [P ! I || I <- lists:seq(1, 10001)], P")
+    status, _, err = run("mailbox", f"<0.{pid.id}.{pid.serial}>")
+    assert status == 1
+    assert "--force" in err
+    status, out, _ = run("mailbox", f"<0.{pid.id}.{pid.serial}>", "--force", "--limit", "1")
+    assert status == 0
+    assert "10 001" in out
+    beam.eval("exit(P, kill)", P=pid)

@@ -1,0 +1,6 @@
+"""Look into a BEAM, with nothing installed there: `Cluster`, its nodes, their processes. See `docs/inspecting.md`."""
+
+from pyerlnode.inspect.cluster import Cluster, RemoteNode, RemoteProcess, Watch
+from pyerlnode.inspect.session import InspectError, Late, NoSuchProcess, Refused
+
+__all__ = ["Cluster", "InspectError", "Late", "NoSuchProcess", "Refused", "RemoteNode", "RemoteProcess", "Watch"]
