@@ -7,7 +7,7 @@ import pytest
 
 from pyerlnode import Node
 from pyerlnode.term.atom import A
-from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.beam import AGENT, COMPILED, Beam
 from pyerlnode.testing.epmd import listeners
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
 from pyerlnode.testing.patience import patience
@@ -239,3 +239,11 @@ def test_epmd_comes_back_though_a_node_has_started_one_in_its_place(beam_factory
         wait_for(lambda: listeners(beam.epmd_port), what="the daemon that the node starts again")
     beam.stop_epmd()
     assert listeners(beam.epmd_port) == []
+
+
+@pytest.mark.beam(otp="25")
+def test_the_compiled_agent_is_what_its_source_compiles_to(beam: Beam) -> None:
+    """`.ci/agent` makes it, with OTP 25: for nodes that have no compiler."""
+    compiled = "{ok, _, Code} = compile:file(File, [binary, deterministic]), {ok, {_, Md5}} = beam_lib:md5(Code), Md5"
+    made = beam.eval(compiled, File=list(bytes(AGENT)))
+    assert beam.eval("element(2, element(2, beam_lib:md5(Code)))", Code=COMPILED.read_bytes()) == made, "run .ci/agent"

@@ -338,8 +338,6 @@ def end(directory: Path) -> None:
 # --- a BEAM of somebody else ---------------------------------------------------------------------------
 @pytest.fixture
 def attached(beam: Beam, monkeypatch: pytest.MonkeyPatch) -> Iterator[AttachedBeam]:
-    if beam.launcher.prefix:
-        monkeypatch.setattr("pyerlnode.testing.attach.launch.local", lambda: beam.launcher)
     monkeypatch.setenv("PYERLNODE_BEAM_COOKIE", beam.cookie)
     monkeypatch.setenv("ERL_EPMD_PORT", str(beam.epmd_port))
     with AttachedBeam(beam.name) as found:
@@ -351,7 +349,7 @@ def test_a_beam_that_was_there_has_further_ones_beside_it_and_is_not_ended_nor_k
     run: Run, beam: Beam, tmp_path: Path, keep: bool
 ) -> None:
     if beam.launcher.prefix or beam.launcher.path:
-        pytest.skip("what stands between is the `erl` of PATH, another release than this BEAM")
+        pytest.skip("the further BEAM is the `erl` of PATH, another release than this one")
     run.beam = beam.name
     run.env |= {"PYERLNODE_BEAM_COOKIE": beam.cookie, "ERL_EPMD_PORT": str(beam.epmd_port)}
     source = """

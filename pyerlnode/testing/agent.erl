@@ -5,8 +5,11 @@
 %% process of its own, so that one that waits does not hold up the others. All of them, and whatever
 %% they spawn, have the group leader of their scope, by which clean/0 knows what a test has left behind:
 %% between begin_test and end_test it is the test's own, before and after that of the run.
+%%
+%% A node that runs already has this module, too, but not the process: the one between (between.py) asks it by
+%% answer_bytes/1. agent.bin is this file as OTP 25 compiles it, for nodes that have no compiler: a release need not.
 -module(pyerlnode_beam_agent).
--export([start/1, answer_to/1]).
+-export([start/1, answer_bytes/1]).
 
 start(Port) ->
     register(pyerlnode_beam_agent, self()),
@@ -38,16 +41,12 @@ answer(Port, {Leader, Kept}, Id, Request) ->
     Own = group_leader(),
     group_leader(Leader, self()),
     put(pyerlnode_kept, Kept),
-    Answer = answer_to(binary_to_term(Request)),
+    Answer = answer_bytes(Request),
     group_leader(Own, self()), % whoever cleans when the answer is there finds nothing of this request
-    port_command(Port, [<<Id:32>>, term_to_binary(Answer, [{minor_version, 2}])]).
+    port_command(Port, [<<Id:32>>, Answer]).
 
-answer_to({there, Node, Request}) ->
-    try
-        erpc:call(Node, pyerlnode_beam_agent, answer_to, [Request], infinity)
-    catch
-        Class:Reason:Stack -> {Class, Reason, text(Stack), told(Request, Class, Reason, [])}
-    end;
+answer_bytes(Request) -> term_to_binary(answer_to(binary_to_term(Request)), [{minor_version, 2}]).
+
 answer_to(Request) ->
     try
         {ok, request(Request)}
@@ -113,6 +112,7 @@ request({apply, Module, Function, Args}) -> apply(Module, Function, Args);
 request({wait_until, Source, Bindings, Milliseconds}) ->
     wait_until(parse(Source), Bindings, erlang:monotonic_time(millisecond) + Milliseconds);
 request({load_erl, Name, Files}) -> [version(load_erl(binary_to_list(Name), Files))];
+request({load_beam, Name, Code}) -> [version(load_beam(binary_to_list(Name), Code))];
 request({load_ex, File, Source}) ->
     with_elixir(),
     [version(Module) || {Module, _Code} <- 'Elixir.Code':compile_string(Source, File)];
@@ -137,10 +137,8 @@ facts() ->
         erts => list_to_binary(erlang:system_info(version)),
         os_pid => list_to_integer(os:getpid()),
         elixir => elixir_version(),
-        code => code_of_agent()
+        code => persistent_term:get(pyerlnode_beam_agent, <<>>)
     }.
-
-code_of_agent() -> persistent_term:get(pyerlnode_beam_agent, <<>>).
 
 elixir_version() ->
     case code:where_is_file("elixir.app") of
@@ -217,6 +215,7 @@ text(Term) -> unicode:characters_to_binary(io_lib:format("~0tp", [Term])).
 %% Through files in a directory of their own, by their names from that of the module, with what it includes among
 %% them (`..` in a name stays inside): ?FILE works, and the compiler's messages name them.
 load_erl(Name, Files) ->
+    code:ensure_loaded(compile) =:= {module, compile} orelse error(no_compiler),
     Directory = filename:join(temporary(), "pyerlnode_" ++ os:getpid() ++ integer_to_list(erlang:unique_integer([positive]))),
     Source = filename:join([Directory, "0", "0", "0", "src"]),
     ok = filelib:ensure_dir(filename:join(Source, Name)),
@@ -239,6 +238,11 @@ load_erl(Name, Files) ->
     after
         file:del_dir_r(Directory)
     end.
+
+load_beam(Name, Code) ->
+    #{module := Module} = maps:from_list(beam_lib:info(Code)),
+    {module, Module} = code:load_binary(Module, Name, Code),
+    Module.
 
 version(Module) -> {Module, Module:module_info(md5)}.
 

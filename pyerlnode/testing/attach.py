@@ -1,24 +1,30 @@
-"""A BEAM that runs already: ``--beam app@host``, the cluster of a staging machine or the node in the next window.
+"""A BEAM that runs already: ``--beam app@host``, the cluster of a staging machine, the service of a CI.
 
-It is reached through a small BEAM of our own, started beside it (`erl` on PATH), which joins it hidden and
-asks it by `erpc`; the agent's module is loaded there and nothing else. Its cookie is that of
-PYERLNODE_BEAM_COOKIE or of ``~/.erlang.cookie``. What only its owner may do to it (kill, suspend, restart,
-clean its connections) is refused.
+It is reached through a Python node in a process of its own (`between`), which joins it hidden and asks it by `erpc`:
+nothing of Erlang need be on this machine. The agent's module is loaded there and nothing else. Its cookie is that of
+PYERLNODE_BEAM_COOKIE or of ``~/.erlang.cookie``; ``--beam-address`` says where it listens when no EPMD tells. What only
+its owner may do to it (kill, suspend, restart, clean its connections) is refused.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
 from pyerlnode.errors import UsageError
+from pyerlnode.etf import encode
 from pyerlnode.term.atom import A
-from pyerlnode.testing import launch
-from pyerlnode.testing.beam import ANSWER_S, Beam
-from pyerlnode.testing.epmd import Epmd
-from pyerlnode.testing.errors import BeamUnavailable
+from pyerlnode.testing import waiting
+from pyerlnode.testing.beam import ANSWER_S, BOOT_S, COMPILED, Beam
+from pyerlnode.testing.channel import Channel
+from pyerlnode.testing.epmd import Epmd, is_listening
+from pyerlnode.testing.errors import BeamDown, BeamTimeout, BeamUnavailable
+from pyerlnode.testing.launch import Launcher
+from pyerlnode.testing.patience import patience
 
 DEFAULT_EPMD_PORT = 4369
 
@@ -26,8 +32,8 @@ DEFAULT_EPMD_PORT = 4369
 class FoundEpmd(Epmd):
     """The EPMD that the node is registered at: it is not ours to start or stop."""
 
-    def __init__(self) -> None:
-        super().__init__(launch.local())
+    def __init__(self, name: str) -> None:
+        super().__init__(Launcher(), name.partition("@")[2])
         self.port = int(os.environ.get("ERL_EPMD_PORT", DEFAULT_EPMD_PORT))
 
     def start(self) -> FoundEpmd:
@@ -37,55 +43,62 @@ class FoundEpmd(Epmd):
         pass
 
     def running(self) -> bool:
-        return True
+        return is_listening(self.port, self.address)
 
 
 class AttachedBeam(Beam):
-    """`name` is the node that tests talk to; the BEAM started here only stands between."""
+    """`name` is the node that tests talk to; `listens_at` is where, None when EPMD knows."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(launch.local(), FoundEpmd(), name=beside(name), cookie=_cookie(), hidden=True)
-        self.between, self.name = self.name, name
+    def __init__(self, name: str, address: tuple[str, int] | None = None) -> None:
+        super().__init__(Launcher(label="a node that runs already"), FoundEpmd(name), name=name, cookie=_cookie())
+        self.listens_at = address
 
-    def _options(self) -> list[str]:
-        return [self.between if word == self.name else word for word in super()._options()]
+    def boot(self) -> AttachedBeam:
+        """Start the process between."""
+        if self.running():
+            return self
+        self._close()
+        self._loaded.clear()
+        self._boots = True
+        below, above = os.pipe(), os.pipe()
+        self._program = Launcher(label="the process between").start(
+            [sys.executable, "-m", "pyerlnode.testing.between", str(above[1])],
+            {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=below[0], stdout=subprocess.DEVNULL, stderr=self._output, pass_fds=(above[1],),
+        )  # fmt: skip
+        waiting.close(below[0])
+        waiting.close(above[1])
+        self._channel = Channel(above[0], below[1])
+        return self
 
-    def start(self) -> AttachedBeam:
+    def ready(self) -> AttachedBeam:
         """Join the node and load the agent there.
 
         Raises:
             BeamUnavailable: it can not be reached.
         """
-        if self.running():
+        if not self._boots:
             return self
-        super().start()
-        # Loaded once: at a second time the processes of others that run it would be killed.
-        joined = (
-            "net_kernel:connect_node(N) =:= true andalso"
-            " ((catch erpc:call(N, M, module_info, [md5])) =:= M:module_info(md5)"
-            " orelse erpc:call(N, code, load_binary, [M, [], C]))"
-        )
-        code = super()._request((A.eval, "persistent_term:get(pyerlnode_beam_agent)", {}), ANSWER_S)
-        bound = {A.N: self.node, A.M: A.pyerlnode_beam_agent, A.C: code}
-        if super()._request((A.eval, joined, bound), ANSWER_S) is False:
-            super().stop()
-            raise BeamUnavailable(f"{self.name} can not be reached: is it running, with this cookie?")
-        facts = self._request(A.facts, ANSWER_S)
+        assert self._channel is not None
+        self._boots = False
+        try:
+            self._channel.hello(patience(BOOT_S))
+            told = self.name, beside(self.name), self.cookie, self.epmd.port, self.listens_at, COMPILED.read_bytes()
+            self._channel.send(encode(told), patience(BOOT_S))
+            facts = self._channel.request(A.facts, patience(BOOT_S))
+        except (BeamDown, BeamTimeout):
+            why = self._last_lines().rpartition("\n")[2]
+            self.stop()
+            raise BeamUnavailable(f"{self.name} can not be reached: is it running, with this cookie? {why}") from None
         self.otp, self.elixir_version = facts[A.otp], facts[A.elixir].decode()
         return self
 
-    def _request(self, request: Any, timeout: float) -> Any:
-        return super()._request((A.there, self.node, request), timeout)
+    def start(self) -> AttachedBeam:
+        return self.boot().ready()
 
     def clean(self) -> int:
         """Kill what tests have spawned there; its connections are its own."""
         return int(self._request(A.clean_own, ANSWER_S))
-
-    def begin_test(self) -> None:
-        super()._request(A.begin_test, ANSWER_S)  # it is the one between that gives a test its processes
-
-    def end_test(self) -> None:
-        super()._request(A.end_test, ANSWER_S)
 
     def _refuse(self, *_: Any) -> Any:
         raise UsageError(f"{self.name} was there before this test and stays: start one of your own with beam_factory")

@@ -18,6 +18,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -29,11 +31,12 @@ from pyerlnode.term.atom import A, Atom
 from pyerlnode.testing import waiting
 from pyerlnode.testing.channel import Channel
 from pyerlnode.testing.epmd import ADDRESS, Epmd
-from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
+from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout, BeamUnavailable
 from pyerlnode.testing.launch import Launcher, Program
 from pyerlnode.testing.patience import QUIET_S, patience
 from pyerlnode.testing.printed import Printed
 from pyerlnode.testing.reaper import REAPER
+from pyerlnode.testing.release import START_RELEASE, environment_for
 from pyerlnode.testing.tls import Tls
 
 BOOT_S = QUIET_S
@@ -43,21 +46,28 @@ COMPILE_S = 10 * QUIET_S
 """What a Mix project and its dependencies may take to be compiled."""
 
 AGENT = Path(__file__).with_name("agent.erl")
-# Elixir's directories are found beside the real file of `elixir`, so one boot serves both languages.
+COMPILED = AGENT.with_suffix(".bin")
+"""The agent compiled, for a node that has no compiler."""
+NO_COMPILER = "/no compiler"
 # File descriptor 3 becomes the channel; whatever else the BEAM prints goes to standard error.
 # Certificates come in the environment, and are a file for as long as the boot takes.
-SCRIPT = """
+# Elixir's directories are found beside the real file of `elixir`, so one boot serves both languages.
+# Where there is no `erl`, or a directory is told, a release is started (`release`).
+SCRIPT = f"""
 [ -z "$PYERLNODE_TLS" ] || (umask 077 && printf %s "$PYERLNODE_TLS" >"$PYERLNODE_TLS_FILE") || exit
 unset PYERLNODE_TLS
-e=$(command -v elixir) && e=$(readlink -f "$e") && e=${e%/bin/elixir}/lib &&
+exec 3>&1 1>&2
+{START_RELEASE}
+e=$(command -v elixir) && e=$(readlink -f "$e") && e=${{e%/bin/elixir}}/lib &&
   [ -d "$e/elixir/ebin" ] && set -- -pa "$e"/*/ebin "$@"
-exec erl "$@" 3>&1 1>&2
+exec erl "$@"
 """
 BOOT = """
 [file:delete(F) || F <- [os:getenv("PYERLNODE_TLS_FILE")], F =/= false],
 spawn(fun() ->
   Port = open_port({fd, 0, 3}, [binary, {packet, 4}, eof]),
-  port_command(Port, [<<"pyerlnode:">>, erlang:system_info(version)]),
+  Compiler = case code:ensure_loaded(compile) of {module, _} -> ""; _ -> "/no compiler" end,
+  port_command(Port, [<<"pyerlnode:">>, erlang:system_info(version), Compiler]),
   Forms = fun Forms([], _) -> []; Forms([{dot, _} = Dot | Rest], Form) ->
       {ok, Parsed} = erl_parse:parse_form(lists:reverse([Dot | Form])), [Parsed | Forms(Rest, [])];
     Forms([Token | Rest], Form) -> Forms(Rest, [Token | Form]) end,
@@ -89,8 +99,10 @@ class Beam(Printed):
         elixir_version: `"1.14.0"`; empty where there is no Elixir.
         epmd: its `Epmd`.
         tls: the certificates of its distribution, None when it talks TCP.
+        listens_at: where a Python node dials it, when no EPMD tells that: (host, port).
     """
 
+    listens_at: tuple[str, int] | None = None
     script = SCRIPT
     """The shell script that becomes `erl`."""
 
@@ -173,7 +185,8 @@ class Beam(Printed):
         self._boots = False
         try:
             version = self._channel.hello(patience(BOOT_S))
-            self._channel.send(_agents.get(version) or AGENT.read_bytes(), patience(BOOT_S))
+            agent = COMPILED if version.endswith(NO_COMPILER) else AGENT
+            self._channel.send(_agents.get(version) or agent.read_bytes(), patience(BOOT_S))
             facts = self._channel.request(A.facts, patience(BOOT_S))
         except (BeamDown, BeamTimeout) as error:
             raise self._down(f"{self.name} did not boot: {error}") from None
@@ -200,7 +213,8 @@ class Beam(Printed):
 
     def _environment(self) -> dict[str, str]:
         tls = {} if self.tls is None else {"PYERLNODE_TLS": self.tls.options, "PYERLNODE_TLS_FILE": self._tls_file}
-        return {"ERL_EPMD_PORT": str(self.epmd.port), "ERL_EPMD_ADDRESS": ADDRESS, **tls, **self._env}
+        release = environment_for(self.launcher.root, self._kind_of_name(), self.name, self.cookie, self._options())
+        return {"ERL_EPMD_PORT": str(self.epmd.port), "ERL_EPMD_ADDRESS": ADDRESS, **tls, **release, **self._env}
 
     def running(self) -> bool:
         return self._program is not None and self._program.running()
@@ -349,11 +363,19 @@ class Beam(Printed):
         if (known := self._loaded.get(_key(file))) is not None and known[0] == texts and self._has(known[1]):
             return [module for module, _ in known[1]]
         if file.suffix == ".erl":
-            versions = self._request((A.load_erl, file.name, list(texts.items())), 60)
+            versions = self._load_erl(file, texts)
         else:
             versions = self._request((A.load_ex, str(file), texts[file.name]), 60)
         self._loaded[_key(file)] = texts, versions
         return [module for module, _ in versions]
+
+    def _load_erl(self, file: Path, texts: dict[str, str]) -> Any:
+        try:
+            return self._request((A.load_erl, file.name, list(texts.items())), COMPILE_S)
+        except BeamError as error:
+            if error.reason is not A.no_compiler:
+                raise
+        return self._request((A.load_beam, str(file), compiled_here(file, self.name)), COMPILE_S)
 
     def _has(self, versions: list[Any]) -> bool:
         """Whether the BEAM runs just these: another file, or a test, may have loaded a module of the same name."""
@@ -446,6 +468,27 @@ def sources(file: Path) -> dict[str, str]:
                 # What is not there is left to the compiler, which says so.
                 todo += [place / wanted for place in places if (place / wanted).is_file()][:1]
     return found
+
+
+def compiled_here(file: Path, name: str) -> bytes:
+    """What this machine's `erlc` makes of a file, for the node `name`, which has no compiler.
+
+    Raises:
+        BeamUnavailable: there is none.
+        BeamError: it does not compile.
+    """
+    program = shutil.which("erlc")
+    if program is None:
+        raise BeamUnavailable(f"{name} has no compiler, and to load {file.name} there is no `erlc` on PATH either")
+    with tempfile.TemporaryDirectory() as made:
+        # From its directory: of a path that begins as the working directory does, erlc cuts that off.
+        done = subprocess.run(  # noqa: S603 - the installation's own program
+            [program, "+debug_info", "-I", ".", "-I", "include", "-I", "../include", "-o", made, file.name],
+            cwd=file.parent, capture_output=True, text=True, check=False, timeout=patience(COMPILE_S),
+        )  # fmt: skip
+        if done.returncode:
+            raise BeamError("error", (A.compile, done.stdout.encode()), "", done.stdout + done.stderr)
+        return next(Path(made).glob("*.beam")).read_bytes()
 
 
 def _bound(bindings: dict[str, Any]) -> dict[Atom, Any]:

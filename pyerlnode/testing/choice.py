@@ -29,12 +29,20 @@ def choose(settings: Settings, release: Release) -> Launcher:
     elif release is not None and wanted not in ("auto", "docker"):
         raise BeamUnavailable(f"--beam {wanted} is one release; with --beam-matrix write {{otp}} in it")
     if is_a_node_name(wanted):
-        return launch.local()  # for what stands between, and for further BEAMs
+        return _beside(wanted)
     if wanted == "local" or (wanted == "auto" and release is None and shutil.which("erl")):
         return launch.local()
     if wanted in ("auto", "docker"):
         return _from_docker(settings.image, release, pull=wanted == "docker")
     return launch.from_prefix(wanted)
+
+
+def _beside(name: str) -> Launcher:
+    """Where further BEAMs come from: the node itself needs nothing of this machine."""
+    try:
+        return launch.local()
+    except BeamUnavailable as error:
+        raise BeamUnavailable(f"{name} runs already, but for a BEAM beside it there is {error}") from None
 
 
 def is_a_node_name(text: str) -> bool:
@@ -62,9 +70,10 @@ def _describe(settings: Settings, release: Release) -> str:
     if settings.beam == "docker" or (settings.beam == "auto" and not shutil.which("erl")):
         how = "docker" if shutil.which("docker") else "none: no `erl` and no `docker` on PATH; docker"
         return f"{how} {settings.image.replace('{otp}', str(release or ''))}"
+    if is_a_node_name(settings.beam):
+        return f"{settings.beam}, which runs already"
     try:
         found = choose(settings, release)
     except BeamUnavailable as error:
         return f"none: {error}"
-    where = settings.beam if is_a_node_name(settings.beam) else found.label
-    return f"{where}, OTP {found.release() or release or '?'}"
+    return f"{found.label}, OTP {found.release() or release or '?'}"

@@ -19,6 +19,7 @@ from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.launch import Launcher, Program
 from pyerlnode.testing.patience import QUIET_S, patience
 from pyerlnode.testing.reaper import REAPER
+from pyerlnode.testing.release import START_EPMD
 
 PULL_S = 900.0
 ASK_S = 30.0
@@ -93,6 +94,10 @@ class DockerLauncher(Launcher):
             **popen,
         )
         return Container(process, name)
+
+    def epmd(self, *options: str) -> list[str]:
+        """That of a release, too: an image need not have one on PATH."""
+        return ["sh", "-c", START_EPMD, "epmd", *options]
 
     def reap_file(self, _path: str, /) -> None:
         """Nothing to do: its files go with a container."""

@@ -53,7 +53,7 @@ class Epmd:
         for _ in range(ATTEMPTS):
             port = self.port or free_port()
             self._program = self._launcher.start(
-                ["epmd", "-port", str(port)], {"ERL_EPMD_ADDRESS": self.address},
+                self._launcher.epmd("-port", str(port)), {"ERL_EPMD_ADDRESS": self.address},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             if self._answers(port):

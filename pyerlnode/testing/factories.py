@@ -165,7 +165,7 @@ class PythonNodes:
         beam = self._beam()
         made = PythonNode(
             name or python_name(), cookie or beam.cookie, beam.epmd_port if epmd_port is None else epmd_port,
-            function, args, env, options,
+            function, args, env, {**way_to(beam), **options},
         )  # fmt: skip
         self._made.append(made)
         self._alive.append(made)
@@ -181,8 +181,20 @@ def node_beside(beam: Beam) -> Node:
     """A Python node with the cookie of `beam`, at its EPMD; to be entered with `with`."""
     from pyerlnode import Node
 
-    # `external`: the EPMD of a test is the test's to start, and no node's.
-    return Node(python_name(), cookie=beam.cookie, epmd="external", epmd_port=beam.epmd_port, tls=beam.tls)
+    return Node(python_name(), cookie=beam.cookie, epmd_port=beam.epmd_port, tls=beam.tls, **way_to(beam))
+
+
+def way_to(beam: Beam) -> dict[str, Any]:
+    """How a node is told where `beam` is.
+
+    The EPMD of a test is the test's to start, and no node's. Where this machine has none, as beside a node that runs
+    elsewhere, or whose port is known, the node is in no list, and it is the one that dials.
+    """
+    from pyerlnode.testing.epmd import ADDRESS, is_listening
+
+    if beam.listens_at is not None:
+        return {"epmd": "none", "addresses": {beam.name: beam.listens_at}}
+    return {"epmd": "external" if is_listening(beam.epmd_port, ADDRESS) else "none"}
 
 
 def python_name() -> str:

@@ -22,6 +22,7 @@ from pyerlnode.testing import waiting
 from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.patience import QUIET_S, patience
 from pyerlnode.testing.reaper import REAPER
+from pyerlnode.testing.release import erts_of, is_release, otp_of
 
 FOREIGN_SETTINGS = ("ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS", "ERL_CRASH_DUMP")
 """Settings of the person who runs the tests that would change the BEAM under test."""
@@ -101,14 +102,16 @@ class Launcher:
         prefix: the command put before each program.
         path: a directory searched before PATH.
         label: how the report names it.
+        root: the directory of an OTP release, when it is one (`release`).
     """
 
     kind = "local"
 
-    def __init__(self, prefix: Sequence[str] = (), path: str = "", label: str = "local") -> None:
+    def __init__(self, prefix: Sequence[str] = (), path: str = "", label: str = "local", root: str = "") -> None:
         self.prefix = tuple(prefix)
         self.path = path
         self.label = label
+        self.root = root
 
     def __repr__(self) -> str:
         return f"Launcher({self.label})"
@@ -127,6 +130,10 @@ class Launcher:
             raise BeamUnavailable(f"{self.label}: {(*self.prefix, *command)[0]} can not be run: {error}") from None
         return Program(process)
 
+    def epmd(self, *options: str) -> list[str]:
+        """The command that is its `epmd`."""
+        return ["epmd", *options]
+
     def reap_file(self, path: str, /) -> int | None:
         """Remove a file of this installation when the test run ends; gives the reaper's key, None if it goes anyhow."""
         return REAPER.add(*self.prefix, "rm", "-f", path)
@@ -141,6 +148,8 @@ class Launcher:
 
     def release(self) -> int | None:
         """The newest OTP release installed there, read from its files in a few milliseconds; None if unclear."""
+        if self.root:
+            return otp_of(self.root)
         script = (
             'p=$(command -v erl) && p=$(readlink -f "$p") && ls "${p%/*/*}/releases" "${p%/*/*}/lib/erlang/releases"'
         )
@@ -160,7 +169,9 @@ def local() -> Launcher:
 
 
 def from_prefix(text: str) -> Launcher:
-    """A directory (with `bin/erl`, or a root file system with `usr/bin/erl`), or a command to put before each program.
+    """A directory, or a command to put before each program.
+
+    In the directory is `bin/erl`, or an OTP release, or it is a root file system with `usr/bin/erl`.
 
     Raises:
         BeamUnavailable: it is neither.
@@ -171,7 +182,11 @@ def from_prefix(text: str) -> Launcher:
             return Launcher(prefix=("chroot", root), label=text)
         if os.path.exists(os.path.join(root, "bin/erl")):
             return Launcher(path=os.path.join(root, "bin"), label=text)
-        raise BeamUnavailable(f"--beam {text}: no bin/erl in that directory")
+        if is_release(root):
+            if not erts_of(root) and shutil.which("erl") is None:
+                raise BeamUnavailable(f"--beam {text}: a release without erts, and no `erl` on PATH")
+            return Launcher(path=erts_of(root), label=text, root=root)
+        raise BeamUnavailable(f"--beam {text}: no bin/erl and no release in that directory")
     words = shlex.split(text)
     if not words or shutil.which(words[0]) is None:
         raise BeamUnavailable(

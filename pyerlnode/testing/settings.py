@@ -34,6 +34,7 @@ _TEXTS = (
         "failed the last time, else none are kept",
     ),
     ("beam-cookie", "", "the shared BEAM's cookie"),
+    ("beam-address", "", "HOST:PORT where the node of --beam name@host listens, if no EPMD tells"),
     (
         "beam-mix",
         "",
@@ -71,6 +72,7 @@ class Settings:
     env: tuple[tuple[str, str], ...] = ()
     apps: tuple[str, ...] = ()
     cookie: str = ""
+    address: tuple[str, int] | None = None
     signals: int | None = None
     """How many signals are kept; None: a few for a test that failed the last time."""
     mix: str = ""
@@ -122,6 +124,7 @@ def read(config: Any) -> Settings:
         env=tuple(_variable(word) for word in shlex.split(values["beam-env"])),
         apps=tuple(values["beam-apps"].replace(",", " ").split()),
         cookie=values["beam-cookie"],
+        address=_address(values["beam-address"]),
         signals=_signals(values["beam-signals"]),
         mix=os.path.join(root, values["beam-mix"]) if values["beam-mix"] else "",
         beam=values["beam"],
@@ -157,6 +160,13 @@ def _signals(text: str) -> int | None:
     if text != "auto" and not text.isdigit():
         raise ValueError(f"--beam-signals: {text!r} is no number, nor `auto`")
     return None if text == "auto" else int(text)
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    host, colon, port = text.rpartition(":")
+    if text and not (colon and host and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"--beam-address: {text!r} is no HOST:PORT")
+    return (host.strip("[]"), int(port)) if text else None
 
 
 def _variable(word: str) -> tuple[str, str]:

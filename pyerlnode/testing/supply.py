@@ -75,7 +75,7 @@ class Supply:
 
     def _first(self, release: Release) -> Beam:
         if is_a_node_name(self.settings.beam):
-            return AttachedBeam(self.settings.beam)
+            return AttachedBeam(self.settings.beam, self.settings.address)
         wanted = self.settings
         return Beam(
             self._placed(release), self.epmd(release), cookie=wanted.cookie or None,
@@ -109,7 +109,7 @@ class Supply:
 
     def _found_epmd(self, release: Release) -> Epmd:
         """Where the BEAMs of `release` find each other: beside a node that runs already that is its EPMD."""
-        return FoundEpmd() if is_a_node_name(self.settings.beam) else self.epmd(release)
+        return FoundEpmd(self.settings.beam) if is_a_node_name(self.settings.beam) else self.epmd(release)
 
     def end(self, beam: Beam) -> None:
         """End it now, unless the BEAMs of this run are to be kept."""

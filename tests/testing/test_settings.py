@@ -66,3 +66,17 @@ def test_what_the_project_wants_of_its_beam_is_read_from_the_root(tmp_path: Path
 def test_a_variable_without_a_value_is_refused() -> None:
     with pytest.raises(ValueError, match="--beam-env: 'COLOUR' is no NAME=VALUE"):
         read(Config({"beam_env": "COLOUR"}, {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("", None), ("app:4370", ("app", 4370)), ("10.0.0.7:1", ("10.0.0.7", 1)), ("[::1]:9", ("::1", 9))],
+)
+def test_an_address_is_a_host_and_a_port(text: str, found: tuple[str, int] | None) -> None:
+    assert read(Config({"beam_address": text}, {})).address == found
+
+
+@pytest.mark.parametrize("text", ["app", "app:", ":4370", "app:0", "app:65536", "app:x"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"--beam-address: .* is no HOST:PORT"):
+        read(Config({"beam_address": text}, {}))

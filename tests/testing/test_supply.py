@@ -133,8 +133,33 @@ def test_what_is_neither_directory_nor_command_says_what_to_give(text: str) -> N
 
 
 def test_a_directory_without_erl_says_so(tmp_path: Path) -> None:
-    with pytest.raises(BeamUnavailable, match="no bin/erl in that directory"):
+    with pytest.raises(BeamUnavailable, match="no bin/erl and no release in that directory"):
         from_prefix(str(tmp_path))
+
+
+def test_a_release_is_known_by_its_boot_script_and_has_its_own_programs(tmp_path: Path) -> None:
+    (tmp_path / "releases" / "1.0").mkdir(parents=True)
+    (tmp_path / "releases" / "1.0" / "start.boot").touch()
+    program(tmp_path, "erts-15.2/bin/erlexec")
+    found = from_prefix(str(tmp_path))
+    assert (found.root, found.path, found.release()) == (str(tmp_path), str(tmp_path / "erts-15.2" / "bin"), 27)
+
+
+def test_a_release_without_a_runtime_system_needs_one(bare: Path, tmp_path: Path) -> None:
+    (tmp_path / "rel" / "releases" / "1.0").mkdir(parents=True)
+    (tmp_path / "rel" / "releases" / "1.0" / "shop.boot").touch()
+    with pytest.raises(BeamUnavailable, match="a release without erts, and no `erl` on PATH"):
+        from_prefix(str(tmp_path / "rel"))
+    program(bare, "erl")
+    assert from_prefix(str(tmp_path / "rel")).root == str(tmp_path / "rel")
+
+
+def test_a_node_that_runs_needs_no_erl_and_a_beam_beside_it_does(bare: Path) -> None:
+    assert describe(Settings(beam="app@host")) == "beam: app@host, which runs already"
+    with pytest.raises(
+        BeamUnavailable, match="app@host runs already, but for a BEAM beside it there is no `erl` on PATH"
+    ):
+        choose(Settings(beam="app@host"), None)
 
 
 def test_a_matrix_needs_a_place_for_each_release(tmp_path: Path) -> None:
