@@ -24,6 +24,7 @@ _HOMES = {
         "WrongThread",
     ),
     "pyerlnode.etf": ("decode", "encode"),
+    "pyerlnode.etf.codec": ("Codec",),
     "pyerlnode.facade": ("Cluster", "connect"),
     "pyerlnode.kernel.remote.child": ("remote_child", "remote_server"),
     "pyerlnode.limits": ("Limits",),
@@ -80,6 +81,7 @@ __all__ = [
     "CallTimeout",
     "Charlist",
     "Cluster",
+    "Codec",
     "ConnectError",
     "Continue",
     "DecodeError",
@@ -159,6 +161,7 @@ __all__ = [
     "exit_",
     "kw",
     "kwget",
+    "kwmap",
     "link",
     "make_ref",
     "monitor",
@@ -214,6 +217,7 @@ if TYPE_CHECKING:
         WrongThread,
     )
     from pyerlnode.etf import decode, encode
+    from pyerlnode.etf.codec import Codec
     from pyerlnode.facade import Cluster, connect
     from pyerlnode.kernel.remote.child import remote_child, remote_server
     from pyerlnode.limits import Limits
@@ -289,6 +293,7 @@ if TYPE_CHECKING:
         TermMap,
         kw,
         kwget,
+        kwmap,
     )
     from pyerlnode.term.containers import text
     from pyerlnode.term.pattern import ANY
@@ -298,8 +303,6 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'pyerlnode' has no attribute {name!r}")
-    if home == "pyerlnode.etf":
-        import_module("pyerlnode.schema")  # teaches the codec dates, decimals, sets and ranges
     value = globals()[name] = getattr(import_module(home), name)
     return value
 

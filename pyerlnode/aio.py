@@ -26,6 +26,7 @@ from gevent.monkey import is_module_patched
 from pyerlnode import facade
 from pyerlnode.awaited import GenServer, awaitable
 from pyerlnode.errors import UsageError
+from pyerlnode.etf.codec import Codec
 from pyerlnode.facade import HubThread, Job
 from pyerlnode.node import Node
 from pyerlnode.otp import gen_server
@@ -58,9 +59,9 @@ class Cluster:
         """Run ``function(node, *args)`` in the node's hub: for everything that has no method here."""
         return await _in_hub(self._hub, lambda: function(self.node, *args, **kwargs))
 
-    async def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:
+    async def call(self, dest: Any, request: Any, timeout: float | None = 5.0, *, codec: Codec | None = None) -> Any:
         """``GenServer.call``. Raises as `Node.call`."""
-        return await _in_hub(self._hub, lambda: self.node.call(dest, request, timeout))
+        return await _in_hub(self._hub, lambda: self.node.call(dest, request, timeout, codec=codec))
 
     async def cast(self, dest: Any, message: Any) -> None:
         await _in_hub(self._hub, lambda: self.node.cast(dest, message))
@@ -75,9 +76,11 @@ class Cluster:
         function: str | Atom,
         args: Iterable[Any] = (),
         timeout: float | None = 5.0,
+        *,
+        codec: Codec | None = None,
     ) -> Any:
         """``erpc:call`` on the node `name`. Raises as `Node.rpc`."""
-        return await _in_hub(self._hub, lambda: self.node.rpc(name, module, function, args, timeout))
+        return await _in_hub(self._hub, lambda: self.node.rpc(name, module, function, args, timeout, codec=codec))
 
     async def multicall(
         self,

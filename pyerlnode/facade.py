@@ -26,6 +26,7 @@ from gevent.event import Event
 from gevent.monkey import is_module_patched
 
 from pyerlnode.errors import ConnectError, UsageError
+from pyerlnode.etf.codec import Codec
 from pyerlnode.kernel import release_core as release
 from pyerlnode.kernel.remote.peer import Peer
 from pyerlnode.node import Node, this_host
@@ -221,9 +222,9 @@ class Cluster:
     def name(self) -> str:
         return self.node.name
 
-    def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:
+    def call(self, dest: Any, request: Any, timeout: float | None = 5.0, *, codec: Codec | None = None) -> Any:
         """``GenServer.call``."""
-        return self._hub.run(lambda: self.node.call(dest, request, timeout))
+        return self._hub.run(lambda: self.node.call(dest, request, timeout, codec=codec))
 
     def cast(self, dest: Any, message: Any) -> None:
         self._hub.run(lambda: self.node.cast(dest, message))
@@ -242,9 +243,11 @@ class Cluster:
         function: str | Atom,
         args: Iterable[Any] = (),
         timeout: float | None = 5.0,
+        *,
+        codec: Codec | None = None,
     ) -> Any:
         """``erpc:call`` on the node `name`."""
-        return self._hub.run(lambda: self.node.rpc(name, module, function, args, timeout))
+        return self._hub.run(lambda: self.node.rpc(name, module, function, args, timeout, codec=codec))
 
     def peer(self, name: str | None = None, timeout: float | None = 5.0) -> Peer:
         """A node as an object: ``cluster.peer().lists.reverse([1, 2])``."""

@@ -29,6 +29,7 @@ from pyerlnode.dist.flags import HIDDEN_FLAGS, VISIBLE_FLAGS, DistFlags
 from pyerlnode.dist.handshake import OwnIdentity
 from pyerlnode.dist.ticks import TickSettings
 from pyerlnode.errors import ConnectError, Exit, UsageError
+from pyerlnode.etf.codec import Codec
 from pyerlnode.kernel import cookies as cookie_files
 from pyerlnode.kernel import release_core as release
 from pyerlnode.kernel.alarms import Alarms
@@ -132,6 +133,7 @@ class Node(Remote):
         ticktime, tickintensity: OTP's net_ticktime, in seconds, and net_tickintensity, 4..1000.
         ask_name_of: have no name of its own, but take the one that this peer gives: no EPMD knows the node, nobody can
             dial it, and the name is gone with the connection to that peer. `name` may be ``undefined@host``.
+        codec: how what `call`, `rpc`, `apply` and `receive` give looks (`etf.codec`); unless given, as terms do.
         busy_wait: stay awake for up to 150 µs between packets that follow each other closely, as `erl +sbwt` does;
             False where the processor's time is counted (a container's quota) and a call may take 40 µs longer.
         long_schedule: seconds for which one process may keep all others waiting, until a line in the log, the alarm
@@ -161,6 +163,7 @@ class Node(Remote):
         ask_name_of: str | None = None,
         tls: Tls | str | os.PathLike[str] | Mapping[str, Any] | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        codec: Codec | None = None,
         busy_wait: bool = True,
         long_schedule: float | None = 1.0,
     ) -> None:
@@ -201,6 +204,7 @@ class Node(Remote):
         self._setup_time = setup_time
         self._ticks = TickSettings(ticktime, tickintensity)
         self._limits = limits
+        self.codec = codec
         self._busy_wait = busy_wait
         self._long_schedule = long_schedule
         self._watch: LongSchedule | None = None
@@ -289,7 +293,7 @@ class Node(Remote):
         kernel = NetKernel(system, settings)
         RemoteShell(system, self.exports, self._ticks.ticktime, lambda kinds: self.kernel.nodes_of(kinds)).install()
         server = SpawnServer(system, self.exports)
-        self._offers = Services(system, kernel)
+        self._offers = Services(system, kernel, self.codec)
         keeping = self._offers.keeping
         keeping.keep(NetKernelServer, server.spawn_for, name="net_kernel")
         keeping.keep(Rex, server, name="rex")

@@ -33,7 +33,8 @@ from pyerlnode.errors import (
     UsageError,
 )
 from pyerlnode.etf import decode, encode
-from pyerlnode.kernel.local import Local
+from pyerlnode.etf.codec import Codec
+from pyerlnode.kernel.local import Local, read
 from pyerlnode.kernel.remote.errors import outcome as outcome_of
 from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.kernel.remote.spawn_server import execute, undef
@@ -172,19 +173,19 @@ class PortProgram(Local):
         return system
 
     # --- calls ---------------------------------------------------------------------------------
-    def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:
+    def call(self, dest: Any, request: Any, timeout: float | None = 5.0, *, codec: Codec | None = None) -> Any:
         """``GenServer.call``: of a process here, or of one of the BEAM by pid or ``(name, BEAM)``.
 
         Raises `NoProc`, `NodeDown`, `CallTimeout`, each an `Exit`; `Exit` with the BEAM's reason for other ends.
         """
         node, _, to = self.system.resolve(dest)
         if node is self.system.node:
-            return gen.call(self.system, dest, request, timeout)
+            return read(gen.call(self.system, dest, request, timeout), codec)
         limit = A.infinity if timeout is None else round(timeout * 1000)
         outcome = self._request(A.gen_call, (to, request, limit), timeout, f"{dest!r}")
         match outcome:
             case (kind, value) if kind is RETURN:
-                return value
+                return read(value, codec)
             case (A.exit, (A.noproc, _) as reason):
                 raise NoProc(reason, f"there is no process {dest!r}")
             case (A.exit, (A.timeout, _) as reason):

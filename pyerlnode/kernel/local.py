@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import pyerlnode.schema  # noqa: F401  # teaches the codec dates, decimals, sets and ranges
+from pyerlnode.etf.codec import Codec
 from pyerlnode.otp import gen, gen_server, requests
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.gen_server import GenServer
@@ -27,6 +27,11 @@ from pyerlnode.term.pid import Pid, Reference
 T = TypeVar("T")
 
 
+def read(term: Any, codec: Codec | None) -> Any:
+    """A term as `codec` reads it; without one as it is."""
+    return term if codec is None else codec.read(term)
+
+
 def _starter(cls: Any) -> Callable[..., Any]:
     if isinstance(cls, type) and issubclass(cls, GenServer):
         return gen_server.start
@@ -36,7 +41,9 @@ def _starter(cls: Any) -> Callable[..., Any]:
 
 
 class Local(ABC):
-    """The processes of `system`, as methods."""
+    """The processes of `system`, as methods. `codec` says how what they give looks, unless they are given another."""
+
+    codec: Codec | None = None
 
     @property
     @abstractmethod
@@ -64,9 +71,9 @@ class Local(ABC):
         else:
             home.run(home.send, dest, message)
 
-    def call(self, dest: Any, request: Any, timeout: float | None = 5.0) -> Any:
+    def call(self, dest: Any, request: Any, timeout: float | None = 5.0, *, codec: Codec | None = None) -> Any:
         """``GenServer.call``. Raises `NoProc`, `ServerExit`, `NodeDown` or `CallTimeout`, each an `Exit`."""
-        return gen.call(self.system, dest, request, timeout)
+        return read(gen.call(self.system, dest, request, timeout), codec or self.codec)
 
     def cast(self, dest: Any, message: Any) -> None:
         """``GenServer.cast``. From any thread."""
@@ -145,9 +152,17 @@ class Local(ABC):
         """The pid of the current greenlet, which becomes a process of this node unless it is one."""
         return self._me().pid
 
-    def receive(self, pattern: Any = api.ANYTHING, timeout: float | None = None, default: Any = api.RAISE) -> Any:
+    def receive(
+        self,
+        pattern: Any = api.ANYTHING,
+        timeout: float | None = None,
+        default: Any = api.RAISE,
+        *,
+        codec: Codec | None = None,
+    ) -> Any:
         """`pyerlnode.receive` for a greenlet that becomes a process of this node unless it is one."""
-        return api.receive_as(self._me(), pattern, timeout, default)
+        message = api.receive_as(self._me(), pattern, timeout, default)
+        return message if message is default else read(message, codec or self.codec)
 
     def link(self, pid: Pid) -> None:
         """Raises `NoProc` for a process of this node that is not alive, unless the caller traps exits."""

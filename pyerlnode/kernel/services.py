@@ -11,15 +11,16 @@ from typing import Any
 
 from pyerlnode.brief import short
 from pyerlnode.errors import UsageError
+from pyerlnode.etf.codec import Codec
 from pyerlnode.kernel.global_.names import GlobalNames
 from pyerlnode.kernel.io import group_leader
 from pyerlnode.kernel.io.device import Device
 from pyerlnode.kernel.io.logger import ErlangHandler, Logs
 from pyerlnode.kernel.keeping import Keeping
-from pyerlnode.kernel.local import Local
+from pyerlnode.kernel.local import Local, read
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.pg import Pg
-from pyerlnode.kernel.remote import erpc, rpc, spawn
+from pyerlnode.kernel.remote import applying, erpc, rpc, spawn
 from pyerlnode.kernel.remote.erpc import Request, RequestIds
 from pyerlnode.runtime.info import process_info
 from pyerlnode.runtime.system import System
@@ -81,17 +82,26 @@ class Erpc:
 class Rpc:
     """``rpc`` of one node; called itself, it is ``erpc:call``."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, codec: Codec | None = None) -> None:
         self._system = system
+        self._codec = codec
 
     def __call__(
-        self, name: Name, module: Name, function: Name, args: Iterable[Any] = (), timeout: float | None = 5.0
+        self,
+        name: Name,
+        module: Name,
+        function: Name,
+        args: Iterable[Any] = (),
+        timeout: float | None = 5.0,
+        *,
+        codec: Codec | None = None,
     ) -> Any:
         """Call ``module:function`` on the node `name`; wait at most `timeout` seconds (None: for ever).
 
         Raises `RemoteError`, `RemoteExit`, `RemoteThrow`; `RpcFailed` when the call itself failed.
+        `codec` says how the value looks, else the node's.
         """
-        return erpc.call(self._system, node_atom(name), module, function, args, timeout)
+        return read(erpc.call(self._system, node_atom(name), module, function, args, timeout), codec or self._codec)
 
     call = __call__
 
@@ -169,7 +179,7 @@ class Rpc:
 class Services:
     """The services of one open node."""
 
-    def __init__(self, system: System, kernel: NetKernel) -> None:
+    def __init__(self, system: System, kernel: NetKernel, codec: Codec | None = None) -> None:
         self.kernel = kernel
         self.keeping = Keeping(system)
         group_leader.start_user(system, self.keeping)
@@ -178,7 +188,8 @@ class Services:
         self.pg = Pg(system, kernel, self.keeping)
         self.logs = Logs(system, self.keeping)
         self.erpc = Erpc(system)
-        self.rpc = Rpc(system)
+        self.rpc = Rpc(system, codec)
+        applying.install(system)
 
 
 class Remote(Local):
@@ -202,7 +213,13 @@ class Remote(Local):
         return self._of_open().pg
 
     def apply(
-        self, fun: Fun | ExternalFun, args: Iterable[Any] = (), at: Name | None = None, timeout: float | None = 5.0
+        self,
+        fun: Fun | ExternalFun,
+        args: Iterable[Any] = (),
+        at: Name | None = None,
+        timeout: float | None = 5.0,
+        *,
+        codec: Codec | None = None,
     ) -> Any:
         """``apply(Fun, Args)`` on another node: a closure on that of its maker, a ``fun m:f/a`` at the one given.
 
@@ -215,8 +232,8 @@ class Remote(Local):
             )
         given = list(args)
         if isinstance(fun, ExternalFun) and fun.arity == len(given):
-            return self.erpc.call(where, fun.module, fun.function, given, timeout)
-        return self.erpc.call(where, "erlang", "apply", [fun, given], timeout)
+            return self.rpc(where, fun.module, fun.function, given, timeout, codec=codec)
+        return self.rpc(where, "erlang", "apply", [fun, given], timeout, codec=codec)
 
     def _of_open(self) -> Services:
         assert self.system is not None  # raises for a node that is not open

@@ -19,6 +19,7 @@ from pyerlnode.term.containers import (
     freeze,
     kw,
     kwget,
+    kwmap,
 )
 from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.hooks import register_encoder, register_struct
@@ -45,6 +46,7 @@ __all__ = [
     "freeze",
     "kw",
     "kwget",
+    "kwmap",
     "register_encoder",
     "register_struct",
 ]

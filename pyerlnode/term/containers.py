@@ -122,9 +122,19 @@ def kw(**options: Any) -> list[tuple[Atom, Any]]:
     return [(A[name], value) for name, value in options.items()]
 
 
+def kwmap(**fields: Any) -> dict[Atom, Any]:
+    """A map with atoms as keys: ``kwmap(a=1)`` is ``{A.a: 1}``, Elixir's ``%{a: 1}``."""
+    return {A[name]: value for name, value in fields.items()}
+
+
 def kwget(options: Iterable[Any], key: str | Atom, default: Any = None) -> Any:
-    """The first value under `key` in a keyword list; a bare atom in a proplist counts as ``(atom, True)``."""
+    """The first value under `key` in a keyword list; a bare atom in a proplist counts as ``(atom, True)``.
+
+    Of a map with atoms as keys it is the value under that key.
+    """
     wanted = A[key] if isinstance(key, str) else key
+    if isinstance(options, Mapping):
+        return options.get(wanted, default)
     for option in options:
         if type(option) is tuple:
             if len(option) == 2 and option[0] is wanted:

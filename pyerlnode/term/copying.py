@@ -60,6 +60,34 @@ def deepcopy(term: Any, memo: dict[int, Any]) -> Any:
     return made[-1]
 
 
+Parts = Callable[[Any], tuple[list[Any], Callable[[list[Any]], Any]] | None]
+
+
+def remade(term: Any, parts_of: Parts) -> Any:
+    """`term` made anew from the inside out: `parts_of` gives a container's parts and what makes another of them.
+
+    It gives None for what is left as it is. Nothing recurses.
+    """
+    root: list[Any] = []
+    opened: list[tuple[list[Any], Callable[[list[Any]], Any], Iterator[Any]]] = [
+        (root, lambda parts: parts, iter((term,)))
+    ]
+    while True:
+        made, make, rest = opened[-1]
+        part = next(rest, opened)
+        if part is opened:
+            opened.pop()
+            if not opened:
+                return root[0]
+            opened[-1][0].append(make(made))
+            continue
+        found = parts_of(part)
+        if found is None:
+            made.append(part)
+        else:
+            opened.append(([], found[1], iter(found[0])))
+
+
 def _kind_of(term: Any, at_all: bool) -> type | None:
     """The kind of a container; `at_all`: of one of a subclass, too, which is copied as what it extends."""
     kind = type(term)

@@ -1,17 +1,29 @@
 """Functions as terms: ``fun m:f/a``, which any node can call, and closures, which only their maker can.
 
 A closure that Python receives is opaque: it is kept whole (NEW_FUN_EXT, protocol.md D.1) so that it can be sent
-back. Its free variables are kept as terms and not as raw bytes: raw bytes may name entries of one packet's atom
+back. Calling one is for a node to do (`kernel.remote.applying`): ``fun(1, 2)``.
+Its free variables are kept as terms and not as raw bytes: raw bytes may name entries of one packet's atom
 cache, and a closure within a closure within a closure would be held once per level.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from pyerlnode.errors import UsageError
 from pyerlnode.term import copying
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
+
+apply: Callable[[Any, tuple[Any, ...]], Any] | None = None
+"""What ``fun(*args)`` does, once a node has been opened."""
+
+
+def _called(fun: Any, args: tuple[Any, ...]) -> Any:
+    if apply is None:
+        raise UsageError(f"{fun!r} is called by a node: open one first")
+    return apply(fun, args)
 
 
 class ExternalFun:
@@ -35,6 +47,10 @@ class ExternalFun:
 
     def __hash__(self) -> int:
         return hash((ExternalFun, self.module, self.function, self.arity))
+
+    def __call__(self, *args: Any) -> Any:
+        """``fun(Args…)``: here when this node exports it, else on the node that it is connected to."""
+        return _called(self, args)
 
     def __repr__(self) -> str:
         return f"ExternalFun({self.module!r}, {self.function!r}, {self.arity})"
@@ -85,6 +101,10 @@ class Fun:
 
     def __hash__(self) -> int:
         return hash((*self._identity(), self.free))
+
+    def __call__(self, *args: Any) -> Any:
+        """``fun(Args…)``, on the node of its maker."""
+        return _called(self, args)
 
     def __repr__(self) -> str:
         return f"#Fun<{self.module}.{self.index}.{self.old_uniq}>"

@@ -11,6 +11,9 @@ The law:
 - A struct decoder takes a `Struct` and never raises: what it can not represent without loss it gives back
   as the `Struct` it was given.
 - The tables are filled while modules are imported, and read by every message: they are plain dicts.
+- Elixir's own structs and Python's own values (dates, decimals, sets, ranges) do not depend on what was imported
+  before: whoever meets the first of them imports `pyerlnode.schema`, which enters the rest.
+- What the codec writes itself it never asks for here, so no encoder can be registered for such a type.
 - NumPy's scalars have encoders of their own accord, in a program that has imported NumPy: booleans, integers and real
   numbers that a double holds exactly. Dates, durations, complex numbers and arrays have none.
 """
@@ -19,15 +22,46 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
-from pyerlnode.errors import EncodeError
+from pyerlnode.errors import EncodeError, UsageError
 from pyerlnode.term.atom import Atom
+
+_WRITTEN: Final = frozenset({
+    object, int, float, bool, type(None), str, bytes, bytearray, memoryview, tuple, list, dict, Atom,
+})  # fmt: skip
+_ROOMS: Final = ("pyerlnode.term.containers", "pyerlnode.term.fun", "pyerlnode.term.pid")
 
 encoders: dict[type, Callable[[Any], Any]] = {}
 """Python type → function that gives a term for a value of it. Subclasses inherit; see `encoder_for`."""
 
-struct_decoders: dict[Atom, Callable[[Any], Any]] = {}
+
+def _taught(module: Atom) -> Callable[[Any], Any]:
+    """A decoder that stands until `pyerlnode.schema` has entered its own."""
+
+    def decode(struct: Any) -> Any:
+        _teach()
+        return struct_decoders[module](struct)
+
+    return decode
+
+
+def _teach() -> None:
+    import_module("pyerlnode.schema")
+
+
+_ELIXIRS_OWN: Final = ("Date", "Time", "NaiveDateTime", "DateTime", "MapSet", "Range", "Decimal")
+_PYTHONS_OWN: Final = {
+    "date": "datetime", "datetime": "datetime", "time": "datetime", "Decimal": "decimal", "Enum": "enum",
+    "UUID": "uuid", "set": "builtins", "frozenset": "builtins", "range": "builtins",
+    "Range": "pyerlnode.term.containers",
+}  # fmt: skip
+"""Types with encoders in `pyerlnode.schema` and their modules, which nobody is to import for this table."""
+
+struct_decoders: dict[Atom, Callable[[Any], Any]] = {
+    module: _taught(module) for module in (Atom(f"Elixir.{name}") for name in _ELIXIRS_OWN)
+}
 """Module of an Elixir struct → function from `Struct` to a Python value (or the same `Struct`)."""
 
 _found: dict[type, Callable[[Any], Any] | None] = {}
@@ -38,9 +72,23 @@ def encoder_for(cls: type) -> Callable[[Any], Any] | None:
     try:
         return _found[cls]
     except KeyError:
-        found = next((encoders[base] for base in cls.__mro__ if base in encoders), None) or _numpy_scalar(cls)
+        found = _encoder(cls) or _numpy_scalar(cls)
         _found[cls] = found
         return found
+
+
+def _encoder(cls: type) -> Callable[[Any], Any] | None:
+    for base in cls.__mro__:
+        if base not in encoders and _is_pythons_own(base):
+            _teach()
+        if base in encoders:
+            return encoders[base]
+    return None
+
+
+def _is_pythons_own(cls: type) -> bool:
+    name: str = type.__dict__["__name__"].__get__(cls)  # whatever its metaclass makes of it
+    return name in _PYTHONS_OWN and getattr(sys.modules.get(_PYTHONS_OWN[name]), name, None) is cls
 
 
 def _numpy_scalar(cls: type) -> Callable[[Any], Any] | None:
@@ -67,11 +115,22 @@ def _exact_float(value: Any) -> float:
 
 
 def register_encoder(cls: type, encode: Callable[[Any], Any]) -> None:
-    """Values of `cls` and of its subclasses become the term that `encode(value)` gives."""
+    """Values of `cls` and of its subclasses become the term that `encode(value)` gives.
+
+    Raises `UsageError` for a type that has a form of its own, as `int` and `Pid` have: its subclasses may have others.
+    """
+    if not isinstance(cls, type):
+        raise UsageError(f"an encoder is that of a type, not of a {type(cls).__name__}")
+    if cls in _WRITTEN or (cls.__module__ in _ROOMS and cls.__name__ != "Range"):
+        raise UsageError(f"{cls.__name__} has a form of its own as a term; register a subclass of it")
+    if _is_pythons_own(cls):
+        _teach()  # or its own one would replace this one when it comes
     encoders[cls] = encode
     _found.clear()
 
 
 def register_struct(module: Atom, decode: Callable[[Any], Any]) -> None:
     """``%module{}`` from a peer becomes `decode(struct)`; a later registration replaces an earlier one."""
+    if module in struct_decoders:
+        _teach()
     struct_decoders[module] = decode

@@ -16,7 +16,6 @@ import threading
 import time
 from typing import Any
 
-import pyerlnode.schema  # noqa: F401 - teaches the codec dates, decimals, sets and ranges
 from pyerlnode.etf import decode, encode
 from pyerlnode.testing import waiting
 from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout
