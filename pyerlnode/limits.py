@@ -22,13 +22,15 @@ class Limits:
     integer_digits: int = 16 * 1024 * 1024
     """Digits (base 256) of one integer; the BEAM's own limit is 4 MB."""
     atoms: int = 200_000
-    """Atoms that one connection may add to this node's table, which never shrinks."""
+    """Atoms that one peer may add to this node's table, which never shrinks: by all its connections together."""
+    all_atoms: int = 400_000
+    """Atoms that all peers together may add, their names among them. A BEAM's whole table has a million."""
     pending_fragments: int = 1_024
     """Fragmented messages that one peer may have begun and not finished."""
     fragmented_size: int = 1024 * 1024 * 1024
     """The sum of what those hold."""
-    pending_handshakes: int = 128
-    """Accepted sockets that have not said who they are; for one more the oldest of them is closed."""
+    pending_handshakes: int = 256
+    """Accepted sockets that have not proved the cookie; for one more another one leaves (`net.admission_core`)."""
     handshake_message: int = 4_096
     """One message of the handshake; the longest legal one is below 1,100."""
     send_buffer: int = 8 * 1024 * 1024

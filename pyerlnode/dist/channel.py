@@ -103,6 +103,7 @@ class Channel:
         limits: Limits = DEFAULT_LIMITS,
         ticks: TickSettings = DEFAULT_TICKS,
         now: float = 0.0,
+        budget: AtomBudget | None = None,
     ) -> None:
         self.peer = peer
         self.node = Atom(peer.name)
@@ -112,7 +113,7 @@ class Channel:
         self.fragments_in = self.fragments_out = 0
         self.ticks_in = self.undecodable = 0
         self._limits = limits
-        self._budget = AtomBudget(limits.atoms)
+        self._budget = AtomBudget(limits.atoms) if budget is None else budget
         self._frames = FrameReader(limits.frame_size)
         self._cache = AtomCacheReader(self._intern)
         self._fragments: FragmentReader[_Pending] = FragmentReader(limits.pending_fragments, limits.fragmented_size)

@@ -411,8 +411,17 @@ GiveName = Callable[[str], "tuple[str, int] | None"]
 """Asked with a host part: the full name and the creation for a nameless peer, or None to refuse it."""
 
 
+Prove = Callable[[str, bool], bool]
+"""Told the name of a peer that has proved the cookie, and whether it replaces its connection, before it learns that it
+may come in; False refuses it."""
+
+
 def _give_none(_host: str) -> None:
     return None
+
+
+def _believe(_name: str, _replaces: bool) -> bool:
+    return True
 
 
 class Acceptor(_Handshake):
@@ -424,6 +433,7 @@ class Acceptor(_Handshake):
         "_decide",
         "_give_name",
         "_offered",
+        "_prove",
         "_replaces",
         "_reply_ack",
         "_theirs",
@@ -444,6 +454,7 @@ class Acceptor(_Handshake):
         challenge: int,
         *,
         give_name: GiveName = _give_none,
+        prove: Prove = _believe,
         now: float = 0.0,
         setup_time: float = SETUP_TIME,
         length_bytes: int = 2,
@@ -463,6 +474,7 @@ class Acceptor(_Handshake):
         self._decide = decide
         self._cookie_for = cookie_for
         self._give_name = give_name
+        self._prove = prove
         self._offered = own.flags & ~DistFlags.NAME_ME
         self._replaces = False
         self._reply_ack = b""
@@ -554,6 +566,8 @@ class Acceptor(_Handshake):
         cookie = self._cookie_for(self.peer_name)
         if not digest_is_right(reply.digest, cookie, self.challenge):
             raise HandshakeError(f"{self.peer_name} was refused: its cookie differs from ours", "bad_cookie")
+        if not self._prove(self.peer_name, self._replaces):
+            raise HandshakeError(f"{self.peer_name} was refused: it has come in by another connection", "nok")
         self._reply_ack = ChallengeAck(digest(cookie, reply.challenge)).encode()
         if self._replaces:
             self.state = State.REPLACING

@@ -99,18 +99,25 @@ class Refused(EncodeError):
 
 
 class AtomBudget:
-    """Atoms that one connection may still add to the table: `limit` in all, `spent` so far."""
+    """Atoms that one peer may still add to the table: `limit` in all, `spent` so far; all peers share `whole`."""
 
-    __slots__ = ("limit", "spent")
+    __slots__ = ("limit", "spent", "whole")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, whole: AtomBudget | None = None) -> None:
         self.limit = limit
         self.spent = 0
+        self.whole = whole
 
     def charge(self, offset: int) -> None:
         """Count one more atom. Raises `LimitExceeded`."""
         if self.spent >= self.limit:
             raise LimitExceeded(f"more than {self.limit} new atoms from one peer; raise Limits.atoms if meant", offset)
+        whole = self.whole
+        if whole is not None:
+            if whole.spent >= whole.limit:
+                text = f"more than {whole.limit} new atoms from all peers; raise Limits.all_atoms if meant"
+                raise LimitExceeded(text, offset)
+            whole.spent += 1
         self.spent += 1
 
 

@@ -15,6 +15,8 @@ from pyerlnode.errors import BadName
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FIRST, _END = 4, 2**32
+HOSTS = 1000
+"""Hosts for which names are kept; those whose peers went longest ago are forgotten, and get new names."""
 
 
 class GivenNames:
@@ -22,7 +24,8 @@ class GivenNames:
 
     def __init__(self, entropy: Callable[[int], int] = secrets.randbits) -> None:
         self._entropy = entropy
-        self._out: dict[str, tuple[str, int]] = {}
+        self._out: dict[str, tuple[str, int, bool]] = {}
+        """(host, creation, whether the name was in use before) by name."""
         self._free: dict[str, list[tuple[str, int]]] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -33,22 +36,30 @@ class GivenNames:
         free = self._free.get(host)
         if free:
             name, creation = free.pop()
+            if not free:
+                del self._free[host]
         else:
             name, creation = f"{_base36(self._entropy(64))}@{host}", _FIRST + self._entropy(32) % (_END - _FIRST)
             try:
                 parse_peer(name)
             except BadName:
                 return None
-        self._out[name] = host, creation
+        self._out[name] = host, creation, free is not None
         return name, creation
 
-    def back(self, name: str) -> None:
+    def back(self, name: str, *, proven: bool = True) -> None:
         """The peer of this name is gone; names that were not given here are ignored."""
         given = self._out.pop(name, None)
-        if given is not None:
-            host, creation = given
+        if given is None:
+            return
+        host, creation, known = given
+        if proven or known:
             following = creation + 1 if creation + 1 < _END else _FIRST
-            self._free.setdefault(host, []).append((name, following))
+            names = self._free.pop(host, [])
+            names.append((name, following))
+            self._free[host] = names
+            if len(self._free) > HOSTS:
+                del self._free[next(iter(self._free))]
 
 
 def _base36(number: int) -> str:

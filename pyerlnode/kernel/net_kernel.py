@@ -4,10 +4,14 @@ One table, one entry per peer, one connection per peer at most. What a new attem
 
     state of the peer     we want to send                    the peer connects to us
     nothing               dial                               accept
-    dialling              wait for that attempt              `simultaneous`: the greater name's attempt lives,
-                                                             the other one is ended at once, as OTP's is
-    accepting             wait for that attempt              refuse the second
+    dialling              wait for that attempt              `simultaneous`: the greater name's attempt lives; ours is
+                                                             ended when the peer's has proved the cookie
+    accepting             wait for that attempt, `PATIENCE`  accept: the one that proves the cookie first is the peer
+                          long, then dial
     up                    use it                             `alive`: replaces the old one when the cookie is right
+
+Before it has proved the cookie anybody may say any name, as often as he likes: it keeps nobody out who has that name,
+ends no dial of ours, and of what was said nothing stays, not even an atom.
 
 An attempt runs in a process of its own, and what is sent meanwhile waits for it (`runtime.dialling`): nobody who
 sends, links or monitors waits himself, and a call waits no longer than its own time-out says.
@@ -16,6 +20,7 @@ sends, links or monitors waits himself, and a call waits no longer than its own 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -27,7 +32,8 @@ from pyerlnode.dist.flags import DistFlags
 from pyerlnode.dist.handshake import OwnIdentity, PeerInfo, Status, simultaneous
 from pyerlnode.dist.node_name import check_style, parse, parse_peer
 from pyerlnode.dist.ticks import TickSettings
-from pyerlnode.errors import BadName, ConnectError, HandshakeError, NoSuchNodeName, PyerlnodeError
+from pyerlnode.errors import BadName, ConnectError, HandshakeError, LimitExceeded, NoSuchNodeName, PyerlnodeError
+from pyerlnode.etf import AtomBudget
 from pyerlnode.kernel.given_names import GivenNames
 from pyerlnode.kernel.pressure import Pressure
 from pyerlnode.kernel.reconnect import UNWANTED, Keeper
@@ -45,7 +51,7 @@ from pyerlnode.runtime.process import Process, current
 from pyerlnode.runtime.router import Route
 from pyerlnode.runtime.system import System
 from pyerlnode.runtime.timer_core import Timer
-from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.atom import A, Atom, existing
 from pyerlnode.term.pid import Pid
 
 if TYPE_CHECKING:
@@ -59,6 +65,10 @@ log = logging.getLogger("pyerlnode.net_kernel")
 
 REMEMBERED = 1000
 """Nodes of which it is kept why they were not reached, so that the log is told of a change alone."""
+
+
+PATIENCE = 0.5
+"""Seconds for which we wait, before we dial ourselves, for a connection of one that says it is that peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ class _Attempt:
         self.dialling: Process | None = None
         """The process that dials; None while the peer's own attempt goes on instead."""
         self.renewed = False
-        """Dialled again, after the peer's attempt for which the first one was ended came to nothing."""
+        """Dialled again, after the peer's attempt for which ours waited came to nothing."""
 
 
 class _Subscription:
@@ -136,7 +146,11 @@ class NetKernel:
         self.connections: dict[Atom, Connection] = {}
         self.stopped = False
         self._attempts: dict[Atom, _Attempt] = {}
-        self._accepting: set[str] = set()
+        self._accepting: Counter[str] = Counter()
+        """Who has said a name, was let in, and has not proved to be it."""
+        self._atoms = AtomBudget(settings.limits.all_atoms)
+        self._budgets: dict[Atom, AtomBudget] = {}
+        """The atoms of each peer that there was: nobody gets new ones by connecting anew."""
         self._subscribers: dict[bool, dict[Process, _Subscription]] = {False: {}, True: {}}
         """Of news of nodes, without and with a map about it."""
         self._node_monitors: dict[Atom, dict[Process, _Subscription]] = {}
@@ -161,6 +175,7 @@ class NetKernel:
             self.cookie_for,
             self._accepted,
             give_name=self._give_name,
+            prove=self._proven,
             replace=self._replace,
             on_failure=self._not_accepted,
             goes_on=self._goes_on,
@@ -193,7 +208,9 @@ class NetKernel:
         self._check_name(node)
         attempt = self._attempts[node] = _Attempt()
         route = self.system.peer(node).dial(self.settings.limits.send_buffer)
-        if node.name not in self._accepting:
+        if node.name in self._accepting:
+            attempt.timer = self.system.timers.start(PATIENCE, self._dial_after_all, node, attempt)
+        else:
             self._start_dial(node, attempt)
         return route
 
@@ -212,7 +229,15 @@ class NetKernel:
         except BadName as error:
             raise NoSuchNodeName(str(error), node.name, "bad_name") from None
 
+    def _dial_after_all(self, node: Atom, attempt: _Attempt) -> None:
+        attempt.timer = None
+        if self._attempts.get(node) is attempt and attempt.dialling is None:
+            self._start_dial(node, attempt)
+
     def _start_dial(self, node: Atom, attempt: _Attempt) -> None:
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+            attempt.timer = None
         attempt.dialling = self.system.spawn_function(self._dial, (node, attempt), {})
 
     def _is_wanted(self, node: Atom, attempt: _Attempt) -> bool:
@@ -254,9 +279,17 @@ class NetKernel:
 
     def _await_peer(self, node: Atom, attempt: _Attempt) -> None:
         """The peer dials us at the same time and its attempt goes first: it has the setup time to come."""
-        if self._attempts.get(node) is attempt and attempt.timer is None:
-            error = ConnectError(f"{node} chose its own attempt to connect, which did not arrive", node.name, "nok")
-            attempt.timer = self.system.timers.start(self.settings.setup_time, self._give_up, node, attempt, error)
+        attempt.dialling = None
+        error = ConnectError(f"{node} chose its own attempt to connect, which did not arrive", node.name, "nok")
+        attempt.timer = self.system.timers.start(self.settings.setup_time, self._not_come, node, attempt, error)
+
+    def _not_come(self, node: Atom, attempt: _Attempt, error: ConnectError) -> None:
+        """One that said it is the peer may be under way just now: then we dial once more, which tells."""
+        if node.name in self._accepting and not attempt.renewed:
+            attempt.renewed = True
+            self._dial_after_all(node, attempt)
+        else:
+            self._give_up(node, attempt, error)
 
     def _give_up(self, node: Atom, attempt: _Attempt, error: ConnectError) -> None:
         if self._attempts.get(node) is attempt:
@@ -289,27 +322,46 @@ class NetKernel:
     # --- being connected to --------------------------------------------------------------------
     def _decide(self, name: str, flags: DistFlags) -> Status:
         del flags  # the handshake itself has checked the mandatory ones
-        node = Atom(name)
+        node = existing(name)
         if self.stopped or (self.settings.allow is not None and name not in self.settings.allow):
             return Status.NOT_ALLOWED
-        if name in self._accepting or node is self.system.node:
+        if node is self.system.node:
             return Status.NOK
+        status = Status.OK
         if node in self.connections:
-            return Status.ALIVE
-        attempt = self._attempts.get(node)
-        if attempt is not None:
+            status = Status.ALIVE
+        elif node in self._attempts:
             status = simultaneous(self.system.node.name, name)
-            if status is Status.NOK:
-                return status
-            self._end_dial(attempt)
-            self._accepting.add(name)
-            return status
-        self._accepting.add(name)
-        return Status.OK
+        if status is not Status.NOK:
+            self._accepting[name] += 1
+        return status
+
+    def _proven(self, name: str, replaces: bool) -> bool:
+        """The peer is `name`. False when it has come in by another connection meanwhile."""
+        node = existing(name)
+        if node is None:
+            try:
+                self._atoms.charge(0)
+            except LimitExceeded as error:
+                log.warning("%s was refused: its name would be a new atom: %s", name, error)
+                return False
+        elif node in self.connections and not replaces:
+            return False
+        else:
+            attempt = self._attempts.get(node)
+            if attempt is not None:
+                self._end_dial(attempt)
+        return True
+
+    def _no_longer(self, name: str) -> None:
+        """One that said this name has proved it, or is gone."""
+        self._accepting[name] -= 1
+        if self._accepting[name] <= 0:
+            del self._accepting[name]
 
     @staticmethod
     def _end_dial(attempt: _Attempt) -> None:
-        """End our own dial: going on it would replace the connection that the peer is about to make."""
+        """End our own dial: going on it would replace the connection that the peer makes."""
         process, attempt.dialling = attempt.dialling, None
         if process is not None:
             process.exit(A.killed)
@@ -322,23 +374,21 @@ class NetKernel:
         return None if self.stopped or self.settings.allow is not None else self._given.give(host)
 
     def _not_accepted(self, name: str, error: HandshakeError) -> None:
-        self._accepting.discard(name)
-        self._given.back(name)
-        node = Atom(name)
-        attempt = self._attempts.get(node)
-        if attempt is None:
-            return
-        if attempt.dialling is not None:
-            return  # its own goes on, or has its time
-        if attempt.renewed:
-            self._give_up(node, attempt, ConnectError(str(error), name, error.reason))
-        else:  # it waited for this one, or was ended in favour of it
+        self._no_longer(name)
+        self._given.back(name, proven=False)
+        node = existing(name)
+        attempt = None if node is None else self._attempts.get(node)
+        if node is None or attempt is None or attempt.dialling is not None:
+            return  # our own goes on, or has its time
+        if not attempt.renewed:  # it waited for this one, or was ended in favour of it
             attempt.renewed = True
             self._start_dial(node, attempt)
+        elif attempt.timer is None:
+            self._give_up(node, attempt, ConnectError(str(error), name, error.reason))
 
     def _goes_on(self, name: str) -> bool:
         """Whether it is connected, or somebody of this node waits for a connection with it."""
-        node = Atom(name)
+        node = existing(name)
         return node in self.connections or node in self._attempts
 
     def _stranger(self, address: str) -> None:
@@ -346,12 +396,13 @@ class NetKernel:
         self.telemetry.emit("connection.stranger", {"count": self.strangers}, address=address)
 
     def _replace(self, name: str) -> None:
-        connection = self.connections.get(Atom(name))
+        node = existing(name)
+        connection = None if node is None else self.connections.get(node)
         if connection is not None:
             connection.close(A.connection_closed)
 
     def _accepted(self, sock: socket.socket | TlsTransport, peer: PeerInfo, leftover: bytes) -> None:
-        self._accepting.discard(peer.name)
+        self._no_longer(peer.name)
         if self.stopped or Atom(peer.name) in self.connections:
             sock.close()
         else:
@@ -366,7 +417,11 @@ class NetKernel:
     def _up(self, sock: socket.socket | TlsTransport, info: PeerInfo, leftover: bytes) -> None:
         settings, system = self.settings, self.system
         node = Atom(info.name)
-        channel = Channel(info, limits=settings.limits, ticks=settings.ticks, now=self.ticker.now())
+        budget = self._budgets.get(node)
+        if budget is None:
+            budget = self._budgets[node] = AtomBudget(settings.limits.atoms, self._atoms)
+        now = self.ticker.now()
+        channel = Channel(info, limits=settings.limits, ticks=settings.ticks, now=now, budget=budget)
         peer = system.peer(node)
         connection = Connection(
             sock,

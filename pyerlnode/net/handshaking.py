@@ -30,17 +30,21 @@ def run(
     *,
     end: float = float("inf"),
     replace: Callable[[str], None] | None = None,
+    heard: bytes = b"",
 ) -> tuple[PeerInfo, bytes]:
     """The handshake from its first byte to its last; what was found out, and the bytes that came after it.
 
     Args:
         end: a bound on the whole, in the time of `time.monotonic`, beside the machine's own for each step.
         replace: ends the connection that we hold to this peer, and returns when it is gone.
+        heard: what was read from the socket already.
 
     Raises:
         HandshakeError: it failed; the caller closes the socket.
     """
     try:
+        if heard:
+            machine.receive_data(heard, time.monotonic())
         while True:
             _write(sock, machine)
             match machine.next_event():

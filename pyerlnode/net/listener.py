@@ -3,86 +3,49 @@
 Reference: OTP's `inet_tcp_dist` (accept loop) and `dist_util` (handshake_other_started).
 
 The socket listens from its construction, since EPMD must be told the port before the node knows its
-creation; connections wait in the backlog until `start`. Each one is handled in a greenlet of its own.
-Sockets that have not said who they are are bounded: when the bound is reached the oldest one is closed,
-so that ten thousand silent connections do not keep a real peer out. What fails is one warning in the log, but for
-a peer that gives way to our own attempt, and for who has not said a name: probes of the port, port scanners, what
-speaks another protocol. Anybody can make those, so they are a line for debugging, and counted.
+creation; connections wait in the backlog until `start`. One that says nothing has a watcher, and a greenlet from its
+first message on. Who gets a place, who leaves for another and whose turn it is decides `admission_core`: ten thousand
+silent connections, or as many that say a name and stop there, do not keep a real peer out. What fails is one warning
+in the log, but for a peer that gives way to our own attempt, and for who has not said a name: probes of the port, port
+scanners, what speaks another protocol. Anybody can make those, so they are a line for debugging, and counted.
 """
 
 from __future__ import annotations
 
+import _socket
 import errno
 import logging
-import secrets
 import socket as plain
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import gevent
 from gevent.socket import socket as Socket  # noqa: N812 - a class that gevent spells like its module
 
-from pyerlnode.dist.flags import DistFlags
-from pyerlnode.dist.handshake import (
-    SETUP_TIME,
-    Acceptor,
-    Decide,
-    GiveName,
-    OwnIdentity,
-    PeerInfo,
-    Status,
-)
+from pyerlnode.dist.handshake import SETUP_TIME
 from pyerlnode.errors import HandshakeError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
-from pyerlnode.net import handshaking, tcp
+from pyerlnode.net import tcp
+from pyerlnode.net.admission_core import Admission, source_of
+from pyerlnode.net.guest import Caller, Guest, Reception, has_spoken
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.forks import ours
 
-if TYPE_CHECKING:
-    from pyerlnode.net.tls import TlsTransport
-    from pyerlnode.net.tls_options import Side
+__all__ = ["Listener", "Reception"]
 
 log = logging.getLogger("pyerlnode.net")
 
-
-def _nothing(*_args: object) -> None:
-    return None
-
-
-def _never(_name: str) -> bool:
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class Reception:
-    """How peers that come in are received; the callables run in the greenlet of their handshake.
-
-    Args:
-        own: who we are.
-        decide: status for a peer's name and flags; called once.
-        cookie_for: the cookie for a peer's name.
-        on_connection: takes the socket or the TLS session over: (socket, peer, leftover bytes).
-        give_name: full name and creation for a nameless peer of a host, or None to refuse it.
-        replace: ends the old connection to a peer after the status `alive`; returns when it is gone.
-        tls: the server side of TLS; a peer that does not speak it is refused.
-        on_failure: told when the handshake of a peer that was let in, or given a name, failed after all; a refusal
-            is none of these.
-        on_stranger: told the address of one that went, or was sent away, before it had said its name.
-        goes_on: whether a connection with a peer is up, or an attempt of ours goes on, whose end is told: then one
-            that the peer closes is the one of two that gave way.
-    """
-
-    own: OwnIdentity
-    decide: Decide
-    cookie_for: Callable[[str], str]
-    on_connection: Callable[[plain.socket | TlsTransport, PeerInfo, bytes], None]
-    give_name: GiveName = _nothing
-    replace: Callable[[str], None] = _nothing
-    on_failure: Callable[[str, HandshakeError], None] = _nothing
-    on_stranger: Callable[[str], None] = _nothing
-    goes_on: Callable[[str], bool] = _never
-    tls: Side | None = None
+BATCH: Final = 32
+"""Connections that are taken, and handshakes that are begun, before others have their turn."""
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE: Final = 0.1
+"""Seconds until the next try where a connection can not be taken, and nobody can leave for it."""
+_GONE: Final = ("closed the connection while we waited for its name", "closed the connection before it said anything")
+"""Without and with TLS."""
+_LATE: Final = ("did not say its name in time", "did not finish the handshake of TLS in time")
+_REPEAT: Final = 60.0
+"""Seconds between two lines about a crowd."""
 
 
 class Listener:
@@ -103,83 +66,219 @@ class Listener:
         limits: Limits = DEFAULT_LIMITS,
         setup_time: float = SETUP_TIME,
     ) -> None:
-        self._listening = tcp.listen_at(tcp.bind_addresses(host) if isinstance(host, str) else host, ports)
-        self.port: int = self._listening[0].getsockname()[1]
+        found = tcp.listen_at(tcp.bind_addresses(host) if isinstance(host, str) else host, ports)
+        self.port: int = found[0].getsockname()[1]
+        self._listening = [_bare(sock) for sock in found]
         self._limits = limits
         self._setup_time = setup_time
         self._reception: Reception | None = None
-        self._greenlets: list[gevent.Greenlet[..., Any]] = []
-        self._pending: dict[gevent.Greenlet[..., Any], Socket] = {}
-        self._flooded = False
+        self._admission: Admission[Caller] = Admission(limits.pending_handshakes)
+        self._loop = gevent.get_hub().loop
+        self._watchers: list[Any] = []
+        self._clock: Any = None
+        """Runs while somebody is silent."""
+        self._begins = False
+        """Callers that have spoken are about to have their turn."""
+        self._left = 0
+        """Who had to leave for others since the log was told."""
+        self._told = float("-inf")
+        ours(self)
 
     @property
     def pending(self) -> int:
-        """Handshakes under way."""
-        return len(self._pending)
+        """Connections that have not become one to a peer yet."""
+        return len(self._admission)
 
     def start(self, reception: Reception) -> None:
         """Take the connections that wait, and those to come."""
         self._reception = reception
-        self._greenlets = [gevent.spawn(self._accept, reception, listening) for listening in self._listening]
+        for listening in self._listening:
+            watcher = self._loop.io(listening.fileno(), 1)
+            watcher.start(self._acceptable, watcher, listening)
+            self._watchers.append(watcher)
 
     def stop(self, *, wait: bool = True) -> None:
         """Close the port and every handshake under way; finished connections are not touched.
 
         Without `wait` no other greenlet runs meanwhile.
         """
+        self.forsake()
+        callers = self._admission.guests
+        for caller in callers:
+            self._admission.gone(caller)
+            caller.close()
+        me = gevent.getcurrent()
+        gevent.killall([c.greenlet for c in callers if c.greenlet is not None and c.greenlet is not me], block=wait)
+
+    def forsake(self) -> None:
+        """Listen no more."""
+        for watcher in (*self._watchers, self._clock):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._watchers, self._clock = [], None
         for listening in self._listening:
             listening.close()
-        me = gevent.getcurrent()
-        ending = [g for g in (*self._greenlets, *self._pending) if g is not me]
-        self._greenlets = []
-        for sock in self._pending.values():
-            sock.close()
-        gevent.killall(ending, block=wait)
-        self._pending.clear()
+
+    # --- in the hub ----------------------------------------------------------------------------
+    @edge
+    def _acceptable(self, watcher: Any, listening: Any) -> None:
+        for _ in range(BATCH):
+            if not self._take_one(watcher, listening):
+                return
+
+    def _take_one(self, watcher: Any, listening: Any) -> bool:
+        """Whether there may be more."""
+        try:
+            descriptor, address = listening._accept()
+        except ConnectionAbortedError:
+            return True
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            if error.errno in _NO_ROOM and self._make_room():
+                return True
+            if error.errno not in (errno.EBADF, errno.EINVAL):
+                log.warning("no connection can be accepted: %s", error.strerror)
+                self._pause(watcher, listening)
+            return False
+        self._welcome(descriptor, address[0])
+        return True
+
+    def _pause(self, watcher: Any, listening: Any) -> None:
+        watcher.stop()
+        timer = self._loop.timer(_PAUSE)
+        self._watchers.append(timer)
+        timer.start(self._go_on, timer, watcher, listening)
+
+    @edge
+    def _go_on(self, timer: Any, watcher: Any, listening: Any) -> None:
+        self._watchers.remove(timer)
+        timer.close()
+        watcher.start(self._acceptable, watcher, listening)
+
+    def _make_room(self) -> bool:
+        """For want of descriptors or memory somebody leaves; False when nobody can."""
+        caller = self._admission.displace()
+        if caller is not None:
+            self._dismiss(caller)
+        return caller is not None
+
+    def _welcome(self, descriptor: int, address: str) -> None:
+        now = time.monotonic()
+        watcher = self._loop.io(descriptor, 1)
+        caller = Caller(descriptor, address, watcher, now)
+        for other in self._admission.came(caller, source_of(address), now + self._setup_time):
+            self._dismiss(other)
+        watcher.start(self._readable, caller)
+        if self._clock is None:
+            self._wind(self._setup_time)
+
+    def _dismiss(self, caller: Caller) -> None:
+        """It leaves for another."""
+        caller.dismissed = True
+        caller.close()
+        if caller.greenlet is not None:
+            caller.greenlet.kill(block=False)
+        self._left += 1
+        now = time.monotonic()
+        if now - self._told >= _REPEAT:
+            text = "%d connections have not proved the cookie, as many as may be: those that do not go on give way (%d)"
+            log.warning(text, self._limits.pending_handshakes, self._left)
+            self._told, self._left = now, 0
+
+    @edge
+    def _readable(self, caller: Caller) -> None:
+        """A caller that has not said its first message whole says something, or goes."""
+        try:
+            data = caller.sock.recv(self._limits.handshake_message)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._admission.gone(caller)
+            self._silent_end(caller, _GONE[self._speaks_tls])
+            return
+        caller.heard += data
+        # A session of TLS has begun with its first byte: to put its records together is OpenSSL's work.
+        if self._speaks_tls or has_spoken(caller.heard, self._limits.handshake_message):
+            caller.stop_watching()
+            self._admission.spoke(caller)
+            if not self._begins:
+                self._begins = True
+                self._loop.run_callback(self._begin)
+
+    @property
+    def _speaks_tls(self) -> bool:
+        return self._reception is not None and self._reception.tls is not None
+
+    def _silent_end(self, caller: Caller, words: str) -> None:
+        caller.close()
+        log.debug("a connection from %s was refused: the peer %s", caller.address, words)
+        if self._reception is not None:
+            self._reception.on_stranger(caller.address)
+
+    @edge
+    def _overdue(self) -> None:
+        self._clock.close()
+        self._clock = None
+        now = time.monotonic()
+        for caller in self._admission.overdue(now):
+            self._silent_end(caller, _LATE[self._speaks_tls])
+        deadline = self._admission.next_deadline()
+        if deadline is not None:
+            self._wind(deadline - now)
+
+    def _wind(self, seconds: float) -> None:
+        self._clock = self._loop.timer(seconds)
+        self._clock.start(self._overdue)
+
+    @edge
+    def _begin(self) -> None:
+        """Those whose turn it is; the others after what else has become ready."""
+        now = time.monotonic()
+        for _ in range(BATCH):
+            caller = self._admission.next_turn(now)
+            if caller is None:
+                self._begin_later(now)
+                return
+            caller.greenlet = gevent.Greenlet(self._receive, caller)
+            caller.greenlet.link(lambda _, caller=caller: self._admission.gone(caller))
+            caller.greenlet.start()
+        self._loop.run_callback(self._begin)
+
+    def _begin_later(self, now: float) -> None:
+        """Those that wait have begun as many as they may for now."""
+        then = self._admission.next_second()
+        self._begins = then is not None
+        if then is not None:
+            timer = self._loop.timer(max(0.0, then - now))
+            self._watchers.append(timer)
+            timer.start(self._begin_again, timer)
+
+    @edge
+    def _begin_again(self, timer: Any) -> None:
+        self._watchers.remove(timer)
+        timer.close()
+        self._begin()
 
     # --- greenlets -----------------------------------------------------------------------------
     @edge
-    def _accept(self, reception: Reception, listening: Socket) -> None:
-        while True:
-            try:
-                sock, address = listening.accept()
-            except OSError as error:
-                if error.errno in (errno.EBADF, errno.EINVAL):
-                    return
-                log.warning("no connection can be accepted: %s", error.strerror)
-                gevent.sleep(0.1)
-                continue
-            self._welcome(reception, sock, address)
-
-    @edge
-    def _welcome(self, reception: Reception, sock: Socket, address: Any) -> None:
-        self._make_room()
-        greenlet = gevent.Greenlet(self._receive, reception, tcp.accepted(sock), address[0])
-        self._pending[greenlet] = sock
-        greenlet.link(self._forget)
-        greenlet.start()
-
-    def _make_room(self) -> None:
-        if len(self._pending) < self._limits.pending_handshakes:
-            self._flooded = False
-            return
-        if not self._flooded:
-            self._flooded = True
-            log.warning("%d connections have not said who they are; the oldest are closed", len(self._pending))
-        greenlet, sock = next(iter(self._pending.items()))
-        del self._pending[greenlet]
-        sock.close()
-        greenlet.kill(block=False)
-
-    @edge
-    def _forget(self, greenlet: gevent.Greenlet[..., Any]) -> None:
-        self._pending.pop(greenlet, None)
-
-    @edge
-    def _receive(self, reception: Reception, sock: Any, address: str) -> None:
-        guest = _Guest(reception)
+    def _receive(self, caller: Caller) -> None:
+        reception, address = self._reception, caller.address
+        assert reception is not None
+        guest = Guest(reception, lambda: self._admission.proven(caller))
+        family = plain.AF_INET6 if ":" in address else plain.AF_INET
+        guest.stream = caller.sock = sock = Socket(family, plain.SOCK_STREAM, fileno=caller.sock.detach())
         try:
-            peer, leftover = guest.shake_hands(sock, address, self._setup_time, self._limits)
+            try:
+                tcp.accepted(sock)
+            except OSError:
+                pass  # it is gone, as the handshake will find
+            peer, leftover = guest.shake_hands(
+                sock, address, self._setup_time, self._limits, caller.arrived, bytes(caller.heard)
+            )
         except HandshakeError as error:
             guest.stream.close()
             log.log(guest.how_bad(error), "a connection from %s was refused: %s", address, guest.why or error)
@@ -191,9 +290,10 @@ class Listener:
         except BaseException:
             guest.stream.close()
             if guest.name:
-                reception.on_failure(guest.name, HandshakeError(f"{guest.name}: the listener was stopped", "stopped"))
+                why = "it did not go on and gave way to others" if caller.dismissed else "the listener was stopped"
+                reception.on_failure(guest.name, HandshakeError(f"{guest.name}: {why}", "stopped"))
             raise
-        self._pending.pop(gevent.getcurrent(), None)
+        self._admission.gone(caller)
         stream = guest.stream
         transport = tcp.detach(stream) if reception.tls is None else stream.transport()
         try:
@@ -203,76 +303,8 @@ class Listener:
             raise
 
 
-class _Guest:
-    """One connection that comes in, until it is known who it is."""
-
-    def __init__(self, reception: Reception) -> None:
-        self.reception = reception
-        self.stream: Any = None
-        self.name = ""
-        """The peer's, once it was let in."""
-        self.why = ""
-        """Why it was not, where the handshake can not know."""
-        self.heard = False
-        """It has said who it is."""
-
-    def how_bad(self, error: HandshakeError) -> int:
-        """The level of the log for its refusal: of two that dial each other one gives way, and nobody has done wrong.
-
-        That one says so (`nok`), or closes before it has said who it is, as any probe of the port does; or later, when
-        there is another connection or attempt.
-        """
-        closed = error.reason == "closed"
-        gave_way = error.reason == "nok" or (closed and (not self.heard or self.reception.goes_on(self.name)))
-        return logging.DEBUG if gave_way or self.is_stranger() else logging.WARNING
-
-    def is_stranger(self) -> bool:
-        """Whether it has not said its name; where TLS is spoken, not a word."""
-        return not self.heard and (self.reception.tls is None or not self.stream.heard)
-
-    def shake_hands(self, sock: Any, address: str, setup_time: float, limits: Limits) -> tuple[PeerInfo, bytes]:
-        reception = self.reception
-        self.stream = sock
-        length_bytes = 2
-        if reception.tls is not None:
-            from pyerlnode.net.tls import LENGTH_BYTES, TlsStream  # OpenSSL is loaded by the nodes that speak TLS
-
-            length_bytes = LENGTH_BYTES
-            self.stream = TlsStream(sock, reception.tls, who=f"the peer at {address}")
-            self.stream.handshake(setup_time)
-        machine = Acceptor(
-            reception.own,
-            self._decide,
-            reception.cookie_for,
-            secrets.randbits(32),
-            give_name=self._give_name,
-            now=time.monotonic(),
-            setup_time=setup_time,
-            length_bytes=length_bytes,
-            limit=limits.handshake_message,
-        )
-        return handshaking.run(self.stream, machine, replace=reception.replace)
-
-    def _vouched_for(self, host: str, who: str) -> bool:
-        """Whether the certificate of the peer, if it has to show one, is for its host."""
-        stream = self.stream
-        if self.reception.tls is not None and stream.checks_host and not stream.is_for(host):
-            self.why = f"{who}: its certificate is not for the host {host}"
-            return False
-        return True
-
-    def _give_name(self, host: str) -> tuple[str, int] | None:
-        self.heard = True
-        given = self.reception.give_name(host) if self._vouched_for(host, f"a nameless peer of {host}") else None
-        if given is not None:
-            self.name = given[0]
-        return given
-
-    def _decide(self, name: str, flags: DistFlags) -> Status:
-        self.heard = True
-        if not self._vouched_for(name.rpartition("@")[2], name):
-            return Status.NOT_ALLOWED
-        status = self.reception.decide(name, flags)
-        if status in (Status.OK, Status.OK_SIMULTANEOUS, Status.ALIVE):
-            self.name = name
-        return status
+def _bare(sock: Socket) -> Any:
+    """The C socket under a gevent one, which is spent: its `accept` is the system call and no more."""
+    bare = _socket.socket(fileno=sock.detach())
+    bare.setblocking(False)
+    return bare

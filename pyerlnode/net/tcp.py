@@ -23,7 +23,8 @@ from pyerlnode.errors import ConnectError, NetworkError
 from pyerlnode.net.resolving import look_up
 from pyerlnode.runtime.forks import our_socket
 
-BACKLOG = 128
+BACKLOG = 1024
+"""Connections that the system keeps until they are taken; it may allow fewer."""
 CHANCES = 20
 """Ports that the system chooses, until one is free in both families."""
 RESOLVING = 5.0

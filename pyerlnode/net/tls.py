@@ -49,14 +49,16 @@ class TlsStream:
     Args:
         who: how errors name the peer.
         host: of a client: the host that the server's certificate must be for, when its side checks that.
+        heard: what was read from the socket already.
     """
 
-    def __init__(self, sock: Any, side: Side, *, who: str, host: str = "") -> None:
+    def __init__(self, sock: Any, side: Side, *, who: str, host: str = "", heard: bytes = b"") -> None:
         self._sock = sock
         self._who = who
         self._host = side.host_for(host) if host else ""
         self._side = side
         self._heard = b""  # the beginning of what came
+        self._early = heard
         self._end = float("inf")  # of the wait that goes on, as `settimeout` has begun it
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = side.context().wrap_bio(
@@ -67,6 +69,8 @@ class TlsStream:
         """TLS's own handshake, and the checks of the peer's certificate."""
         self.settimeout(timeout)
         try:
+            if self._early:
+                self._took(self._early)
             while not self._step():
                 self._send_records()
                 if not self._fill():
@@ -191,13 +195,16 @@ class TlsStream:
         """Take records from the socket; False at the end of the stream."""
         self._bound()
         data = self._sock.recv(16 * 1024)
+        self._took(data)
+        return bool(data)
+
+    def _took(self, data: bytes) -> None:
         if len(self._heard) < 2:
             self._heard += data[:2]
             if self._heard and not is_tls(self._heard):
                 self._last_words(NOT_TLS)
                 raise self._plain()
         self._incoming.write(data)
-        return bool(data)
 
     def _last_words(self, alert: bytes = b"") -> None:
         """The alert that tells the peer why; nobody waits for it to arrive."""

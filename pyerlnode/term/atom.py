@@ -83,6 +83,11 @@ class Atom:
         return Atom, (self.name,)
 
 
+def existing(name: str) -> Atom | None:
+    """The atom of this name when somebody has used it: a question that adds nothing to the table."""
+    return _table.get(name)
+
+
 _SPECIAL: dict[str, bool | None] = {"true": True, "false": False, "nil": None}
 
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+import pytest
+
+from pyerlnode.kernel import given_names
 from pyerlnode.kernel.given_names import GivenNames
 
 
@@ -48,3 +51,25 @@ def test_a_host_part_that_no_name_can_have_gets_none() -> None:
     names = GivenNames()
     for host in ("", "a host", "x\n", "h" * 250):
         assert names.give(host) is None
+
+
+def test_of_peers_that_never_proved_the_cookie_nothing_is_kept() -> None:
+    names = GivenNames(counted())
+    for number in range(5):
+        name, _ = names.give(f"host{number}") or ("", 0)
+        names.back(name, proven=False)
+    assert (names._out, names._free) == ({}, {})
+    name, creation = names.give("a.example") or ("", 0)
+    names.back(name)
+    assert names.give("a.example") == (name, creation + 1)
+    names.back(name, proven=False)
+    assert names.give("a.example") == (name, creation + 2)
+
+
+def test_hosts_for_which_names_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(given_names, "HOSTS", 3)
+    names = GivenNames(counted())
+    given = [(names.give(f"host{number}") or ("", 0))[0] for number in range(5)]
+    for name in given:
+        names.back(name)
+    assert list(names._free) == ["host2", "host3", "host4"]

@@ -103,16 +103,27 @@ def test_the_dial_begins_anew_when_the_peer_to_which_it_has_yielded_does_not_com
     assert node.nodes() == [PEER.name]
 
 
-def test_a_peer_that_never_comes_though_it_was_yielded_to_again_and_again_is_given_up(peer: Peer, node: Node) -> None:
+def test_who_says_the_name_of_the_peer_and_knows_no_cookie_ends_no_dial_of_ours(peer: Peer, node: Node) -> None:
     connecting = gevent.spawn(node.connect, PEER.name)
-    for _ in range(2):
-        peer.asked.wait()
-        peer.asked.clear()
+    peer.asked.wait()
+    peer.asked.clear()
+    for _ in range(3):
         with pytest.raises(ConnectError):
             connect(node.name, own=PEER, cookie="another", epmd=("127.0.0.1", node.port))
-    with pytest.raises(ConnectError):
-        connecting.get()
     peer.go_on.set()
+    connecting.get()
+    assert not peer.asked.is_set()  # the first dial went on
+    assert node.nodes() == [PEER.name]
+
+
+def test_a_peer_whose_own_attempt_goes_first_and_never_comes_is_given_up_at_the_setup_time(peer: Peer) -> None:
+    peer.status = Status.NOK
+    peer.go_on.set()
+    addresses = {PEER.name: ("127.0.0.1", peer.listener.port)}
+    with Node("aa@127.0.0.1", cookie="secret", epmd="none", addresses=addresses, setup_time=0.5) as node:
+        with pytest.raises(ConnectError, match="did not arrive"):
+            node.connect(PEER.name)
+        assert node.kernel._attempts == {}
 
 
 @pytest.mark.parametrize("wanted", [True, False])

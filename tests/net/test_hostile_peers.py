@@ -118,7 +118,7 @@ def test_a_crowd_that_says_nothing_is_bounded_and_keeps_nobody_out(crowd: int) -
             gevent.idle()
         assert door.is_open()
         assert door.listener.pending <= bound >= most
-        held = sum(sock.fileno() >= 0 for sock in door.listener._pending.values())
+        held = sum(caller.sock.fileno() >= 0 for caller in door.listener._admission.guests)
         assert held <= bound
     for sock in strangers:
         sock.close()
