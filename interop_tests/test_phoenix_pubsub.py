@@ -292,6 +292,7 @@ def tracker(helper: Callable[[str], Beam], phoenix: Phoenix, pubsub: PubSub, nod
     def restart() -> None:
         beam.eval(stop, H=holders.pop())
         beam.wait_until("whereis(T) =:= undefined", T=TRACKER)
+        flush(node)
         holders.append(beam.rpc("tracker_peer", "start", module, TRACKER, NAME, node.self_()))
 
     yield restart
@@ -300,7 +301,13 @@ def tracker(helper: Callable[[str], Beam], phoenix: Phoenix, pubsub: PubSub, nod
 
 @pytest.fixture
 def presence(tracker: Any, node: Any) -> Presence:
-    return Presence(node, "MyApp.Presence", every=0.02, retry=0.05)
+    return Presence(node, "MyApp.Presence", every=0.02)
+
+
+def flush(node: Any) -> None:
+    """Take out of the mailbox what the tracker that has ended has told."""
+    while node.receive(lambda message: message[0] is A.diff, timeout=0, default=None) is not None:
+        pass
 
 
 def diff(node: Any) -> tuple[list[Any], list[Any]]:
@@ -334,22 +341,38 @@ def test_a_presence_is_taken_back(presence: Presence, node: Any) -> None:
     presence.untrack("room:1", "bob")
 
 
-def test_a_broken_connection_ends_no_process_and_the_presence_comes_back(
+def test_a_broken_connection_takes_no_presence_away(presence: Presence, phoenix: Phoenix, node: Any) -> None:
+    worker = node.start(Quiet)
+    presence.track("room:1", "ann", {A.status: 1}, pid=worker)
+    assert diff(node) == ([(b"ann", 1)], [])
+    node.disconnect(phoenix.beam.name)
+    presence.track("room:1", "bob", {A.status: 2}, pid=worker)
+    node.connect(phoenix.beam.name)
+    assert diff(node) == ([(b"bob", 2)], [])  # and no leave before
+    assert sorted(presence.list("room:1")) == [b"ann", b"bob"]
+
+
+def test_a_tracker_that_is_started_anew_is_told_all(presence: Presence, tracker: Any, node: Any) -> None:
+    worker = node.start(Quiet)
+    presence.track("room:1", "ann", {A.status: 1}, pid=worker)
+    assert diff(node) == ([(b"ann", 1)], [])
+    tracker()
+    assert diff(node) == ([(b"ann", 1)], [])
+    assert list(presence.list("room:1")) == [b"ann"]
+
+
+def test_what_elixir_tracks_is_known_here_and_told_to_who_watches(
     presence: Presence, phoenix: Phoenix, node: Any
 ) -> None:
-    worker = node.start(Quiet)
-    presence.track("room:1", "ann", {A.status: "ready"}, pid=worker)
-    node.disconnect(phoenix.beam.name)
-    node.connect(phoenix.beam.name)
-    wait_for(lambda: b"ann" in presence.list("room:1"))
-    assert node.system.process(worker) is not None
-
-
-def test_a_tracker_that_is_started_anew_is_asked_again(presence: Presence, tracker: Any, node: Any) -> None:
-    worker = node.start(Quiet)
-    presence.track("room:1", "ann", {A.status: "ready"}, pid=worker)
-    tracker()
-    wait_for(lambda: b"ann" in presence.list("room:1"))
+    assert presence.watch("room:1") == {}
+    track = """M:track(T, spawn(fun() -> receive stop -> ok end end), <<"room:1">>, <<"eve">>, #{status => 5}), ok"""
+    phoenix.beam.eval(track, M=A["Elixir.Phoenix.Tracker"], T=TRACKER)
+    message = Broadcast.of(node.receive(lambda message: type(message) is Struct, timeout=patience()))
+    assert message is not None
+    assert list(message.payload[A.joins]) == [b"eve"]
+    assert [meta[A.status] for meta in presence.list("room:1")[b"eve"]] == [5]
+    later = Presence(node, "MyApp.Presence")
+    assert list(later.list("room:1")) == [b"eve"]
 
 
 def test_changes_are_told_as_presence_diffs(presence: Presence, node: Any) -> None:
@@ -379,7 +402,7 @@ def test_a_node_without_the_tracker_is_an_error_that_says_so(presence: Presence,
         presence.track("room:1", "ann", {A.status: (1, 2)})
     node.disconnect(phoenix.beam.name)
     with pytest.raises(PresenceError, match="no node is connected"):
-        presence.list("room:1")
+        Presence(node, "MyApp.Nobody").list("room:1")
 
 
 # --- the document ------------------------------------------------------------------------------------
@@ -387,7 +410,7 @@ APP = """
 {ok, _} = c:c("pubsub_peer"), {ok, _} = c:c("tracker_peer"),
 pubsub_peer:start(pubsub_peer, 'Elixir.MyApp.PubSub', 1),
 pubsub_peer:pretend('Elixir.Phoenix.PubSub', {pubsub_peer}, [{broadcast, 3}]),
-tracker_peer:start(tracker_peer, 'Elixir.MyAppWeb.Presence', none, self()),
+tracker_peer:start(tracker_peer, 'Elixir.MyAppWeb.Presence', 'Elixir.MyApp.PubSub', self()),
 io:format("app is up~n").
 """
 

@@ -38,6 +38,7 @@ from pyerlnode.otp.supervisor import Supervisor
 from pyerlnode.otp.where import started
 from pyerlnode.runtime.bounded import BoundedProcess
 from pyerlnode.runtime.edges import caught, report
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.runtime.process import Process
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
@@ -57,14 +58,13 @@ class Keeper(GenServer):
     def init(self, pubsub: PubSub) -> None:
         self.pubsub = pubsub
         self.waiting: list[tuple[Atom, Any, float]] = []
+        self.wanted = 1
         pg, system = pubsub.host.pg, self.process.system
         self.scope = system.monitor(self.process, pg.start(SCOPE.name))
-        self.groups: dict[tuple[int, ...], Atom] = {}
         pubsub.peers = core.Peers(system.node, pubsub.broadcast_groups)
-        for group in pubsub.broadcast_groups:
-            ref, members = pg.monitor(group, scope=SCOPE.name)
-            self.groups[ref.words] = group
-            pubsub.peers.join(group, members)
+        self.groups, known = pg.monitor_scope(scope=SCOPE.name)
+        for group, members in known.items():
+            self._joined(group, members)
         self.watched: dict[Pid, Reference] = {}
         for pid in pubsub.topics.pids():
             self.watch(pid)
@@ -81,6 +81,8 @@ class Keeper(GenServer):
 
     def handle_call(self, request: Any, from_: Any) -> Any:
         match request:
+            case (A.pool_of, Atom() as node):
+                return Reply(len(self.pubsub.peers.groups_of(node)))
             case (A.await_, Atom() as node, float() as seconds):
                 if node in self.pubsub.peers.nodes():
                     return Reply(A.ok)
@@ -96,8 +98,10 @@ class Keeper(GenServer):
 
     def handle_info(self, message: Any) -> Any:
         match message:
-            case (Reference() as ref, A.join | A.leave as what, _, list() as pids) if ref.words in self.groups:
-                self._changed(self.groups[ref.words], what, pids)
+            case (Reference() as ref, A.join | A.leave as what, group, list() as pids) if ref == self.groups:
+                self._changed(group, what, pids)
+            case A.grow:
+                self._grow()
             case (A.DOWN, Reference() as ref, _, _, _) if ref == self.scope:
                 return Stop((A.shutdown, A.scope_down))  # the supervisor begins anew, in the next scope
             case (A.DOWN, Reference() as ref, _, Pid() as pid, _):
@@ -108,9 +112,28 @@ class Keeper(GenServer):
                 self.pubsub.garbage += 1
         return None
 
-    def _changed(self, group: Atom, what: Atom, pids: list[Pid]) -> None:
+    def _joined(self, group: Any, pids: list[Pid]) -> None:
+        number = core.number_of(group, self.pubsub.groups[0])
+        if number is None:
+            return
+        self.pubsub.peers.join(group, pids)
+        if number > len(self.pubsub.groups) and self.pubsub.learns:
+            self.wanted = max(number, self.wanted)
+            self.process.system.send(self.pid, A.grow)  # not now: the supervisor that is to start workers may start us
+
+    def _grow(self) -> None:
+        """The pool of another node is larger: its processes publish by groups in which we have no worker yet."""
+        for group in core.groups_of(self.pubsub.name, self.wanted)[len(self.pubsub.groups) :]:
+            worker = child_spec(Worker, self.pubsub, group, name=group, id=group)
+            Supervisor.start_child(core.concat(self.pubsub.name, "Supervisor"), worker, on=self.process.system)
+            self.pubsub.groups += (group,)
+
+    def _changed(self, group: Any, what: Atom, pids: list[Pid]) -> None:
         peers = self.pubsub.peers
-        (peers.join if what is A.join else peers.leave)(group, pids)
+        if what is A.join:
+            self._joined(group, pids)
+        elif core.number_of(group, self.pubsub.groups[0]) is not None:
+            peers.leave(group, pids)
         if self.waiting:
             nodes = peers.nodes()
             waiting, self.waiting = self.waiting, []
@@ -175,11 +198,13 @@ class PubSub:
     Args:
         host: the node.
         name: of the PubSub in Elixir: ``"MyApp.PubSub"``, ``"my_pubsub"`` or an atom.
-        pool_size: as configured in Elixir, and the same on all nodes. 1 unless it was configured.
+        pool_size: as configured in Elixir, and the same on all nodes. Unless given, it is learnt from the other nodes:
+            Python hears by all groups that they have, and publishes by the first one, which everybody has.
         broadcast_pool_size: as in Elixir, while the pool of a running cluster is being enlarged.
         dispatchers: modules, beside those of Phoenix, that the nodes of the cluster have; with a function for the
             subscribers here, or None when they just get the message.
         max_waiting: messages in a subscriber's mailbox from which on it misses further ones; None: no bound.
+        lent: it gives way to the next one of its name, as that of a `Presence` does to the program's own.
 
     Raises `AlreadyStarted` when this node has it already. What is asked of it after its end raises `NoProc`.
 
@@ -196,23 +221,25 @@ class PubSub:
         host: Host,
         name: str | Atom,
         *,
-        pool_size: int = 1,
+        pool_size: int | None = None,
         broadcast_pool_size: int | None = None,
         dispatchers: Mapping[str | Atom, Dispatcher | None] | None = None,
         max_waiting: int | None = MAX_WAITING,
+        lent: bool = False,
     ) -> None:
         self.host = host
         self.system = host.system
         self.name = core.module_of(name)
-        self.groups = core.groups_of(self.name, pool_size)
-        self.broadcast_groups = core.groups_of(
-            self.name, pool_size if broadcast_pool_size is None else broadcast_pool_size
-        )
+        self.learns = pool_size is None
+        size = 1 if pool_size is None else pool_size
+        self.groups = core.groups_of(self.name, size)
+        self.broadcast_groups = core.groups_of(self.name, size if broadcast_pool_size is None else broadcast_pool_size)
         if len(self.broadcast_groups) > len(self.groups):
             raise UsageError("broadcast_pool_size is not above pool_size")
         self.dispatchers: dict[Atom, Dispatcher | None] = {PLAIN: None, CHANNELS: None}
         self.dispatchers |= {core.module_of(module): what for module, what in (dispatchers or {}).items()}
         self.max_waiting = max_waiting
+        self.lent = lent
         self.topics = core.Topics()
         self.received = self.delivered = self.missed = self.garbage = self.failed = 0
         self.peers: core.Peers
@@ -227,7 +254,18 @@ class PubSub:
         try:
             return started(self.host.start(Supervisor, children, strategy="rest_for_one", name=name))
         except AlreadyStarted as error:
+            other = self.of(self.host, self.name)
+            if other is not None and other.lent and not self.lent:
+                other.stop()
+                return self._start()
             raise AlreadyStarted(error.reason, f"{self.name} is started already on this node", error.pid) from error
+
+    @classmethod
+    def of(cls, host: Host, name: str | Atom) -> PubSub | None:
+        """The one of this name that runs on this node."""
+        worker = host.system.registry.whereis(core.groups_of(core.module_of(name), 1)[0])
+        handler = None if worker is None else behaviour_of(worker)
+        return handler.pubsub if isinstance(handler, Worker) else None
 
     def __repr__(self) -> str:
         return f"<PubSub {self.name} on {self.system.node}>"
@@ -386,7 +424,8 @@ class PubSub:
         """Wait until what this program publishes reaches `node`, and what `node` publishes reaches this program.
 
         That is some milliseconds after it was connected; seconds, when it was connected before its PubSub was started.
-        Raises `CallTimeout` when it has no such PubSub, or one with a smaller pool; `NodeDown` when it is lost.
+        Raises `CallTimeout` when it has no such PubSub, or one with a smaller pool; `NodeDown` when it is lost. When
+        its pool is larger than the `pool_size` given here, a warning says so: not all that it publishes is heard.
         """
         self._running()
         name, now = Atom(str(node)), self.system.timers.now
@@ -396,9 +435,18 @@ class PubSub:
             gen.call(self.system, self.keeper.pid, (A.await_, name, left), left)
             with suppress(NoProc, ServerExit):  # its scope has ended meanwhile: the next one is awaited
                 # A scope tells of its members, and then asks for ours. When it has answered, that question has come;
-                # when ours has, ours are told to it; and when it has answered again, it has heard them.
+                # when ours has, ours are told to it; and when it has answered again, it has heard them. The keeper
+                # answers when it has joined all groups of which it has been told.
                 self._ask_scope(name, until)
                 self.host.pg.leave(self.groups[0], [], scope=SCOPE.name)
+                pool = 0
+                while pool != (pool := gen.call(self.system, self.keeper.pid, (A.pool_of, name), left)):
+                    pass  # what it has told itself to join comes before the second question
+                if pool > len(self.groups):
+                    log.warning(
+                        "%s has a pool of %d for %s, of which %d are heard: leave pool_size out, and it is learnt",
+                        name, pool, self.name, len(self.groups),
+                    )  # fmt: skip
                 self._ask_scope(name, until)
                 return
 

@@ -65,6 +65,16 @@ def groups_of(pubsub: Atom, pool_size: int) -> tuple[Atom, ...]:
     return adapter, *(Atom(f"{adapter}_{number}") for number in range(2, pool_size + 1))
 
 
+def number_of(group: Any, adapter: Atom) -> int | None:
+    """Which of a pool's groups it is, from 1 on; None for a group of another PubSub."""
+    if group is adapter:
+        return 1
+    if type(group) is not Atom or not group.name.startswith(f"{adapter}_"):
+        return None
+    last = group.name[len(adapter.name) + 1 :]
+    return int(last) if last.isdecimal() and last.isascii() and len(last) < 5 and last[0] != "0" else None
+
+
 def group_for(pid: Pid, groups: tuple[Atom, ...]) -> Atom:
     """The group through which this process publishes."""
     return groups[0] if len(groups) == 1 else groups[phash2(pid, len(groups))]
@@ -242,6 +252,9 @@ class Topics:
     def names(self) -> list[bytes]:
         return list(self._topics)
 
+    def has(self, pid: Pid) -> bool:
+        return pid in self._of_pid
+
     def pids(self) -> list[Pid]:
         return list(self._of_pid)
 
@@ -259,26 +272,31 @@ class _Topic:
 class Peers:
     """The workers of other nodes, by group, as pg tells of them."""
 
-    __slots__ = ("_groups", "_here")
+    __slots__ = ("_groups", "_here", "_wanted")
 
     def __init__(self, here: Atom, groups: Iterable[Atom]) -> None:
         self._here = here
-        self._groups: dict[Atom, tuple[Pid, ...]] = dict.fromkeys(groups, ())
+        self._wanted = tuple(groups)
+        self._groups: dict[Atom, tuple[Pid, ...]] = dict.fromkeys(self._wanted, ())
 
     def join(self, group: Atom, pids: Iterable[Pid]) -> None:
-        self._groups[group] += tuple(pid for pid in pids if pid.node is not self._here)
+        self._groups[group] = self.of(group) + tuple(pid for pid in pids if pid.node is not self._here)
 
     def leave(self, group: Atom, pids: Iterable[Pid]) -> None:
-        left = list(self._groups[group])
+        left = list(self.of(group))
         for pid in pids:
             if pid in left:
                 left.remove(pid)
         self._groups[group] = tuple(left)
 
     def of(self, group: Atom) -> tuple[Pid, ...]:
-        return self._groups[group]
+        return self._groups.get(group, ())
+
+    def groups_of(self, node: Atom) -> list[Atom]:
+        """The groups in which a node has a worker."""
+        return [group for group, pids in self._groups.items() if any(pid.node is node for pid in pids)]
 
     def nodes(self) -> set[Atom]:
-        """Nodes with a worker in every group: whatever is published here reaches them."""
-        found = [{pid.node for pid in pids} for pids in self._groups.values()]
+        """Nodes with a worker in every group by which is published here: whatever is published reaches them."""
+        found = [{pid.node for pid in self.of(group)} for group in self._wanted]
         return set.intersection(*found)

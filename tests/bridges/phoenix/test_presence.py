@@ -1,88 +1,30 @@
-"""Presences of Python's processes in the tracker of another node: as long as the process, whatever happens between."""
+"""Presences of Python's processes: each node a replica of the tracker, whatever becomes of the others."""
 
 import pytest
 from simulated_host import SimulatedHost
 
 from pyerlnode.bridges.phoenix.presence import Presence, PresenceError
-from pyerlnode.bridges.phoenix.pubsub import Broadcast
-from pyerlnode.errors import UsageError
+from pyerlnode.bridges.phoenix.pubsub import Broadcast, PubSub
+from pyerlnode.bridges.phoenix.tracker import Tracker
+from pyerlnode.errors import CallTimeout, UsageError
 from pyerlnode.otp import gen, gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply
+from pyerlnode.runtime.handler import behaviour_of
 from pyerlnode.term import A
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.virtual import Simulation
 
-TRACKER = A["Elixir.MyApp.Presence"]
+NAME, TRACKER = "MyApp.Presence", A["Elixir.MyApp.Presence"]
 
 
-class Rex(GenServer):
-    """A node's `rex`, with a tracker behind it that links to what it tracks, as Phoenix's shard does."""
+class Place:
+    """A node with its presence."""
 
-    def init(self):
-        self.process.trap_exit = True
-        self.tracked = {}
-        self.asked = 0
-        self.answers = None
-
-    def handle_call(self, request, from_):
-        call, module, function, (tracker, *args), leader = request
-        assert (call, module, tracker, leader) == (A.call, A["Elixir.Phoenix.Tracker"], TRACKER, A.user)
-        self.asked += 1
-        if self.answers is not None:
-            return NoReply() if self.answers is A.silence else Reply(self.answers)
-        return Reply(getattr(self, f"do_{function}")(*args))
-
-    def do_track(self, pid, topic, key, meta):
-        if (pid, topic, key) in self.tracked:
-            return A.error, (A.already_tracked, pid, topic, key)
-        self.process.system.link(self.process, pid)
-        return self._put(pid, topic, key, meta)
-
-    def do_update(self, pid, topic, key, meta):
-        return self._put(pid, topic, key, meta) if (pid, topic, key) in self.tracked else (A.error, A.nopresence)
-
-    def do_untrack(self, pid, topic, key):
-        self.tracked.pop((pid, topic, key), None)
-        return A.ok
-
-    def do_list(self, topic):
-        return [(key, meta) for (_, name, key), meta in self.tracked.items() if name == topic]
-
-    def _put(self, pid, topic, key, meta):
-        ref = b"ref%d" % self.asked
-        self.tracked[pid, topic, key] = {**meta, A.phx_ref: ref}
-        return A.ok, ref
-
-    def handle_info(self, message):
-        tag, pid, _ = message
-        assert tag is A.EXIT
-        for entry in [entry for entry in self.tracked if entry[0] == pid]:
-            del self.tracked[entry]
-
-    def there(self):
-        return sorted((key, meta.get(A.at)) for (_, _, key), meta in self.tracked.items())
-
-
-class World:
-    """Our node, and others with a tracker each."""
-
-    def __init__(self, simulation, *names):
+    def __init__(self, simulation, name, **options):
         self.simulation = simulation
-        self.host = SimulatedHost(simulation, "py@sim")
-        self.others, self.links = {}, {}
-        for name in names:
-            self.others[name] = SimulatedHost(simulation, name)
-            self.start(name)
-            self.links[name] = self.host.linked(simulation, self.others[name])
-        self.presence = Presence(self.host, "MyApp.Presence", retry=1.0, every=1.0)
-
-    def start(self, name):
-        gen_server.start(self.others[name].system, Rex, (), name="rex")
-
-    def rex(self, name):
-        system = self.others[name].system
-        return system.process(system.whereis("rex")).handler
+        self.host = SimulatedHost(simulation, name)
+        self.presence = Presence(self.host, NAME, **options)
 
     def worker(self):
         return self.host.system.spawn(lambda: self.host.system.myself().receive(None, None))
@@ -92,10 +34,45 @@ class World:
         self.simulation.run_until_idle()
         return found
 
-    def lose(self, name):
-        self.links[name].cut()
-        self.host.lost(self.others[name])
+    def track(self, key, at=None, pid=None):
+        worker = pid or self.worker()
+        self.run(self.presence.track, "room", key, {A.at: at}, pid=worker)
+        return worker
+
+    def there(self):
+        found = self.run(self.presence.list, "room")
+        return sorted((key, meta[A.at]) for key, metas in found.items() for meta in metas)
+
+    def shard(self):
+        [name] = Tracker.of(self.host, TRACKER).shards
+        return behaviour_of(self.host.system.registry.whereis(name))
+
+
+class World:
+    """Ours, that is told nothing, and others that know how the tracker is configured."""
+
+    def __init__(self, simulation, *names):
+        self.simulation = simulation
+        self.ours = Place(simulation, "py@sim")
+        self.others = [Place(simulation, name, pubsub="MyApp.PubSub") for name in names]
+        self.links = {}
+        for number, other in enumerate(self.others):
+            other.there()
+            for one in (self.ours, *self.others[:number]):
+                self.links[one, other] = one.host.linked(simulation, other.host)
+        simulation.run_until_idle()
+
+    def everybody(self):
+        return [self.ours, *self.others]
+
+    def lose(self, one, other):
+        self.links[one, other].cut()
+        one.host.lost(other.host)
+        other.host.lost(one.host)
         self.simulation.run_until_idle()
+
+    def join(self, one, other):
+        self.links[one, other] = one.host.linked(self.simulation, other.host)
 
 
 @pytest.fixture(params=[None, 1])
@@ -109,189 +86,286 @@ def world(simulation):
     return World(simulation, "app@sim")
 
 
-def test_a_process_is_present_until_it_ends(world):
-    pid, presence, rex = world.worker(), world.presence, world.rex("app@sim")
-    assert world.run(presence.track, "room", "ann", {A.at: 1}, pid=pid) == b"ref1"
-    assert world.run(presence.list, "room") == {b"ann": [{A.at: 1, A.phx_ref: b"ref1"}]}
-    assert world.run(presence.get_by_key, "room", "bob") == []
-    world.run(presence.update, "room", "ann", {A.at: 2}, pid=pid)
-    assert rex.there() == [(b"ann", 2)]
-    world.host.system.exit(pid, A.kill)
+def watching(place, heard, *topics):
+    """A process that watches, and keeps (joins, leaves) of what it is told."""
+
+    def body():
+        me = place.host.system.myself()
+        heard.append([place.presence.watch(topic) for topic in topics])
+        while (message := me.receive(None, None)) is not A.end:
+            payload = Broadcast.of(message).payload
+            sides = (payload[A.joins], payload[A.leaves])
+            heard.append(tuple({key: [m.get(A.at) for m in what[A.metas]] for key, what in s.items()} for s in sides))
+        place.presence.unwatch(topics[0])
+
+    return place.host.system.spawn(body)
+
+
+def test_a_process_is_present_on_all_nodes_until_it_ends(world):
+    ours, [other] = world.ours, world.others
+    pid = ours.worker()
+    ref = ours.run(ours.presence.track, "room", "ann", {A.at: 1}, pid=pid)
+    assert ours.run(ours.presence.list, "room") == {b"ann": [{A.at: 1, A.phx_ref: ref}]}
+    assert ours.run(ours.presence.get_by_key, "room", "bob") == []
+    world.simulation.advance(0.2)
+    assert other.run(other.presence.list, "room") == {b"ann": [{A.at: 1, A.phx_ref: ref}]}
+    ours.run(ours.presence.update, "room", "ann", {A.at: 2}, pid=pid)
+    world.simulation.advance(0.2)
+    [meta] = other.run(other.presence.get_by_key, "room", "ann")
+    assert (meta[A.at], meta[A.phx_ref_prev]) == (2, ref)
+    ours.host.system.exit(pid, A.kill)
+    world.simulation.advance(0.2)
+    assert (ours.there(), other.there(), ours.shard().monitors) == ([], [], {})
+
+
+def test_who_comes_later_knows_all_and_is_known_at_once(simulation):
+    world = World(simulation, "app@sim")
+    [other] = world.others
+    other.track("bob", 2)
+    world.ours.track("ann", 1)
+    assert world.ours.there() == [(b"ann", 1), (b"bob", 2)]
+    third = Place(simulation, "web@sim")
+    for place in world.everybody():
+        place.host.linked(simulation, third.host)
+    simulation.run_until_idle()
+    third.track("eve", 3)
+    simulation.advance(0.2)
+    for place in (*world.everybody(), third):
+        assert place.there() == [(b"ann", 1), (b"bob", 2), (b"eve", 3)]
+
+
+def test_a_node_that_is_lost_for_a_while_takes_nobody_away(world):
+    ours, [other] = world.ours, world.others
+    heard = []
+    ours.track("ann", 1)
+    world.simulation.advance(0.2)
+    watching(other, heard, "room")
     world.simulation.run_until_idle()
-    assert (rex.there(), presence.stand_ins) == ([], {})
+    world.lose(ours, other)
+    ours.track("bob", 2)
+    gone = ours.worker()
+    ours.track("eve", 3, pid=gone)
+    ours.host.system.exit(gone, A.kill)
+    world.simulation.advance(20.0)
+    world.join(ours, other)
+    world.simulation.advance(0.2)
+    assert other.there() == ours.there() == [(b"ann", 1), (b"bob", 2)]
+    assert heard[1:] == [({b"bob": [2]}, {})]
+
+
+def test_who_is_silent_for_long_is_hidden_and_shown_when_he_is_back(world):
+    ours, [other] = world.ours, world.others
+    ours.track("ann", 1)
+    other.track("bob", 2)
+    world.simulation.advance(0.2)
+    world.lose(ours, other)
+    world.simulation.advance(40.0)
+    assert (ours.there(), other.there()) == ([(b"ann", 1)], [(b"bob", 2)])
+    world.join(ours, other)
+    world.simulation.advance(0.2)
+    assert ours.there() == other.there() == [(b"ann", 1), (b"bob", 2)]
+    world.lose(ours, other)
+    world.simulation.advance(1300.0)
+    assert len(other.shard().state.entries) == 1
+    world.join(ours, other)
+    world.simulation.advance(0.2)
+    assert ours.there() == other.there() == [(b"ann", 1), (b"bob", 2)]
+
+
+def test_the_loss_of_one_node_changes_nothing_for_the_others(simulation):
+    world = World(simulation, "app@sim", "web@sim")
+    app, web = world.others
+    heard = []
+    world.ours.track("ann", 1)
+    simulation.advance(0.2)
+    watching(web, heard, "room")
+    simulation.run_until_idle()
+    world.lose(world.ours, app)
+    world.lose(app, web)
+    simulation.advance(100.0)
+    assert (web.there(), heard[1:]) == ([(b"ann", 1)], [])
+
+
+def test_a_shard_that_is_killed_tracks_again_and_is_in_step_again(world):
+    ours, [other] = world.ours, world.others
+    ours.track("ann", 1)
+    other.track("bob", 2)
+    world.simulation.advance(0.2)
+    for place in world.everybody():
+        place.host.system.exit(place.shard().pid, A.kill)
+        world.simulation.advance(0.3)
+        assert ours.there() == other.there() == [(b"ann", 1), (b"bob", 2)]
+
+
+def test_what_was_lost_on_the_way_is_asked_for(world):
+    ours, [other] = world.ours, world.others
+    ours.track("ann", 1)
+    shard = other.shard()
+    [*shard.state.entries] or world.simulation.advance(0.2)
+    merge, shard._merge = shard._merge, lambda _: None
+    ours.track("bob", 2)
+    world.simulation.advance(0.2)
+    shard._merge = merge
+    assert other.there() == [(b"ann", 1)]
+    world.simulation.advance(20.0)
+    assert other.there() == [(b"ann", 1), (b"bob", 2)]
 
 
 def test_a_key_is_taken_back_and_the_others_stay(world):
-    pid, presence = world.worker(), world.presence
+    ours, [other] = world.ours, world.others
+    pid = ours.worker()
     for key in ("ann", "bob"):
-        world.run(presence.track, "room", key, pid=pid)
-    world.run(presence.untrack, "room", "ann", pid=pid)
-    world.run(presence.untrack, "room", "nobody", pid=pid)
-    assert world.rex("app@sim").there() == [(b"bob", None)]
+        ours.track(key, 1, pid=pid)
+    ours.run(ours.presence.untrack, "room", "ann", pid=pid)
+    ours.run(ours.presence.untrack, "room", "nobody", pid=pid)
+    world.simulation.advance(0.2)
+    assert other.there() == ours.there() == [(b"bob", 1)]
+    assert list(ours.shard().monitors) == [pid]
 
 
-def test_what_a_tracker_did_not_do_is_not_taken_for_done(world):
-    pid, presence, rex = world.worker(), world.presence, world.rex("app@sim")
-    world.run(presence.track, "room", "ann", {A.at: 1}, pid=pid)
-    rex.answers = A.badrpc, A.nodedown
-    with pytest.raises(PresenceError):
-        world.run(presence.update, "room", "ann", {A.at: 2}, pid=pid)
-    with pytest.raises(PresenceError):
-        world.run(presence.untrack, "room", "ann", pid=pid)
-    rex.answers = None
-    assert rex.there() == [(b"ann", 1)]
-    world.run(presence.untrack, "room", "ann", pid=pid)
-    assert rex.there() == []
+def test_topics_fall_to_shards_and_all_presences_of_a_node_are_one(simulation):
+    world = World(simulation)
+    other = Place(simulation, "app@sim", pubsub="MyApp.PubSub", pool_size=3)
+    other.there()
+    world.ours.host.linked(simulation, other.host)
+    simulation.run_until_idle()
+    second = Presence(world.ours.host, NAME)
+    pid = world.ours.worker()
+    for number in range(20):
+        world.ours.run(second.track, f"room:{number}", "ann", pid=pid)
+    simulation.advance(0.2)
+    for number in range(20):
+        assert list(other.run(other.presence.list, f"room:{number}")) == [b"ann"]
+    assert all(Tracker.of(world.ours.host, TRACKER).kept)
 
 
-def test_the_tracker_links_to_a_stand_in_and_not_to_the_process(world):
-    pid = world.worker()
-    world.run(world.presence.track, "room", "ann", {A.at: 1}, pid=pid)
-    world.lose("app@sim")
-    assert world.host.system.process(pid) is not None
-    assert world.rex("app@sim").there() == []
-    world.run(world.presence.update, "room", "ann", {A.at: 2}, pid=pid)
-    world.simulation.advance(3.0)
-    world.links["app@sim"].mend()
-    world.host.linked(world.simulation, world.others["app@sim"])
-    world.simulation.advance(1.0)
-    assert world.rex("app@sim").there() == [(b"ann", 2)]
+def test_the_programs_own_pubsub_takes_the_place_of_a_lent_one(world):
+    ours, [other] = world.ours, world.others
+    ours.track("ann", 1)
+    lent = PubSub.of(ours.host, "MyApp.PubSub")
+    own = ours.run(PubSub, ours.host, "MyApp.PubSub")
+    world.simulation.advance(0.2)
+    assert PubSub.of(ours.host, "MyApp.PubSub") is own is not lent
+    ours.track("bob", 2)
+    other.track("eve", 3)
+    world.simulation.advance(0.2)
+    assert ours.there() == other.there() == [(b"ann", 1), (b"bob", 2), (b"eve", 3)]
+    ours.run(ours.presence.stop)
+    assert PubSub.of(ours.host, "MyApp.PubSub") is own
 
 
-def test_another_node_takes_over_what_one_has_lost(simulation):
-    world = World(simulation, "app@sim", "web@sim")
-    pid = world.worker()
-    world.run(world.presence.track, "room", "ann", {A.at: 1}, pid=pid)
-    assert (world.rex("app@sim").there(), world.rex("web@sim").there()) == ([(b"ann", 1)], [])
-    world.lose("app@sim")
-    assert world.rex("web@sim").there() == [(b"ann", 1)]
+@pytest.mark.parametrize("permdown", [True, False])
+def test_the_end_of_a_node_is_told_or_waited_for(simulation, permdown):
+    world = World(simulation, "app@sim")
+    ours, [other] = world.ours, world.others
+    ours.presence.permdown_on_shutdown = permdown
+    ours.track("ann", 1)
+    simulation.advance(0.2)
+    assert other.there() == [(b"ann", 1)]
+    ours.run(ours.presence.stop)
+    simulation.advance(0.2)
+    assert other.there() == ([] if permdown else [(b"ann", 1)])
+    simulation.advance(31.5)
+    assert other.there() == []
+    assert PubSub.of(ours.host, "MyApp.PubSub") is None
 
 
-def test_a_tracker_that_ended_is_asked_every_second_until_it_is_there(world):
-    pid = world.worker()
-    world.run(world.presence.track, "room", "ann", {A.at: 1}, pid=pid)
-    other = world.others["app@sim"]
-    other.system.exit(other.system.whereis("rex"), A.kill)
-    world.simulation.advance(2.5)
-    world.start("app@sim")
-    world.simulation.advance(1.0)
-    assert world.rex("app@sim").there() == [(b"ann", 1)]
+def test_a_node_is_awaited_until_either_knows_all(world):
+    ours, [other] = world.ours, world.others
+    other.track("bob", 2)
+    ours.run(ours.presence.await_node, "app@sim")
+    assert ours.there() == [(b"bob", 2)]
+    with pytest.raises(CallTimeout):
+        ours.run(ours.presence.await_node, "gone@sim", 0.5)
 
 
-def test_an_attempt_whose_answer_was_lost_counts(world):
-    pid = world.worker()
-    world.run(world.presence.track, "room", "ann", pid=pid)
-    world.rex("app@sim").answers = A.error, (A.already_tracked, pid, b"room", b"bob")
-    assert world.run(world.presence.track, "room", "bob", pid=pid) == b""
+class Odd(GenServer):
+    """Has the tracker's name, and is none."""
+
+    def init(self, answer):
+        self.answer = answer
+
+    def handle_call(self, request, from_):
+        return NoReply() if self.answer is A.silence else Reply(self.answer)
 
 
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ((A.badrpc, (A.EXIT, (A.undef, []))), "app@sim has no tracker Elixir.MyApp.Presence"),
-        ((A.error, A.nopresence), "refused: nopresence"),
+        (None, "app@sim has no tracker Elixir.MyApp.Presence"),
+        ((A.error, A.not_found), "that is something else"),
         (A.silence, "app@sim could not be asked"),
-        (A.ok, "gave no list"),
     ],
 )
-def test_each_failure_says_whose_it_is(world, answer, says):
-    world.rex("app@sim").answers = answer
+def test_each_failure_says_whose_it_is(simulation, answer, says):
+    world, other = World(simulation), SimulatedHost(simulation, "app@sim")
+    world.ours.host.linked(simulation, other)
+    if answer is not None:
+        gen_server.start(other.system, Odd, (answer,), name=TRACKER)
     with pytest.raises(PresenceError, match=says):
-        world.run(world.presence.list, "room")
-    if answer is not A.ok:
-        with pytest.raises(PresenceError, match=says):
-            world.run(world.presence.track, "room", "ann", pid=world.worker(), timeout=patience())
+        world.ours.run(world.ours.presence.list, "room", timeout=patience())
 
 
 def test_without_a_node_there_is_an_error_at_once(simulation):
     world = World(simulation)
     with pytest.raises(PresenceError, match="no node is connected"):
-        world.run(world.presence.list, "room")
-    named = Presence(world.host, "MyApp.Presence", via="gone@sim")
+        world.ours.there()
+    named = Presence(world.ours.host, NAME, via="gone@sim")
     with pytest.raises(PresenceError, match="gone@sim could not be asked"):
-        world.run(named.track, "room", "ann", pid=world.worker())
+        world.ours.run(named.track, "room", "ann", pid=world.ours.worker())
 
 
 def test_what_would_end_a_tracker_is_refused_here(world):
-    presence, pid = world.presence, world.worker()
+    presence, pid = world.ours.presence, world.ours.worker()
     for key, meta in (("ann", {A.at: (1, 2)}), ("ann", [1]), (7, {}), (b"\xff", {})):
         with pytest.raises(UsageError, match="of a presence"):
             presence.track("room", key, meta, pid=pid)
     with pytest.raises(UsageError, match="live process of this node"):
-        presence.track("room", "ann", pid=world.others["app@sim"].system.whereis("rex"))
-    assert world.rex("app@sim").asked == 0
+        presence.track("room", "ann", pid=world.others[0].worker())
 
 
 def test_who_is_tracked_twice_or_not_at_all_is_told_so(world):
-    pid = world.worker()
-    world.run(world.presence.track, "room", "ann", pid=pid)
+    ours = world.ours
+    pid = ours.track("ann")
     for function, args, says in (
-        (world.presence.track, ("room", "ann"), "already"),
-        (world.presence.update, ("room", "bob", {}), "not tracked"),
+        (ours.presence.track, ("room", "ann"), "already"),
+        (ours.presence.update, ("room", "bob", {}), "not tracked"),
     ):
         with pytest.raises(PresenceError, match=says):
-            world.run(function, *args, pid=pid)
+            ours.run(function, *args, pid=pid)
 
 
-def watching(world, heard, *topics):
-    """A process that watches, and keeps (joins, leaves) of what it is told."""
-
-    def body():
-        me = world.host.system.myself()
-        heard.append([world.presence.watch(topic) for topic in topics])
-        while (message := me.receive(None, None)) is not A.end:
-            payload = Broadcast.of(message).payload
-            sides = (payload[A.joins], payload[A.leaves])
-            heard.append(tuple({key: [m.get(A.at) for m in what[A.metas]] for key, what in s.items()} for s in sides))
-        world.presence.unwatch(topics[0])
-
-    return world.host.system.spawn(body)
-
-
-def test_a_watcher_is_told_what_has_changed_and_asks_no_more_when_nobody_watches(world):
-    presence, heard, pid = world.presence, [], world.worker()
-    world.run(presence.track, "room", "ann", {A.at: 1}, pid=pid)
-    watcher = watching(world, heard, "room", "hall")
+def test_a_watcher_is_told_each_change_once(world):
+    ours, [other] = world.ours, world.others
+    heard = []
+    pid = ours.track("ann", 1)
+    watcher = watching(ours, heard, "room", "hall")
     world.simulation.run_until_idle()
     assert [list(state) for state in heard.pop()] == [[b"ann"], []]
-    world.run(presence.track, "room", "bob", {A.at: 2}, pid=pid)
-    world.simulation.advance(1.1)
-    world.run(presence.update, "room", "bob", {A.at: 3}, pid=pid)
-    world.simulation.advance(1.1)
-    world.rex("app@sim").answers = A.badrpc, A.nodedown
-    world.simulation.advance(3.0)
-    world.rex("app@sim").answers = None
-    world.host.system.exit(pid, A.kill)
-    world.simulation.advance(1.1)
-    assert heard == [({b"bob": [2]}, {}), ({b"bob": [3]}, {b"bob": [2]}), ({}, {b"ann": [1], b"bob": [3]})]
-    world.host.send(watcher, A.end)
-    world.simulation.advance(1.1)
-    asked = world.rex("app@sim").asked
-    world.simulation.advance(10.0)
-    assert world.rex("app@sim").asked == asked
-
-
-def test_after_stop_nobody_is_present_and_nothing_is_asked(world):
-    heard, pid = [], world.worker()
-    world.run(world.presence.track, "room", "ann", pid=pid)
-    watching(world, heard, "room")
+    theirs = other.track("bob", 2)
+    world.simulation.advance(0.2)
+    other.run(other.presence.update, "room", "bob", {A.at: 3}, pid=theirs)
+    world.simulation.advance(0.2)
+    ours.host.system.exit(pid, A.kill)
+    world.simulation.advance(0.2)
+    assert heard == [({b"bob": [2]}, {}), ({b"bob": [3]}, {b"bob": [2]}), ({}, {b"ann": [1]})]
+    ours.host.send(watcher, A.end)
     world.simulation.run_until_idle()
-    world.run(world.presence.stop)
-    asked = world.rex("app@sim").asked
-    world.simulation.advance(5.0)
-    assert (world.rex("app@sim").there(), world.rex("app@sim").asked) == ([], asked)
-    assert world.host.system.process(pid) is not None
+    other.track("eve", 1)
+    world.simulation.advance(0.2)
+    assert (len(heard), ours.shard().monitors) == (3, {})
 
 
 def test_garbage_to_our_own_processes_ends_nothing(world):
-    pid, presence = world.worker(), world.presence
-    world.run(presence.track, "room", "ann", pid=pid)
-    watching(world, [], "room")
+    ours = world.ours
+    pid = ours.track("ann", 1)
+    watching(ours, [], "room")
     world.simulation.run_until_idle()
-    system = world.host.system
-    for dest in (presence.stand_ins[pid], presence._watcher):
-        for message in (A.garbage, (A.DOWN, 1), (A.EXIT, 1, 2), (gen.CAST, 1), [], (A.EXIT, pid, A.normal)):
-            world.host.send(dest, message)
-        assert world.run(world.host.call, dest, A.what)[:2] == (A.error, A.unknown_call)
-        assert system.process(dest) is not None
-    assert world.rex("app@sim").there() == [(b"ann", None)]
+    tracker = Tracker.of(ours.host, TRACKER)
+    for dest in (*tracker.shards, TRACKER):
+        before = ours.host.system.whereis(dest)
+        for message in (A.garbage, (A.DOWN, 1), (A.EXIT, 1, 2), (gen.CAST, 1), [], (A.EXIT, pid, A.normal), (A.pub, 1)):
+            ours.host.send(before, message)
+        assert ours.run(ours.host.call, dest, A.what)[0] is A.error
+        assert ours.host.system.whereis(dest) == before
+    assert ours.there() == [(b"ann", 1)]

@@ -115,7 +115,7 @@ def test_a_pool_that_is_being_enlarged_listens_on_more_groups_than_it_publishes_
 
 def test_a_node_with_a_smaller_pool_is_awaited_in_vain(simulation, host):
     other = SimulatedHost(simulation, "app@sim")
-    PubSub(other, NAME)
+    PubSub(other, NAME, pool_size=1)
     pubsub = PubSub(host, NAME, pool_size=2)
     host.linked(simulation, other)
     simulation.run_until_idle()
