@@ -18,7 +18,7 @@ help:
 	@echo "make stress     every test 20 times in another order beside a load, and what failed; ARGS='--rounds 3 --share 3 tests/net'"
 	@echo "make mutants    change the pure cores one bit at a time and see whether their tests notice; ARGS='--most 20 FILE'"
 	@echo "make coverage   the tests without a BEAM and those with one, by branch: a table of the rooms; ARGS='tests/net'"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff, and mypy of this project and of one that uses it"
 	@echo "make format     let ruff format the code"
 	@echo "make interop    the tests against a BEAM on OTP 25, 27 and 29, and one table; ARGS='27' for one of them"
 	@echo "make wheel      build sdist and wheel, look into them, test the example project with them on a local BEAM and in Docker; ARGS='local'"
@@ -93,6 +93,7 @@ lint: $(VENV)/.lint
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(PY) -m pytest -q -p no:cacheprovider tests/typing
 
 format: $(VENV)/.lint
 	@$(VENV)/bin/ruff check --fix .

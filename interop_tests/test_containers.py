@@ -119,3 +119,59 @@ def test_leak(beam_network):
     assert "socket:[" in output
     assert "1 failed, 1 passed, 1 error" in output
     assert status == 1
+
+
+@pytest.mark.parametrize("fixture", ["beam", "beam_factory", "cluster", "beam_network"])
+def test_mapped_ports_lead_to_beams_that_know_no_way_to_this_machine(
+    tmp_path: Path, beam_session: Beam, fixture: str
+) -> None:
+    """As with an engine elsewhere: a node here dials them, and from then on both sides talk."""
+    run = Run(tmp_path, beam_session)
+    run.beam = "docker"
+    made = {
+        "beam": "beam",
+        "beam_factory": "beam_factory(cookie=beam.cookie)",
+        "cluster": "cluster(beams=2, nodes=1, processes=1)[1]",
+        "beam_network": "beam_network.beam()",
+    }[fixture]
+    source = f"""
+from pyerlnode import A, Node
+from pyerlnode.testing.factories import node_beside
+def test_it(beam, {fixture if fixture != "beam" else "erl_node"}):
+    made = {made}
+    host, port = made.listens_at
+    assert (host, made.address) != (made.host, host) and port != 4370
+    with node_beside(made) as node:
+        assert made.eval("net_adm:ping(N)", N=A[node.name]) is A.pong
+        assert node.rpc(made.name, "erlang", "node", []) is made.node
+        if {fixture == "cluster"}:
+            assert len(made.nodes()) == 4  # the other BEAM, a node, a process and this one
+        assert made.name.partition("@")[0] in made.epmd.names()
+    if {fixture != "beam"}:  # of the shared one that is another process than before the test
+        made.restart()
+        with node_beside(made) as node:
+            assert node.ping(made.name)
+"""
+    status, output = run(source, "--beam-image", IMAGE, "--beam-mapped", "--beam-leaks")
+    assert (status, "1 passed" in output) == (0, True), output
+
+
+def test_a_network_of_a_module_is_gone_after_it_and_one_of_the_session_lasts(
+    tmp_path: Path, beam_session: Beam
+) -> None:
+    run = Run(tmp_path, beam_session)
+    run.beam = "docker"
+    source = """
+def test_it(beam_network_module, beam_network_session):
+    for name, network in (("module", beam_network_module), ("session", beam_network_session)):
+        assert network.beam().eval("1 + 1") == 2
+        with open(f"{name}.txt", "a") as file:
+            file.write(network.name + "\\n")
+"""
+    (tmp_path / "test_last.py").write_text(source)
+    status, output = run(source, "--beam-image", IMAGE)
+    assert (status, "2 passed" in output) == (0, True), output
+    of = {name: (tmp_path / f"{name}.txt").read_text().split() for name in ("module", "session")}
+    assert [len(set(of[name])) for name in ("module", "session")] == [2, 1]
+    for name in (*of["module"], of["session"][0]):
+        assert docker.docker("network", "inspect", name), "it is still there"

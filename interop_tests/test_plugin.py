@@ -335,6 +335,49 @@ def end(directory: Path) -> None:
     wait_for(gone, what="the end of what was kept")
 
 
+OF_THE_SESSION = """
+import pytest
+
+@pytest.fixture(scope="session")
+def of_the_session(beam_factory_session, cluster_session, erl_node_session, python_node_session):
+    made = cluster_session(beams=1, nodes=1)
+    return [beam_factory_session(), made[0]], [made.nodes[0], erl_node_session], [python_node_session()]
+"""
+SCOPES = """
+import os
+import pytest
+from pyerlnode import A
+
+@pytest.fixture(scope="module")
+def of_the_module(beam_factory_module, cluster_module, erl_node_module, python_node_module):
+    made = cluster_module(beams=1, nodes=1)
+    return [beam_factory_module(), made[0]], [made.nodes[0], erl_node_module], [python_node_module()]
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_it(turn, beam, of_the_module, of_the_session):
+    for scope, (beams, nodes, processes) in (("module", of_the_module), ("session", of_the_session)):
+        with open(f"{scope}.txt", "a") as file:
+            file.write(" ".join(str(one.os_pid) for one in (*beams, *processes)) + "\\n")
+        assert [one.eval("1 + 1") for one in beams] == [2, 2]
+        assert nodes[0].rpc(beams[1].name, "erlang", "node", []) is A[beams[1].name]  # still connected
+        assert all(node.ping(beams[1].name) for node in nodes[:1]) and processes[0].nodes() == []
+    if turn == 2 and "last" in __name__:  # those of the first module are gone, those of the session are not
+        first = open("module.txt").read().split("\\n")[0].split()
+        assert not [pid for pid in first if os.path.exists(f"/proc/{pid}")]
+"""
+
+
+def test_what_is_of_a_module_ends_with_it_and_what_is_of_the_session_with_that(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(OF_THE_SESSION)
+    (tmp_path / "test_last.py").write_text(SCOPES)
+    status, output = run(SCOPES, "--beam-leaks", "--import-mode=importlib")
+    assert (status, "4 passed" in output) == (0, True), output
+    of = {scope: (tmp_path / f"{scope}.txt").read_text().splitlines() for scope in ("module", "session")}
+    assert [len(set(of[scope])) for scope in ("module", "session")] == [2, 1]
+    assert of["module"][0] == of["module"][1]
+    wait_for(lambda: not programs(tmp_path), what="the end of everything that it had started")
+
+
 # --- a BEAM of somebody else ---------------------------------------------------------------------------
 @pytest.fixture
 def attached(beam: Beam, monkeypatch: pytest.MonkeyPatch) -> Iterator[AttachedBeam]:

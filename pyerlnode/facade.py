@@ -19,7 +19,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import gevent
 from gevent.event import Event
@@ -30,12 +30,15 @@ from pyerlnode.etf.codec import Codec
 from pyerlnode.kernel import release_core as release
 from pyerlnode.kernel.remote.peer import Peer
 from pyerlnode.node import Node, this_host
-from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.runtime.edges import edge, escaped
 from pyerlnode.runtime.forks import made_before, ours
 from pyerlnode.runtime.wakeup import TURN
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
+
+if TYPE_CHECKING:
+    from pyerlnode.otp.behaviour import Behaviour
+    from pyerlnode.otp.starts import Starts
 
 T = TypeVar("T")
 STOP_TIMEOUT = 10.0
@@ -267,9 +270,14 @@ class Cluster:
         where = self._node(name)
         return self._hub.run(lambda: self.node.disconnect(where))
 
-    def start(self, cls: type[GenServer], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+    @overload
+    def start(self, cls: type[Starts], *args: Any, name: Any = None, **kwargs: Any) -> Pid: ...
+    @overload
+    def start(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Pid | None: ...
+    def start(self, cls: Any, *args: Any, name: Any = None, **kwargs: Any) -> Pid | None:
         """Start a server in the node."""
-        return self._hub.run(lambda: self.node.start(cls, *args, name=name, **kwargs))
+        pid: Pid | None = self._hub.run(lambda: self.node.start(cls, *args, name=name, **kwargs))
+        return pid
 
     def spawn(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Pid:
         """A process of the node; its function runs in the hub's thread and must not block it."""

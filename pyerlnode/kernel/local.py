@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pyerlnode.etf.codec import Codec
 from pyerlnode.otp import gen, gen_server, requests
@@ -23,6 +23,9 @@ from pyerlnode.runtime.threads import get_ident
 from pyerlnode.runtime.timer_core import Timer
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
+
+if TYPE_CHECKING:
+    from pyerlnode.otp.starts import Starts
 
 T = TypeVar("T")
 
@@ -92,18 +95,36 @@ class Local(ABC):
         return self.system.send_after(delay, dest, message)
 
     # --- processes -----------------------------------------------------------------------------
-    def start(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+    @overload
+    def start(self, cls: type[Starts], *args: Any, name: Any = None, **kwargs: Any) -> Pid: ...
+    @overload
+    def start(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Pid | None: ...
+    def start(self, cls: Any, *args: Any, name: Any = None, **kwargs: Any) -> Pid | None:
         """Start a server and wait for its `init`; its pid, or None when `init` gave `Ignore`.
 
         Raises `StartFailed`, or `AlreadyStarted` when `name` is taken.
         """
-        return _starter(cls)(self.system, cls, args, kwargs, name=name)
+        pid: Pid | None = _starter(cls)(self.system, cls, args, kwargs, name=name)
+        return pid
 
-    def start_link(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+    @overload
+    def start_link(self, cls: type[Starts], *args: Any, name: Any = None, **kwargs: Any) -> Pid: ...
+    @overload
+    def start_link(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Pid | None: ...
+    def start_link(self, cls: Any, *args: Any, name: Any = None, **kwargs: Any) -> Pid | None:
         """`start`, linked to the current process from before its `init`."""
-        return _starter(cls)(self.system, cls, args, kwargs, name=name, link=self._me())
+        pid: Pid | None = _starter(cls)(self.system, cls, args, kwargs, name=name, link=self._me())
+        return pid
 
-    def start_monitor(self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any) -> Any:
+    @overload
+    def start_monitor(
+        self, cls: type[Starts], *args: Any, name: Any = None, **kwargs: Any
+    ) -> tuple[Pid, Reference]: ...
+    @overload
+    def start_monitor(
+        self, cls: type[Behaviour], *args: Any, name: Any = None, **kwargs: Any
+    ) -> tuple[Pid, Reference] | None: ...
+    def start_monitor(self, cls: Any, *args: Any, name: Any = None, **kwargs: Any) -> tuple[Pid, Reference] | None:
         """`start`, monitored by the current process: (pid, monitor), or None when `init` gave `Ignore`."""
         pid = _starter(cls)(self.system, cls, args, kwargs, name=name)
         return None if pid is None else (pid, self.system.monitor(self._me(), pid))

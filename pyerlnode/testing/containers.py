@@ -12,6 +12,9 @@
 Each container has an address that it keeps, and an EPMD of its own; this process is their neighbour at the network's
 gateway. `kill9` is `docker kill`, `suspend` is `docker pause`; `logs`, `eval` and the rest work as ever, without a
 network too: they use the container's standard input and output.
+
+Where the engine is on another machine, or the run says ``--beam-mapped``, the ports of a container are mapped: its
+`listens_at` is where a Python node dials it. It is the Python node that dials: no container knows a way to it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import ipaddress
 import json
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pyerlnode.testing import docker as engine
@@ -31,8 +34,11 @@ from pyerlnode.testing.epmd import Epmd, is_listening
 from pyerlnode.testing.errors import BeamDown, BeamUnavailable
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.reaper import REAPER
+from pyerlnode.testing.release import START_EPMD
 
 ATTEMPTS = 5
+DISTRIBUTION_PORT = 4370
+"""Of a BEAM with mapped ports: in its container nobody else is."""
 
 
 class ContainerEpmd(Epmd):
@@ -40,20 +46,24 @@ class ContainerEpmd(Epmd):
 
     def __init__(self, launcher: DockerLauncher, address: str, port: int) -> None:
         super().__init__(launcher, address)
-        self.port = port
+        self.port = self.inside = port
         self.container: Container | None = None
 
     def start(self) -> ContainerEpmd:
         """Start it again and wait until it answers; the first time the container does."""
         if self.container is not None and not self.running():
-            _do("exec", self.container.name, "epmd", "-relaxed_command_check", "-daemon")
+            self._do("-relaxed_command_check", "-daemon")
             waiting.wait_for(self.running, what="epmd in the container")
         return self
 
     def stop(self) -> None:
         if self.container is not None and self.running():
-            _do("exec", self.container.name, "epmd", "-kill")
+            self._do("-kill")
             waiting.wait_for(lambda: not self.running(), what="epmd in the container to end")
+
+    def _do(self, *options: str) -> None:
+        assert self.container is not None
+        _do("exec", "--env", f"ERL_EPMD_PORT={self.inside}", self.container.name, *self._launcher.epmd(*options))
 
     def keep(self) -> None:
         """Nothing: it lives as long as its container."""
@@ -63,26 +73,46 @@ class ContainerEpmd(Epmd):
 
 
 class ContainerBeam(Beam):
-    """A BEAM in a container of a `BeamNetwork`. `address` is the container's, and the host of its name."""
+    """A BEAM in a container of a `BeamNetwork`. `address` is the container's, and the host of its name.
 
-    script = f"epmd -relaxed_command_check -daemon\n{SCRIPT}"
+    `engine` is the machine whose ports lead into it; empty when they are not mapped.
+    """
+
+    script = f"(set -- -relaxed_command_check -daemon{START_EPMD})\n{SCRIPT}"
     epmd: ContainerEpmd
 
-    def __init__(self, launcher: DockerLauncher, network: str, address: str, epmd_port: int, **options: Any) -> None:
-        placed = launcher.at("--network", network, "--ip", address)
-        epmd = ContainerEpmd(placed, address, epmd_port)
-        super().__init__(placed, epmd, name=f"beam_{uuid.uuid4().hex[:10]}@{address}", **options)
+    def __init__(
+        self, launcher: DockerLauncher, network: str, address: str, epmd_port: int, engine: str,
+        booted: Callable[[], None], **options: Any,
+    ) -> None:  # fmt: skip
+        ports = [DISTRIBUTION_PORT, epmd_port] if engine else []
+        placed = launcher.at(
+            "--network", network, "--ip", address, *(word for port in ports for word in ("--publish", str(port)))
+        )  # fmt: skip
+        if engine:
+            fixed = f"-kernel inet_dist_listen_min {ports[0]} inet_dist_listen_max {ports[0]}".split()
+            options["args"] = (*fixed, *options.get("args", ()))
+        alive = options.pop("name", "").partition("@")[0] or f"beam_{uuid.uuid4().hex[:10]}"
+        super().__init__(placed, ContainerEpmd(placed, address, epmd_port), name=f"{alive}@{address}", **options)
         self.address = address
-        self._network = network
+        self._network, self._engine, self._booted = network, engine, booted
 
     @property
     def container(self) -> str:
         """The name of its container, for `docker` commands of your own."""
         return self._container().name
 
+    def boot(self) -> ContainerBeam:
+        super().boot()
+        self._booted()
+        return self
+
     def ready(self) -> ContainerBeam:
         super().ready()
         self.epmd.container = self._container()
+        if self._engine:
+            self.listens_at = self._engine, _mapped(self.container, DISTRIBUTION_PORT)
+            self.epmd.address, self.epmd.port = self._engine, _mapped(self.container, self.epmd.inside)
         return self
 
     def _container(self) -> Container:
@@ -91,7 +121,7 @@ class ContainerBeam(Beam):
         return self._program
 
     def _environment(self) -> dict[str, str]:
-        environment = {**super()._environment()}
+        environment = {**super()._environment(), "ERL_EPMD_PORT": str(self.epmd.inside)}
         del environment["ERL_EPMD_ADDRESS"]  # its neighbours ask too
         return environment
 
@@ -114,13 +144,17 @@ class BeamNetwork:
         name: the network's, for `docker` commands of your own.
         gateway: the address of this machine in it.
         epmd_port: where every EPMD in it listens: give it to nodes of this process.
+        engine: the machine whose ports lead to its BEAMs, when they are mapped.
 
     Raises:
         BeamUnavailable: no docker, no engine, no such image, or no network can be made; one line says which.
     """
 
-    def __init__(self, image: str, epmd_port: int, alive: list[Beam] | None = None) -> None:
-        self._launcher = engine.launcher(image, pull=True)
+    def __init__(
+        self, image: str | DockerLauncher, epmd_port: int, alive: list[Beam] | None = None, *, mapped: bool = False
+    ) -> None:
+        self._launcher = engine.launcher(image, pull=True) if isinstance(image, str) else image
+        self.engine = engine.engine_host() or ("127.0.0.1" if mapped else "")
         self.name = f"pyerlnode-{uuid.uuid4().hex[:12]}"
         self.epmd_port = epmd_port
         self._beams: list[ContainerBeam] = []
@@ -130,14 +164,29 @@ class BeamNetwork:
 
     def beam(self, **options: Any) -> ContainerBeam:
         """Boot a BEAM in a container of its own; `options` are those of `Beam`: cookie, hidden, args, env."""
-        options.setdefault("cookie", self._beams[0].cookie if self._beams else None)
-        made = ContainerBeam(self._launcher, self.name, str(next(self._free)), self.epmd_port, **options)
-        self._beams.append(made)
+        made = self.place(**options)
         self._alive.append(made)
         made.start()
-        REAPER.remove(self._key)  # carried out in their order, and a network goes when nobody is in it
-        self._key = REAPER.add("docker", "network", "rm", self.name)
         return made
+
+    def place(self, **options: Any) -> ContainerBeam:
+        """As `beam`, not booted yet, and not entered as alive."""
+        options.setdefault("cookie", self._beams[0].cookie if self._beams else None)
+        made = ContainerBeam(
+            self._launcher, self.name, str(next(self._free)), self.epmd_port, self.engine, self._goes_last, **options
+        )
+        self._beams.append(made)
+        return made
+
+    def _goes_last(self) -> None:
+        """What the reaper does it does in order, and a network goes when nobody is in it."""
+        REAPER.remove(self._key)
+        self._key = REAPER.add("docker", "network", "rm", self.name)
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where nodes of this process dial its BEAMs when their ports are mapped: for ``Node(addresses=…)``."""
+        return {beam.name: beam.listens_at for beam in self._beams if beam.listens_at is not None}
 
     def python_name(self) -> str:
         """A name for a node of this process that the containers reach."""
@@ -171,6 +220,11 @@ def _create(name: str) -> tuple[str, Iterator[ipaddress.IPv4Address]]:
         if not docker("network", "create", "--subnet", str(subnet), "--gateway", str(gateway), name):
             return str(gateway), iter(rest)
     raise BeamUnavailable("Docker gives no subnet that stays free: `docker network prune` removes unused ones")
+
+
+def _mapped(container: str, port: int) -> int:
+    """The port of the engine's machine that leads to `port` of a container."""
+    return int(_ask("port", container, f"{port}/tcp").split()[0].rpartition(":")[2])
 
 
 def _do(*words: str) -> None:

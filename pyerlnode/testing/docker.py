@@ -1,12 +1,13 @@
 """A BEAM in a container: the same pipes, with `docker run -i` between.
 
 The container has the network of the host, so that names, ports and EPMD are those of a local BEAM; `containers` has
-those with a network of their own. What the image runs by default is set aside; it only needs `sh` and `erl` (and
-`elixir`) on its PATH.
+those with a network of their own, as they need where the engine is on another machine. What the image runs by default
+is set aside; it needs `sh`, and `erl` (and `elixir`) on its PATH, or a release (`release`).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.launch import Launcher, Program
@@ -106,6 +108,15 @@ class DockerLauncher(Launcher):
         """From the image's labels and name only: looking into it would start a container for a line of a header."""
         match = re.search(r"otp-?(\d\d)|erlang:(\d\d)|:(\d\d)$", self.image)
         return int(next(filter(None, match.groups()))) if match else None
+
+
+def engine_host() -> str:
+    """The machine of the engine where that is another one, as DOCKER_HOST says; empty where a file leads to it.
+
+    One at a port of this machine counts as another: it may be the end of a tunnel.
+    """
+    found = urlsplit(os.environ.get("DOCKER_HOST", ""))
+    return (found.hostname or "") if found.scheme in ("tcp", "http", "https", "ssh") else ""
 
 
 def launcher(image: str, *, pull: bool) -> DockerLauncher:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -112,13 +112,13 @@ class ClusterFactory:
         self._nodes = ExitStack()
 
     def __call__(self, beams: int = 2, nodes: int = 1, processes: int = 0, **options: Unpack[BeamOptions]) -> Cluster:
-        cookie = options.setdefault("cookie", uuid.uuid4().hex)
+        options.setdefault("cookie", uuid.uuid4().hex)
         made = self._beams.several(beams, **options)
         for at, beam in enumerate(made):
             for other in made[:at]:
                 beam.eval("true = net_kernel:connect_node(Node)", Node=other.node)
-        joined = [self._nodes.enter_context(node_beside(made[0])) for _ in range(nodes)]
-        apart = self._processes.several(processes, cookie=cookie, epmd_port=made[0].epmd_port)
+        joined = [self._nodes.enter_context(node_beside(*made)) for _ in range(nodes)]
+        apart = self._processes.several(processes, made)
         everybody: list[Node | PythonNode] = [*joined, *apart]
         for node in everybody:
             for beam in made:
@@ -150,22 +150,23 @@ class PythonNodes:
         env: Mapping[str, str] | None = None,
         **options: object,
     ) -> PythonNode:
-        return self._boot(function, args, name, cookie, epmd_port, env, options).ready()
+        return self._boot([self._beam()], function, args, name, cookie, epmd_port, env, options).ready()
 
-    def several(self, count: int, **options: Any) -> list[PythonNode]:
-        """That many, which start side by side."""
-        booting = [self._boot(None, (), None, options["cookie"], options["epmd_port"], None, {}) for _ in range(count)]
+    def several(self, count: int, beams: list[Beam]) -> list[PythonNode]:
+        """That many, which start side by side, beside `beams`."""
+        booting = [self._boot(beams) for _ in range(count)]
         return [process.ready() for process in booting]
 
     def _boot(
-        self, function: Any, args: Any, name: Any, cookie: Any, epmd_port: Any, env: Any, options: Any
-    ) -> PythonNode:
+        self, beams: list[Beam], function: Any = None, args: Any = (), name: Any = None, cookie: Any = None,
+        epmd_port: Any = None, env: Any = None, options: Any = None,
+    ) -> PythonNode:  # fmt: skip
         from pyerlnode.testing.python_node import PythonNode
 
-        beam = self._beam()
+        beam = beams[0]
         made = PythonNode(
             name or python_name(), cookie or beam.cookie, beam.epmd_port if epmd_port is None else epmd_port,
-            function, args, env, {**way_to(beam), **options},
+            function, args, env, {**way_to(*beams), **(options or {})},
         )  # fmt: skip
         self._made.append(made)
         self._alive.append(made)
@@ -177,24 +178,32 @@ class PythonNodes:
             self._alive.remove(process)
 
 
-def node_beside(beam: Beam) -> Node:
-    """A Python node with the cookie of `beam`, at its EPMD; to be entered with `with`."""
+@contextmanager
+def node_beside(*beams: Beam) -> Iterator[Node]:
+    """A Python node with the cookie of the first of `beams`, at its EPMD. Connected only when they can not dial it."""
     from pyerlnode import Node
 
-    return Node(python_name(), cookie=beam.cookie, epmd_port=beam.epmd_port, tls=beam.tls, **way_to(beam))
+    first = beams[0]
+    way = way_to(*beams)
+    with Node(python_name(), cookie=first.cookie, epmd_port=first.epmd_port, tls=first.tls, **way) as node:
+        if way["epmd"] == "none":
+            for beam in beams:
+                node.connect(beam.name)
+        yield node
 
 
-def way_to(beam: Beam) -> dict[str, Any]:
-    """How a node is told where `beam` is.
+def way_to(*beams: Beam) -> dict[str, Any]:
+    """How a node is told where `beams` are.
 
     The EPMD of a test is the test's to start, and no node's. Where this machine has none, as beside a node that runs
-    elsewhere, or whose port is known, the node is in no list, and it is the one that dials.
+    elsewhere, or where ports are mapped, the node is in no list, and it is the one that dials.
     """
     from pyerlnode.testing.epmd import ADDRESS, is_listening
 
-    if beam.listens_at is not None:
-        return {"epmd": "none", "addresses": {beam.name: beam.listens_at}}
-    return {"epmd": "external" if is_listening(beam.epmd_port, ADDRESS) else "none"}
+    addresses = {beam.name: beam.listens_at for beam in beams if beam.listens_at is not None}
+    if addresses:
+        return {"epmd": "none", "addresses": addresses}
+    return {"epmd": "external" if is_listening(beams[0].epmd_port, ADDRESS) else "none"}
 
 
 def python_name() -> str:

@@ -294,9 +294,14 @@ def _beam_network(beam_release: int | None, pytestconfig: pytest.Config) -> Iter
     from pyerlnode.testing.containers import BeamNetwork
     from pyerlnode.testing.epmd import free_port
 
-    image = settings.read(pytestconfig).image.replace("{otp}", str(beam_release or ""))
+    wanted = settings.read(pytestconfig)
+    image = wanted.image.replace("{otp}", str(beam_release or ""))
     supply = supply_of(pytestconfig)
-    network = _or_skip(pytestconfig, lambda: BeamNetwork(image, free_port(), supply.alive), containers=True)
+    network = _or_skip(
+        pytestconfig,
+        lambda: BeamNetwork(image, free_port(), supply.alive, mapped=wanted.mapped),
+        containers=True,
+    )
     yield network
     if supply.settings.keep:
         network.keep()

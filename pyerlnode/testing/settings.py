@@ -53,6 +53,10 @@ _SWITCHES = (
         "fail a test with a BEAM that leaves something behind: a greenlet, a thread, a socket, an OS process, a name "
         "at EPMD, or what its Python nodes have started on the BEAM",
     ),
+    (
+        "beam-mapped",
+        "BEAMs in containers are reached by mapped ports, as they are anyhow where DOCKER_HOST is another machine",
+    ),
     ("beam-keep", "leave the BEAMs of this run running at its end, and print how to reach them"),
 )
 _TRUE = ("1", "true", "yes", "on")
@@ -67,6 +71,7 @@ class Settings:
     required: bool = False
     leaks: bool = False
     keep: bool = False
+    mapped: bool = False
     args: tuple[str, ...] = ()
     pa: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
@@ -134,6 +139,7 @@ def read(config: Any) -> Settings:
         required=switches["beam-required"],
         leaks=switches["beam-leaks"],
         keep=switches["beam-keep"],
+        mapped=switches["beam-mapped"],
         image_named=bool(text("beam-image", "")),
     )
 

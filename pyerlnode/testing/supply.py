@@ -9,18 +9,27 @@ from __future__ import annotations
 import operator
 import os
 import re
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pyerlnode.testing.attach import AttachedBeam, FoundEpmd, beside
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.choice import Release, choose, is_a_node_name
+from pyerlnode.testing.docker import engine_host
 from pyerlnode.testing.epmd import Epmd
 from pyerlnode.testing.errors import BeamUnavailable
 from pyerlnode.testing.launch import Launcher
 from pyerlnode.testing.settings import Settings
 from pyerlnode.testing.tls import TlsFiles
+
+if TYPE_CHECKING:
+    from pyerlnode.testing.containers import BeamNetwork
+    from pyerlnode.testing.docker import DockerLauncher
+
+EPMD_PORT = 4369
+"""In a container, where nobody else has it."""
 
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt,
@@ -35,6 +44,7 @@ class Supply:
         self.alive: list[Beam] = []
         self._launchers: dict[Release, Launcher | BeamUnavailable] = {}
         self._epmds: dict[Release, Epmd] = {}
+        self._networks: dict[Release, BeamNetwork] = {}
         self._own_epmds: dict[Beam, Epmd] = {}
         self._shared: dict[Release, Beam] = {}
         self._tls = TlsFiles()
@@ -67,7 +77,7 @@ class Supply:
         if beam is None:
             beam = self._shared[release] = self._first(release)
             self.alive.append(beam)
-        if not isinstance(beam, AttachedBeam):
+        if not isinstance(beam, AttachedBeam) and self._mapped(release) is None:
             self.epmd(release)
         if beam.suspended:
             beam.resume()
@@ -77,10 +87,24 @@ class Supply:
         if is_a_node_name(self.settings.beam):
             return AttachedBeam(self.settings.beam, self.settings.address)
         wanted = self.settings
-        return Beam(
-            self._placed(release), self.epmd(release), cookie=wanted.cookie or None,
-            args=(*self._paths(), *wanted.args), env=dict(wanted.env), apps=wanted.apps, mix=wanted.mix or None,
-        )  # fmt: skip
+        options: dict[str, Any] = {
+            "cookie": wanted.cookie or None, "args": (*self._paths(), *wanted.args), "env": dict(wanted.env),
+            "apps": wanted.apps, "mix": wanted.mix or None,
+        }  # fmt: skip
+        if (network := self._mapped(release)) is not None:
+            return network.place(**options)
+        return Beam(self._placed(release), self.epmd(release), **options)
+
+    def _mapped(self, release: Release) -> BeamNetwork | None:
+        """Where BEAMs with mapped ports are; None where they have this machine's network."""
+        placed = self._placed(release)
+        if placed.kind != "docker" or not (self.settings.mapped or engine_host()):
+            return None
+        if release not in self._networks:
+            from pyerlnode.testing.containers import BeamNetwork
+
+            self._networks[release] = BeamNetwork(cast("DockerLauncher", placed), EPMD_PORT, mapped=True)
+        return self._networks[release]
 
     def _placed(self, release: Release) -> Launcher:
         """The launcher with what the run's own code is in, wherever the BEAM is."""
@@ -97,10 +121,15 @@ class Supply:
         """A BEAM of its own that boots; `options` are those of `Beam`."""
         if tls:
             options["tls"] = self._tls.get()
+        options["args"] = (*self._paths(), *options.get("args", ()))
+        if (network := self._mapped(release)) is not None:  # each has an EPMD of its own
+            options.setdefault("cookie", uuid.uuid4().hex)
+            placed = network.place(**options)
+            self.alive.append(placed)
+            return placed.boot()
         epmd = Epmd(self.launcher(release)).start() if own_epmd else self._found_epmd(release)
         if isinstance(epmd, FoundEpmd):
             options.setdefault("name", beside(self.settings.beam))
-        options["args"] = (*self._paths(), *options.get("args", ()))
         beam = Beam(self._placed(release), epmd, **options)
         if own_epmd:
             self._own_epmds[beam] = epmd
@@ -132,6 +161,8 @@ class Supply:
             self.end(beam)
         for epmd in self._epmds.values():
             epmd.stop()
+        for network in self._networks.values():
+            network.close()
         self._tls.close()
 
     def keep(self) -> None:
@@ -143,6 +174,8 @@ class Supply:
                 beam.stop()  # it stays; what stood between does not
         for epmd in (*self._epmds.values(), *self._own_epmds.values()):
             epmd.keep()
+        for network in self._networks.values():
+            network.keep()
 
 
 def unmet(beam: Beam, requirements: dict[str, Any]) -> tuple[str, bool] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyerlnode.testing.containers import BeamNetwork
+from pyerlnode.testing.docker import engine_host
 from pyerlnode.testing.errors import BeamUnavailable
 
 SUBNET = '[{"IPAM": {"Config": [{"Subnet": "172.30.0.0/16"}]}}]'
@@ -52,3 +53,18 @@ def test_a_network_that_is_refused_is_told_with_the_engines_words(asked: Path) -
     (asked.parent / "refuse").write_text("network create")
     with pytest.raises(BeamUnavailable, match=r"^docker network create: taken$"):
         BeamNetwork("beam:27", 4369)
+
+
+@pytest.mark.parametrize(
+    ("said", "host"),
+    [
+        ("", ""), ("unix:///run/docker.sock", ""), ("tcp://10.0.0.9:2376", "10.0.0.9"),
+        ("ssh://me@build.example", "build.example"),
+        ("tcp://[fd00::9]:2376", "fd00::9"),
+    ],
+)  # fmt: skip
+def test_the_machine_of_an_engine_that_is_elsewhere_is_where_its_ports_are(
+    monkeypatch: pytest.MonkeyPatch, said: str, host: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", said)
+    assert engine_host() == host
