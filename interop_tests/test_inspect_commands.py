@@ -30,7 +30,9 @@ def run(beam: Beam, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 COMMANDS = [
-    ("info",), ("nodes",), ("top",), ("proc", "kernel_sup"), ("mailbox", "init"),
+    ("info",), ("nodes",), ("top",), ("proc", "kernel_sup"), ("mailbox", "init"), ("state", "kernel_sup"), ("tree",),
+    ("tree", "kernel"), ("tree", "kernel_sup"), ("apps",), ("ets",), ("ports",), ("sched", "--window", "0.05"),
+    ("find", "kernel_sup"), ("eval", "{ok, self()}.", "--yes"), ("gc", "kernel_sup", "--yes"),
 ]  # fmt: skip
 
 
@@ -38,7 +40,7 @@ COMMANDS = [
 def test_a_command_prints_for_a_person_and_one_document_for_a_program(run: Run, command: tuple[str, ...]) -> None:
     status, out, err = run(*command)
     assert (status, err) == (0, ""), out
-    assert len(out.splitlines()) > 1 or command[0] == "mailbox"
+    assert len(out.splitlines()) > 1 or command[0] in ("mailbox", "eval", "gc")
     status, out, err = run(*command, "--json", "--elixir")
     assert (status, err) == (0, "")
     assert json.loads(out)["ok"] is True
@@ -69,7 +71,7 @@ def test_a_name_that_gives_a_terminal_orders_is_printed_without_them(beam: Beam,
     beam.eval("exit(P, kill)", P=pid)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", COMMANDS[::4], ids=lambda command: command[0])
 def test_a_node_that_is_down_or_of_another_cookie_is_one_line(run: Run, command: tuple[str, ...]) -> None:
     for how, says in (({"node": "nobody@127.0.0.1"}, "nobody"), ({"cookie": "wrong"}, "cookie")):
         status, out, err = run(*command, **how)
@@ -102,3 +104,26 @@ def test_what_is_not_there_or_too_much_is_one_line(beam: Beam, run: Run) -> None
     assert status == 0
     assert "10 001" in out
     beam.eval("exit(P, kill)", P=pid)
+
+
+def test_what_changes_a_node_is_done_with_yes_only(beam: Beam, run: Run) -> None:
+    pid = beam.eval("spawn(fun() -> receive stop -> ok end end)")
+    text = f"<0.{pid.id}.{pid.serial}>"
+    for command in (("kill", text), ("gc", text), ("eval", "exit(whereis(init), kill)")):
+        status, out, err = run(*command)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "--yes" in err
+    assert beam.eval("is_process_alive(P)", P=pid)
+    assert run("kill", text, "--yes")[0] == 0
+    assert not beam.eval("is_process_alive(P)", P=pid)
+
+
+def test_stuck_and_find_say_by_their_status_whether_there_are_any(beam: Beam, run: Run) -> None:
+    pid = beam.eval("""P = spawn(fun() -> receive never -> ok end end), register('A stuck one', P),
+        [P ! {job, I} || I <- lists:seq(1, 5)], P""")
+    status, out, _ = run("stuck", "--window", "0.05")
+    assert status == 1
+    assert "'A stuck one'  5 messages" in out
+    assert run("find", "stuck ONE")[0] == 0
+    beam.eval("exit(P, kill)", P=pid)
+    assert run("find", "no such thing anywhere")[0] == 1

@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Any
 
 from pyerlnode.errors import UsageError
-from pyerlnode.inspect import node_core, process_core, rank_core
-from pyerlnode.inspect.session import Link, NoSuchProcess, Refused, Session
+from pyerlnode.inspect import node_core, process_core, rank_core, things_core, tree_core
+from pyerlnode.inspect.session import InspectError, Late, Link, NoSuchProcess, Refused, Session, brief
 from pyerlnode.inspect.target_core import read_target, told
+from pyerlnode.inspect.text_core import mfa
 from pyerlnode.runtime.api import receive
-from pyerlnode.term.atom import A
+from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
 
 TIMEOUT = 5.0
@@ -30,10 +31,12 @@ class Cluster:
     Args:
         link: a `Node`, or what `pyerlnode.connect` gives.
         timeout: seconds that a question may take unless it has its own.
+        read_only: False to change something as well: `eval`, `kill`, `garbage_collect`.
     """
 
-    def __init__(self, link: Link, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, link: Link, *, timeout: float = TIMEOUT, read_only: bool = True) -> None:
         self.timeout = timeout
+        self.read_only = read_only
         self._link = link
         self._owner: Pid | None = link.spawn(_own)
         self._nodes: dict[str, RemoteNode] = {}
@@ -43,7 +46,7 @@ class Cluster:
         if self._owner is None:
             raise UsageError("this inspector is closed")
         if name not in self._nodes:
-            self._nodes[name] = RemoteNode(Session(self._link, name, self._owner), self.timeout)
+            self._nodes[name] = RemoteNode(Session(self._link, name, self._owner), self.timeout, self.read_only)
         return self._nodes[name]
 
     def close(self) -> None:
@@ -65,9 +68,10 @@ class Cluster:
 class RemoteNode:
     """A node that is asked. What it answers is a page; it says how much more there is."""
 
-    def __init__(self, session: Session, timeout: float) -> None:
+    def __init__(self, session: Session, timeout: float, read_only: bool = True) -> None:
         self.session = session
         self.timeout = timeout
+        self.read_only = read_only
 
     @property
     def name(self) -> str:
@@ -119,6 +123,70 @@ class RemoteNode:
             yield watch
         finally:
             watch.close()
+
+    def ets(
+        self, by: str = "memory", *, limit: int = 20, match: str = "", timeout: float | None = None
+    ) -> things_core.Page[things_core.Ets]:
+        """The tables with the most memory, or the largest size."""
+        key = things_core.key(by, things_core.ETS_KEYS, "tables")
+        question = {A.key: key, A.limit: limit, A.match: match}
+        return things_core.tables(self.ask("ets", question, timeout), self.name)
+
+    def ports(
+        self, by: str = "queue", *, limit: int = 20, timeout: float | None = None
+    ) -> things_core.Page[things_core.RemotePort]:
+        """The ports with the most that waits to be written, that came in, that went out, or memory."""
+        question = {A.key: things_core.key(by, things_core.PORT_KEYS, "ports"), A.limit: limit}
+        return things_core.ports(self.ask("ports", question, timeout), self.name)
+
+    def applications(self, *, timeout: float | None = None) -> tuple[things_core.LoadedApplication, ...]:
+        """All that are loaded, whether they run, and how many processes each has."""
+        return things_core.loaded(self.ask("apps", {A.time: self._ms(timeout)}, timeout))
+
+    def schedulers(self, *, window: float = 1.0, timeout: float | None = None) -> things_core.Schedulers:
+        """How busy they were in `window` seconds."""
+        seconds = self.timeout if timeout is None else timeout
+        return things_core.schedulers(self.ask("sched", {A.window: round(window * 1000)}, seconds + window))
+
+    def stuck(
+        self, *, window: float = 1.0, limit: int = 20, timeout: float | None = None
+    ) -> things_core.Page[things_core.Stuck]:
+        """Processes that did not move in `window` seconds, though messages wait at them or they wait in a call."""
+        seconds = self.timeout if timeout is None else timeout
+        question = {A.window: round(window * 1000), A.limit: limit}
+        return things_core.stuck(self.ask("stuck", question, seconds + window), self.name)
+
+    def tree(
+        self, app: str | None = None, *, limit: int = 100, depth: int = 20, timeout: float | None = None
+    ) -> tuple[tree_core.Application, ...]:
+        """The supervision trees of the applications that run, or of one.
+
+        Supervisors are asked in parallel; one that does not answer within a quarter of the time says so in its place.
+        """
+        root = A.all if app is None else (A.app, Atom(app))
+        return tree_core.applications(self.ask("tree", self._tree(root, limit, depth, timeout), timeout)[1])
+
+    def _tree(self, root: Any, limit: int, depth: int, timeout: float | None) -> dict[Atom, Any]:
+        time = max(1, self._ms(timeout) // 4)
+        return {A.root: root, A.limit: limit, A.depth: depth, A.time: time, A.most: tree_core.SUPERVISED}
+
+    def _ms(self, timeout: float | None) -> int:
+        """A part of the time of a question, in ms, for what it asks itself."""
+        return max(1, round((self.timeout if timeout is None else timeout) * 800))
+
+    def eval(self, source: str, *, timeout: float | None = None) -> Any:
+        """What Erlang expressions give there: they may do anything, so not for a cluster that is `read_only`."""
+        return self.change({A.what: A.eval, A.source: source}, timeout)
+
+    def change(self, question: dict[Atom, Any], timeout: float | None) -> Any:
+        if self.read_only:
+            raise UsageError(f"this inspector only reads; Cluster(…, read_only=False) may {question[A.what]}")
+        match self.ask("change", question, timeout):
+            case (A.value, value):
+                return value
+            case (A.syntax, bytes(why)):
+                raise InspectError(f"that is no Erlang: {why.decode()}")
+        raise NoSuchProcess(f"there is no such process on {self.name}")
 
     def process(self, what: Any) -> RemoteProcess:
         """A process by its pid, by its text here (``<0.858.0>``) or by its name."""
@@ -174,6 +242,46 @@ class RemoteProcess:
                 f"more than {process_core.COPIED} are copied with --force only"
             )
         return process_core.mailbox(answer)
+
+    def state(self, *, status: bool = False, force: bool = False, timeout: float | None = None) -> things_core.State:
+        """``sys:get_state/2``, or with `status` ``sys:get_status/2``.
+
+        Raises:
+            Late: the process gave no answer; the text says what it does.
+            Refused: 1000 messages wait at it, or it is not known to be one of OTP's: `force` asks all the same, and
+                the question then stays in the mailbox of a process that does not know it.
+        """
+        time = max(1, self.node._ms(timeout))
+        question = {A.time: time, A.status: status, A.force: force, A.most: things_core.STATE_BYTES}
+        where = f"{told(self.what)} on {self.node.name}"
+        match self._ask("state", question, timeout):
+            case (A.state, facts, term):
+                return things_core.state(facts, term)
+            case (A.refused, A.queue, (queue, _, current)):
+                raise Refused(f"{where} has {queue} messages and is in {mfa(current)}: only --force asks it")
+            case (A.refused, _, (_, _, current)):
+                raise Refused(
+                    f"{where} is not known to be an OTP process, it is in {mfa(current)}: only --force asks it"
+                )
+            case (A.late, (queue, now, current)):
+                raise Late(f"{where} does not answer: it is {now.name} in {mfa(current)}, with {queue} messages")
+            case (A.ended, reason):
+                raise InspectError(f"{where} refused: {brief(reason)}")
+        raise InspectError(f"{where} gave no usable answer")
+
+    def tree(self, *, limit: int = 100, depth: int = 20, timeout: float | None = None) -> tree_core.Child:
+        """What this supervisor supervises."""
+        question = self.node._tree((A.process, self._who), limit, depth, timeout)
+        return tree_core.child(self._ask("tree", question, timeout)[1])
+
+    def kill(self, *, timeout: float | None = None) -> None:
+        """``exit(Pid, kill)``; not for a cluster that is `read_only`."""
+        self.node.change({A.what: A.kill, A.who: self._who}, timeout)
+
+    def garbage_collect(self, *, timeout: float | None = None) -> tuple[int, int]:
+        """Its bytes before and after; not for a cluster that is `read_only`."""
+        before, after = self.node.change({A.what: A.garbage_collect, A.who: self._who}, timeout)
+        return before, after
 
     def _ask(self, name: str, question: dict[Any, Any], timeout: float | None) -> Any:
         answer = self.node.ask(name, {**question, A.who: self._who}, timeout)

@@ -124,10 +124,10 @@ class Session:
             except RpcFailed as error:
                 if error.reason is A.timeout:
                     raise self._late(timeout) from None
-                raise InspectError(f"{self.node} can not be asked: {_brief(error.reason)}") from None
+                raise InspectError(f"{self.node} can not be asked: {brief(error.reason)}") from None
             except RpcError as error:
                 reason = getattr(error, "reason", None)
-                raise InspectError(f"{self.node} can not be inspected, which needs a BEAM: {_brief(reason)}") from None
+                raise InspectError(f"{self.node} can not be inspected, which needs a BEAM: {brief(reason)}") from None
         return self._pid
 
     def _call(self, pid: Pid, request: Any, timeout: float) -> Any:
@@ -141,7 +141,7 @@ class Session:
             self._forget()
             raise InspectError(f"the connection to {self.node} was lost before an answer came") from None
         except Exit as error:
-            raise InspectError(f"{self.node} ended the question: {_brief(error.reason)}") from None
+            raise InspectError(f"{self.node} ended the question: {brief(error.reason)}") from None
 
     def _value(self, name: str, answer: Any, timeout: float) -> Any:
         match answer:
@@ -154,14 +154,14 @@ class Session:
             case (A.exit, A.killed, _):
                 raise Refused(f"{self.node} ended the question {name}, since it took too much memory there")
             case (Atom() as kind, reason, stack):
-                where = f" in {_brief(stack[0][:3])}" if stack else ""
-                raise InspectError(f"{self.node} could not answer {name}: {kind.name} {_brief(reason)}{where}")
-        raise InspectError(f"{self.node} gave no usable answer to {name}: {_brief(answer)}")
+                where = f" in {brief(stack[0][:3])}" if stack else ""
+                raise InspectError(f"{self.node} could not answer {name}: {kind.name} {brief(reason)}{where}")
+        raise InspectError(f"{self.node} gave no usable answer to {name}: {brief(answer)}")
 
     def _late(self, timeout: float) -> Late:
         return Late(f"{self.node} gave no answer within {timeout:g} s; --timeout gives it longer")
 
 
-def _brief(reason: Any) -> str:
+def brief(reason: Any) -> str:
     text = format_term(reason, width=0, limit=12)
     return text if len(text) <= 200 else f"{text[:199]}…"

@@ -10,6 +10,9 @@ Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Arg
 
 RANKED = ("memory", "reductions", "queue", "binary", "heap", "stack")
 
+RENAMED = {"eval": "evaluate", "gc": "collect"}
+"""Commands whose function has another name."""
+
 
 def runs(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     def run(args: argparse.Namespace) -> int:
@@ -29,7 +32,7 @@ def add(command: Command, node: Callable[[argparse.ArgumentParser], None]) -> No
     """Each command, by the function that makes one and the one that gives it the options of a connection."""
 
     def look(name: str, module: str, help: str, limit: int = 0) -> argparse.ArgumentParser:
-        made = command(name, runs(module, name), help)
+        made = command(name, runs(module, RENAMED.get(name, name)), help)
         node(made)
         if limit:
             made.add_argument("--limit", type=whole, default=limit, metavar="N", help=f"rows; default: {limit}")
@@ -53,6 +56,37 @@ def add(command: Command, node: Callable[[argparse.ArgumentParser], None]) -> No
     )
     _who(mailbox)
     mailbox.add_argument("--force", action="store_true", help="look into one of more than 10000 messages, too")
+
+    state = look("state", "processes", "The state of an OTP process, having looked at its queue and status first.")
+    _who(state)
+    state.add_argument("--status", action="store_true", help="sys:get_status rather than sys:get_state")
+    state.add_argument("--force", action="store_true", help="ask one with 1000 messages, or none of OTP's, too")
+
+    tree = look("tree", "things", "Applications and their supervisors, asked in parallel.", 20)
+    tree.add_argument("root", nargs="?", metavar="ROOT", help="an application, or a supervisor: a pid or a name")
+    tree.add_argument("--depth", type=whole, default=20, metavar="N", help="levels; default: 20")
+
+    look("apps", "things", "Applications that are loaded, whether they run, and how many processes each has.")
+    ets = look("ets", "things", "The largest tables.", 20)
+    ets.add_argument("--by", choices=("memory", "size"), default="memory", help="default: memory")
+    ets.add_argument("--match", default="", metavar="TEXT", help="only those whose name contains TEXT")
+    ports = look("ports", "things", "Ports and sockets: what waits, what came and went, addresses.", 20)
+    ports.add_argument("--by", choices=("queue", "input", "output", "memory"), default="queue", help="default: queue")
+    sched = look("sched", "things", "How busy the schedulers are.")
+    stuck = look("stuck", "things", "Processes that do not move: messages wait at them, or they wait in a call.", 20)
+    for made in (sched, stuck):
+        made.add_argument("--window", type=float, default=1.0, metavar="SECONDS", help="to look for; default: 1")
+    find = look("find", "things", "Processes whose application, module, name or label contains a text.", 20)
+    find.add_argument("text", metavar="TEXT")
+
+    evaluate = look("eval", "changes", "Evaluate Erlang on a node. It may do anything: needs --yes.")
+    evaluate.add_argument("source", metavar="SOURCE", help="'lists:sum([1, 2]).'")
+    kill = look("kill", "changes", "exit(PROCESS, kill): needs --yes.")
+    collect = look("gc", "changes", "Collect the garbage of a process: needs --yes.")
+    for made in (kill, collect):
+        _who(made)
+    for made in (evaluate, kill, collect):
+        made.add_argument("--yes", action="store_true", help="yes, do it")
 
 
 def _who(made: argparse.ArgumentParser) -> None:

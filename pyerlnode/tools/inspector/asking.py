@@ -18,9 +18,9 @@ from pyerlnode.tools.remote import connected
 
 
 @contextmanager
-def inspected(args: argparse.Namespace) -> Iterator[tuple[RemoteNode, Face]]:
+def inspected(args: argparse.Namespace, *, read_only: bool = True) -> Iterator[tuple[RemoteNode, Face]]:
     """The node that is asked, and how its answers are printed."""
-    with connected(args) as link, Cluster(link, timeout=args.timeout) as cluster:
+    with connected(args) as link, Cluster(link, timeout=args.timeout, read_only=read_only) as cluster:
         yield cluster.node(args.node), Face(args)
 
 
@@ -36,31 +36,36 @@ class Face:
         """A term on one line; pids of the node that was asked as that node prints them."""
         return format_term(term, style=self.style, width=0, limit=limit, node=self.node)
 
+    def pretty(self, term: Any) -> str:
+        """A term in lines of at most 80 characters."""
+        return format_term(term, style=self.style, node=self.node)
+
     def pids(self, items: Any) -> str:
         return " ".join(self.term(item) for item in items)
 
     def document(self, answer: Any, **fields: Any) -> None:
         """The document of `--json`: the fields of a dataclass, pids and functions as text."""
         if self.output.json:
-            self.output.document(ok=True, **self._json(answer), **fields)
+            self.output.document(ok=True, **self.json(answer), **fields)
 
     def more(self, cut: int, how: str = "--limit shows more") -> None:
         """Say that an answer was cut."""
         if cut > 0:
             self.output.line(self.output.paint(f"… {cut} more ({how})", "dim"))
 
-    def _json(self, value: Any) -> Any:
+    def json(self, value: Any) -> Any:
+        """The JSON form of an answer or of a part of it."""
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            made = {field.name: self._json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            made = {field.name: self.json(getattr(value, field.name)) for field in dataclasses.fields(value)}
             cut = getattr(value, "cut", None)  # how much more there is, where an answer can be cut
             return {**made, "cut": cut} if isinstance(cut, int) else made
         if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-            return {key: self._json(item) for key, item in value.items()}
+            return {key: self.json(item) for key, item in value.items()}
         match value:
             case (Atom(), Atom(), int()):
                 return mfa(value, self.style)
             case tuple() | list():
-                return [self._json(item) for item in value]
+                return [self.json(item) for item in value]
             case Pid() | Port() | Reference():
                 return self.term(value)
         return jsonable(value)

@@ -1,4 +1,4 @@
-"""`top`, `proc` and `mailbox`."""
+"""`top`, `proc`, `mailbox` and `state`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pyerlnode.inspect.rank_core import Row
 from pyerlnode.inspect.text_core import mfa, number, size
 from pyerlnode.tools.inspector.asking import Face, inspected
 from pyerlnode.tools.inspector.table import table
+from pyerlnode.tools.output import jsonable
 
 BYTES = ("memory", "binary")
 SHOWN = 300
@@ -108,3 +109,18 @@ def mailbox(args: argparse.Namespace) -> int:
 def _text(face: Face, message: Any, most: int | None) -> str:
     text = f"({size(message.size)}) {message.text}" if isinstance(message, Cut) else face.term(message)
     return text if most is None or len(text) <= most else f"{text[: most - 1]}…"
+
+
+def state(args: argparse.Namespace) -> int:
+    """Print the state of an OTP process."""
+    with inspected(args) as (node, face):
+        told = node.process(args.process).state(status=args.status, force=args.force)
+        face.output.line(f"{told.status} in {mfa(told.current_function, face.style)}, {number(told.queue)} messages")
+        if isinstance(told.state, Cut):
+            face.document(told)
+            face.output.line(f"({size(told.state.size)}) {told.state.text} …")
+        else:
+            text = face.term(told.state)
+            face.output.document(ok=True, queue=told.queue, status=told.status, state=text, value=jsonable(told.state))
+            face.output.line(face.pretty(told.state))
+    return 0
