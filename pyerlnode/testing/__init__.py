@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from pyerlnode.testing.beam import Beam
     from pyerlnode.testing.containers import BeamNetwork, ContainerBeam
     from pyerlnode.testing.errors import BeamDown, BeamError, BeamTimeout, BeamUnavailable
-    from pyerlnode.testing.factories import BeamFactory, Cluster, ClusterFactory, PythonNodes
+    from pyerlnode.testing.factories import BeamFactory, BeamSystems, Cluster, ClusterFactory, PythonNodes
     from pyerlnode.testing.pair import NodePair
     from pyerlnode.testing.python_node import PythonNode, PythonNodeError
+    from pyerlnode.testing.systems import RabbitMQ
 
 _PLACES = {
     "Beam": "beam",
@@ -23,6 +24,7 @@ _PLACES = {
     "BeamError": "errors",
     "BeamFactory": "factories",
     "BeamNetwork": "containers",
+    "BeamSystems": "factories",
     "BeamTimeout": "errors",
     "BeamUnavailable": "errors",
     "Cluster": "factories",
@@ -32,6 +34,7 @@ _PLACES = {
     "PythonNode": "python_node",
     "PythonNodeError": "python_node",
     "PythonNodes": "factories",
+    "RabbitMQ": "systems",
 }
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "BeamError",
     "BeamFactory",
     "BeamNetwork",
+    "BeamSystems",
     "BeamTimeout",
     "BeamUnavailable",
     "Cluster",
@@ -49,6 +53,7 @@ __all__ = [
     "PythonNode",
     "PythonNodeError",
     "PythonNodes",
+    "RabbitMQ",
 ]
 
 

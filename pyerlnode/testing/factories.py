@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import pytest
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyerlnode.node import Node
     from pyerlnode.testing.beam import Beam
     from pyerlnode.testing.python_node import PythonNode
+    from pyerlnode.testing.systems import RabbitMQ
 
 Files = Sequence["str | os.PathLike[str]"]
 
@@ -81,6 +82,31 @@ class BeamFactory:
     def close(self) -> None:
         for beam in self._made:
             self._supply.end(beam)
+
+
+class BeamSystems:
+    """Makes nodes that are systems of others: ``beam_system("rabbitmq", cookie=beam.cookie)``.
+
+    Where such a system is not installed, the test is skipped, or fails when a BEAM is required.
+    """
+
+    def __init__(self, supply: Supply, release: int | None, or_skip: Callable[[Callable[[], Any]], Any]) -> None:
+        self._supply, self._release, self._or_skip = supply, release, or_skip
+        self._made: list[Beam] = []
+
+    def __call__(
+        self, name: Literal["rabbitmq"], *, cookie: str | None = None, env: dict[str, str] | None = None
+    ) -> RabbitMQ:
+        from pyerlnode.testing import systems
+
+        kind = systems.of(name)
+        made: RabbitMQ = self._or_skip(lambda: self._supply.system(kind, self._release, cookie=cookie, env=env))
+        self._made.append(made)
+        return made.ready()
+
+    def close(self) -> None:
+        for made in self._made:
+            self._supply.end(made)
 
 
 @dataclass

@@ -11,6 +11,7 @@ Fixtures
     erl_node        a Python `Node` with the BEAM's cookie, at the BEAM's EPMD
     node_pair       two nodes in memory under a virtual clock, without a BEAM (`pair`)
     beam_network    a Docker network to boot BEAMs in, each a machine of its own: ``beam_network.beam()`` (`containers`)
+    beam_system     makes systems of others that are nodes: ``beam_system("rabbitmq")`` (`systems`)
     cluster         makes several BEAMs and Python nodes, connected: ``cluster(3)``, ``cluster(beams=2, nodes=1)``
     python_node     makes Python nodes in OS processes of their own, to be killed: ``python_node(serve, 41)``
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pyerlnode.node import Node
     from pyerlnode.testing.beam import Beam
     from pyerlnode.testing.containers import BeamNetwork
-    from pyerlnode.testing.factories import BeamFactory, ClusterFactory, PythonNodes
+    from pyerlnode.testing.factories import BeamFactory, BeamSystems, ClusterFactory, PythonNodes
     from pyerlnode.testing.pair import NodePair
     from pyerlnode.testing.python_node import PythonNode
     from pyerlnode.testing.recorder import Recorder
@@ -54,7 +55,7 @@ SIGNALS = 40
 _apart = pytest.StashKey[list["PythonNode"]]()
 
 
-FOR_NODES = {"beam_session", "beam_factory", "beam_network", "python_node", "node_pair"}
+FOR_NODES = {"beam_session", "beam_factory", "beam_system", "beam_network", "python_node", "node_pair"}
 """Fixtures of tests that have a BEAM or nodes."""
 
 
@@ -226,7 +227,7 @@ def beam_session(beam_release: int | None, pytestconfig: pytest.Config) -> Beam:
 @pytest.fixture(autouse=True)
 def _nothing_is_left(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[None]:
     """With ``--beam-leaks``: first to come and last to go, so that every other fixture of the test has ended."""
-    with_a_beam = {"beam_session", "beam_factory", "python_node"} & set(request.fixturenames)
+    with_a_beam = {"beam_session", "beam_factory", "beam_system", "python_node"} & set(request.fixturenames)
     if not (with_a_beam or "beam_network" in request.fixturenames) or not settings.read(pytestconfig).leaks:
         yield
         return
@@ -273,6 +274,15 @@ def _beam_factory(
         supply_of(pytestconfig), beam_release, Path(request.path).parent if request.scope != "session" else Path(),
         functools.partial(_or_skip, pytestconfig),
     )  # fmt: skip
+    yield made
+    made.close()
+
+
+def _beam_system(beam_release: int | None, pytestconfig: pytest.Config) -> Iterator[BeamSystems]:
+    """Makes nodes that are systems of others, which end with the scope: see `factories.BeamSystems`."""
+    from pyerlnode.testing.factories import BeamSystems
+
+    made = BeamSystems(supply_of(pytestconfig), beam_release, functools.partial(_or_skip, pytestconfig))
     yield made
     made.close()
 
@@ -338,6 +348,9 @@ def erl_node(beam: Beam) -> Iterator[Node]:
 beam_factory = pytest.fixture(_beam_factory, name="beam_factory")
 beam_factory_module = pytest.fixture(_beam_factory, scope="module", name="beam_factory_module")
 beam_factory_session = pytest.fixture(_beam_factory, scope="session", name="beam_factory_session")
+beam_system = pytest.fixture(_beam_system, name="beam_system")
+beam_system_module = pytest.fixture(_beam_system, scope="module", name="beam_system_module")
+beam_system_session = pytest.fixture(_beam_system, scope="session", name="beam_system_session")
 python_node = pytest.fixture(_python_node, name="python_node")
 python_node_module = pytest.fixture(_python_node, scope="module", name="python_node_module")
 python_node_session = pytest.fixture(_python_node, scope="session", name="python_node_session")

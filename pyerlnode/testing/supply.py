@@ -27,6 +27,7 @@ from pyerlnode.testing.tls import TlsFiles
 if TYPE_CHECKING:
     from pyerlnode.testing.containers import BeamNetwork
     from pyerlnode.testing.docker import DockerLauncher
+    from pyerlnode.testing.systems import RabbitMQ
 
 EPMD_PORT = 4369
 """In a container, where nobody else has it."""
@@ -135,6 +136,12 @@ class Supply:
             self._own_epmds[beam] = epmd
         self.alive.append(beam)
         return beam.boot()
+
+    def system(self, kind: type[RabbitMQ], release: Release = None, **options: Any) -> RabbitMQ:
+        """A system of somebody else that boots, at the EPMD of the BEAMs of `release`."""
+        made = kind(self.launcher(release), self._found_epmd(release), **options)
+        self.alive.append(made)
+        return made.boot()
 
     def _found_epmd(self, release: Release) -> Epmd:
         """Where the BEAMs of `release` find each other: beside a node that runs already that is its EPMD."""
