@@ -59,6 +59,7 @@ from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid
 
 if TYPE_CHECKING:
+    from pyerlnode.kernel.follow import Following
     from pyerlnode.net.tls_options import Tls
     from pyerlnode.runtime.process import Process
 
@@ -460,6 +461,36 @@ class Node(Remote):
             self.kernel.keeper.keep(Atom(str(name)), longest)
         else:
             self.kernel.keeper.let_go(Atom(str(name)))
+
+    def follow(
+        self,
+        what: str | Callable[[], Iterable[str]] | None = None,
+        *,
+        every: float = 2.0,
+        limit: int = 100,
+        forget: float = 120.0,
+    ) -> Following:
+        """Stay connected to every visible node of a cluster: a hidden node is told of none by itself.
+
+        Args:
+            what: a node, whose cluster it is; or a strategy that finds nodes (`net.discovery`), which is any callable
+                that gives names; or None: as ``DNS_CLUSTER_QUERY`` in the environment says.
+            every: seconds between two looks.
+            limit: how many nodes are followed at most; more of them are a warning in the log.
+            forget: seconds after which a node is let go that is neither found nor connected.
+
+        Gives what has ``nodes()`` and ``stop()``. See `kernel.follow`.
+        """
+        from pyerlnode.kernel.follow import Following
+        from pyerlnode.net import discovery
+
+        if what is None:
+            what = discovery.from_environment(os.environ, self.name)
+        elif isinstance(what, (str, Atom)):
+            what = discovery.Static(str(what))
+        elif not callable(what):
+            raise UsageError(f"follow takes a node or a strategy, not {type(what).__name__}")
+        return Following(self.kernel, what, every, limit, forget)
 
     def stats(self) -> dict[str, ConnectionStats]:
         """Counters of each connection, by the peer's name: messages, bytes, queue, fragments, ticks, errors."""

@@ -14,6 +14,8 @@ must not wait. One that raises is taken off the list, with one line in the log.
     connection.resumed       {}                               peer
     hub.blocked              seconds                          pid, name, initial_call, callback, stack  (it is over now)
     hub.not_run              seconds                          (nobody ran: stopped, swapped out)
+    follow.found, follow.gone    {}                           peer          (`kernel.follow`)
+    follow.failed            {}                               reason
     alarm.set, alarm.clear   {}                               alarm, description   (`kernel.alarms`)
 """
 

@@ -245,6 +245,7 @@ class PubSub:
         self.peers: core.Peers
         self.keeper: Keeper
         self._listeners: set[Pid] = set()
+        self._slow: dict[Pid, int] = {}
         self.supervisor = self._start()
 
     def _start(self) -> Pid:
@@ -375,6 +376,8 @@ class PubSub:
     def ended(self, pid: Pid) -> None:
         """A subscriber has ended."""
         self.topics.forget(pid)
+        if pid in self._slow:
+            log.warning("%s, subscribed to %s, ended; it had missed %d messages", pid, self.name, self._slow.pop(pid))
         self._listeners.discard(pid)
 
     def _current(self) -> Process:
@@ -410,10 +413,18 @@ class PubSub:
             if isinstance(process, BoundedProcess) and process.limit.policy == "suspend":
                 bound = process.limit.size if bound is None else min(bound, process.limit.size)
             if bound is not None and len(queue) >= bound:
-                self.missed += 1
+                self._misses(pid, len(queue))
                 return
+        elif self._slow and pid in self._slow:  # it has caught up
+            log.warning("%s, subscribed to %s, has missed %d messages", pid, self.name, self._slow.pop(pid))
         self.delivered += 1
         process.deliver(message)
+
+    def _misses(self, pid: Pid, waiting: int) -> None:
+        self.missed += 1
+        if pid not in self._slow:
+            log.warning("%s, subscribed to %s, misses messages: %d wait in its mailbox", pid, self.name, waiting)
+        self._slow[pid] = self._slow.get(pid, 0) + 1
 
     # --- who is there --------------------------------------------------------------------------
     def nodes(self) -> list[str]:

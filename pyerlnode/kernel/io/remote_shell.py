@@ -18,6 +18,7 @@ from typing import Any
 
 from pyerlnode.errors import ConnectError, Error
 from pyerlnode.kernel.inspection import Inspection
+from pyerlnode.kernel.polite import Polite
 from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
@@ -42,7 +43,9 @@ class RemoteShell:
 
     def install(self) -> None:
         """Add them, and what observer asks, to the exports, where the program has none of its own."""
-        Inspection(self.system, self.nodes).install(self.exports)
+        inspection = Inspection(self.system, self.nodes)
+        inspection.install(self.exports)
+        Polite(inspection).install(self.exports)
         functions: tuple[tuple[str, str, int, Callable[..., Any]], ...] = (
             ("code", "ensure_loaded", 1, self.ensure_loaded),
             ("net_kernel", "get_net_ticktime", 0, self.get_net_ticktime),

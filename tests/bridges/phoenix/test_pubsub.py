@@ -226,6 +226,35 @@ def test_a_slow_subscriber_misses_messages_and_the_others_do_not(simulation, hos
     assert len(host.system.process(slow).queue) == 3
 
 
+def test_what_a_slow_subscriber_has_missed_is_said_once_with_a_count(simulation, host, caplog):
+    pubsub = PubSub(host, NAME, max_waiting=2)
+
+    def body():
+        pubsub.subscribe("a")
+        me = host.system.myself()
+        for _ in range(2):
+            me.receive(lambda message: message is A.go, None)
+            for _ in range(2):
+                me.receive(None, None)
+        me.receive(lambda message: message is A.go, None)
+
+    slow = host.system.spawn(body)
+    simulation.run_until_idle()
+    with caplog.at_level(logging.WARNING, "pyerlnode.phoenix"):
+        for _ in range(2):
+            for number in range(5):
+                pubsub.local_broadcast("a", number)
+            host.send(slow, A.go)
+            simulation.run_until_idle()
+        host.send(slow, A.go)
+        simulation.run_until_idle()
+    misses, caught_up, again, ended = (record.getMessage() for record in caplog.records)
+    assert "misses messages: 2 wait" in misses
+    assert "misses messages: 2 wait" in again
+    assert "has missed 3 messages" in caught_up
+    assert "ended; it had missed 3 messages" in ended
+
+
 def test_nobody_waits_for_a_subscriber_whose_mailbox_suspends_its_senders(simulation, host, pubsub):
     class Deaf(GenServer):
         def init(self):
