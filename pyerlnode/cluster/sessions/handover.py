@@ -111,6 +111,7 @@ class HandingOver(RequestRouter):
             return
         waiting: list[callers.Caller] = [waiter for waiter in entry.callers or () if callers.waits(waiter)]
         entry.callers = None
+        entry.moves = True
         waiting += callers.take_direct(entry.process)
         for watcher in callers.moved_from(entry.process, self.process):
             callers.move(watcher, self.process)

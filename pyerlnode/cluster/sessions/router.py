@@ -92,7 +92,9 @@ class Counts:
 class Entry:
     """A session of this node."""
 
-    __slots__ = ("callers", "key", "known", "open", "origins", "partition", "process", "ticket", "used", "waiting")
+    __slots__ = (
+        "callers", "key", "known", "moves", "open", "origins", "partition", "process", "ticket", "used", "waiting",
+    )  # fmt: skip
 
     def __init__(self, key: Any, known: Key, partition: int, process: Process) -> None:
         self.key = key
@@ -101,6 +103,8 @@ class Entry:
         self.process = process
         self.open = True
         """False from the order to end on: what comes then waits in `waiting` for the end."""
+        self.moves = False
+        """It has given its state: whom it has not answered the next owner answers."""
         self.used = 0
         self.waiting: list[Any] | None = None
         self.callers: list[Waiter] | None = None
@@ -357,8 +361,9 @@ class RequestRouter(GenServer):
             self.counts.crashed += 1
         for caller in entry.callers or ():
             callers.fail(caller, reason)
-        for origin, last in (entry.origins or {}).items():
-            self.tell_failed(origin, entry.key, last, reason)
+        if not entry.moves:  # else those routers are told where it has moved
+            for origin, last in (entry.origins or {}).items():
+                self.tell_failed(origin, entry.key, last, reason)
         waiting, entry.waiting = entry.waiting, None
         if entry.ticket is not None:
             self.gave(entry)

@@ -121,6 +121,36 @@ def test_who_is_waited_for_in_a_session_is_answered_by_the_next_owner(world):
     assert reason_of(waiting[other].get()) == (A.broken, other)
 
 
+def test_a_forwarded_call_is_answered_by_the_next_owner_when_its_owner_leaves_in_order(world):
+    for name in "abc":
+        world.join(name)
+    theirs = [key for key in KEYS if world.sessions["a"].owner(key) == "c@sim"]
+    waiting = {key: world.begin_through("b", "a", (A.session, key, A.later)) for key in theirs}
+    leaving = world.simulation.start(world.sessions["c"].stop)
+    world.simulation.advance(2.0)
+    assert leaving.ready()
+    assert not any(job.ready() for job in waiting.values())
+    for key in theirs:
+        assert world.call("b", key, A.answer) == 1
+        world.simulation.run_until_idle()
+        assert waiting[key].get() == (A.answered, A[world.sessions["a"].owner(key)])
+
+
+def test_a_forwarded_call_of_a_session_without_handoff_is_told_of_its_end(world):
+    class Rests(Forgetful):
+        def handle_call(self, request, from_):
+            return NoReply() if request is A.later else super().handle_call(request, from_)
+
+    for name in "abc":
+        world.join(name, Rests)
+    key = world.key_of("b")
+    job = world.begin_through("c", "a", (A.session, key, A.later))
+    leaving = world.simulation.start(world.sessions["b"].stop)
+    world.simulation.advance(2.0)
+    assert leaving.ready()
+    assert reason_of(job.get()) == (A.shutdown, A.handoff)
+
+
 def test_a_session_without_handoff_starts_afresh_at_the_new_owner(world):
     world.join("a", Forgetful)
     for key in KEYS:
