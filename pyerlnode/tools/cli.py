@@ -108,6 +108,12 @@ def _shell(args: argparse.Namespace) -> int:
     return shell(args)
 
 
+def _journal(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.journal import journal
+
+    return journal(args)
+
+
 # --- the parser ------------------------------------------------------------------------------------
 def parser() -> Parser:
     """The whole grammar of the command line."""
@@ -160,6 +166,18 @@ def parser() -> Parser:
     epmd = command("epmd", _epmd, "Serve EPMD, the port mapper of a host's nodes, until Ctrl-C.")
     epmd.add_argument("--address", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
     epmd.add_argument("--port", type=_own_port, help="default: $ERL_EPMD_PORT, else 4369; 0 takes a free one")
+
+    journal = command("journal", _journal, "Say what is left of a damaged journal of durable requests, or save it.")
+    ways = journal.add_subparsers(metavar="WHAT", required=True, dest="what", parser_class=Parser)
+    for what, help in (
+        ("check", "say what is left; status 1 when it is damaged"),
+        ("salvage", "save it in a new file"),
+    ):
+        way = ways.add_parser(what, help=help, description=help, allow_abbrev=False)
+        way.add_argument("file", metavar="FILE", help="the journal; its -wal stands beside it")
+        if what == "salvage":
+            way.add_argument("new", metavar="NEW", help="a file that is not there yet")
+        _json(way)
 
     shell = command("shell", _shell, "IPython with a connected node in the background.")
     _node(shell)

@@ -12,7 +12,8 @@ The laws:
 3. A file is open once: a second opening, by this process or another, raises `JournalInUse`. The lock ends with the
    process, however that ends.
 4. Damage is told when the file is opened (`JournalDamaged`), a full disk by the write that found it (`JournalFull`):
-   that batch is not there, what was before it is. Nothing is repaired by throwing something away.
+   that batch is not there, what was before it is. Nothing is repaired by throwing something away. Each row has a
+   checksum, and the `-wal` is looked at behind its first bad frame, where sqlite would take it to end (`wal_core`).
 
 The file belongs to one role, outbox or inbox, and to one server at a time; a server that is started again takes it
 over from the one that has ended, and whatever that one had not committed is rolled back.
@@ -20,26 +21,40 @@ over from the one that has ended, and whatever that one had not committed is rol
 
 from __future__ import annotations
 
+import logging
+import marshal
 import os
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Literal
 
+from pyerlnode.cluster.durable import wal_core
 from pyerlnode.cluster.durable.core import Entry, Stream, Write
 from pyerlnode.cluster.durable.inbox_core import Item, Line
 from pyerlnode.errors import PyerlnodeError, UsageError
 from pyerlnode.term.atom import Atom
 
+log = logging.getLogger("pyerlnode.durable")
+
 Sync = Literal["full", "normal", "off"]
 APPLICATION: Final = 0x70796572
 """Marks our files: sqlite's `application_id`."""
-VERSION: Final = 1
+VERSION: Final = 2
+"""Of files. Those of version 1 had no checksums; they get them when they are opened."""
 CHECKPOINT_BYTES: Final = 4 << 20
 CHECKPOINT_CHANGES: Final = 5_000
 
+ROWS: Final = {
+    "pyerlnode_streams": "uid, CAST(name AS BLOB), CAST(node AS BLOB), next, used",
+    "pyerlnode_requests": "id, stream, number, key, request, deadline, outcome, finished",
+    "pyerlnode_lines": "uid, CAST(name AS BLOB), CAST(node AS BLOB), low, heard",
+    "pyerlnode_items": "line, number, key, request, state, outcome, finished",
+}
+"""What the checksum of a row is of, in each table."""
 SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
 CREATE TABLE pyerlnode_streams (uid BLOB PRIMARY KEY, name TEXT, node TEXT, next INTEGER, used REAL) WITHOUT ROWID;
@@ -49,23 +64,36 @@ CREATE TABLE pyerlnode_lines (uid BLOB PRIMARY KEY, name TEXT, node TEXT, low IN
 CREATE TABLE pyerlnode_items (arrival INTEGER PRIMARY KEY, line BLOB, number INTEGER, key BLOB, request BLOB,
     state INTEGER, outcome BLOB, finished REAL, UNIQUE (line, number));
 """
+"""Of version 1; `sum` is added to it."""
+_NAMED: Final = "?1, ?2, ?3, ?4, ?5, pyerlnode_sum(?1, CAST(?2 AS BLOB), CAST(?3 AS BLOB), ?4, ?5)"
 STATEMENTS: Final = {
-    "out_put": "INSERT INTO pyerlnode_requests (id, stream, number, key, request, deadline) VALUES (?, ?, ?, ?, ?, ?)",
-    "out_finish": "UPDATE pyerlnode_requests SET outcome = ?, finished = ?, request = x'' WHERE id = ?",
+    "out_put": "INSERT INTO pyerlnode_requests (id, stream, number, key, request, deadline, sum) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, pyerlnode_sum(?1, ?2, ?3, ?4, ?5, ?6, NULL, NULL))",
+    "out_finish": "UPDATE pyerlnode_requests SET outcome = ?1, finished = ?2, request = x'', "
+    "sum = pyerlnode_sum(id, stream, number, key, x'', deadline, ?1, ?2) WHERE id = ?3",
     "out_drop": "DELETE FROM pyerlnode_requests WHERE id = ?",
-    "out_stream": "REPLACE INTO pyerlnode_streams VALUES (?, ?, ?, ?, ?)",
+    "out_stream": f"REPLACE INTO pyerlnode_streams VALUES ({_NAMED})",  # noqa: S608 - words of ours
     "out_drop_stream": "DELETE FROM pyerlnode_streams WHERE uid = ?",
-    "in_put": "INSERT INTO pyerlnode_items (line, number, key, request, state) VALUES (?, ?, ?, ?, 0)",
-    "in_runs": "UPDATE pyerlnode_items SET state = 1 WHERE line = ? AND number = ?",
-    "in_done": "UPDATE pyerlnode_items SET state = 2, outcome = ?, finished = ?, request = x'' "
-    "WHERE line = ? AND number = ?",
-    "in_gone": "INSERT INTO pyerlnode_items (line, number, state) VALUES (?, ?, 3) ON CONFLICT (line, number) "
-    "DO UPDATE SET state = 3, request = x'', outcome = x''",
-    "in_line": "REPLACE INTO pyerlnode_lines VALUES (?, ?, ?, ?, ?)",
+    "in_put": "INSERT INTO pyerlnode_items (line, number, key, request, state, sum) "
+    "VALUES (?1, ?2, ?3, ?4, 0, pyerlnode_sum(?1, ?2, ?3, ?4, 0, NULL, NULL))",
+    "in_runs": "UPDATE pyerlnode_items SET state = 1, "
+    "sum = pyerlnode_sum(line, number, key, request, 1, outcome, finished) WHERE line = ? AND number = ?",
+    "in_done": "UPDATE pyerlnode_items SET state = 2, outcome = ?1, finished = ?2, request = x'', "
+    "sum = pyerlnode_sum(line, number, key, x'', 2, ?1, ?2) WHERE line = ?3 AND number = ?4",
+    "in_gone": "INSERT INTO pyerlnode_items (line, number, state, sum) "
+    "VALUES (?1, ?2, 3, pyerlnode_sum(?1, ?2, NULL, NULL, 3, NULL, NULL)) ON CONFLICT (line, number) "
+    "DO UPDATE SET state = 3, request = x'', outcome = x'', "
+    "sum = pyerlnode_sum(line, number, key, x'', 3, x'', finished)",
+    "in_line": f"REPLACE INTO pyerlnode_lines VALUES ({_NAMED})",  # noqa: S608 - words of ours
     "in_below": "DELETE FROM pyerlnode_items WHERE line = ? AND number < ?",
     "in_drop_line": "DELETE FROM pyerlnode_lines WHERE uid = ?",
     "in_drop_items": "DELETE FROM pyerlnode_items WHERE line = ?",
 }
+
+
+def sum_of(*values: float | bytes | None) -> int:
+    """The checksum of a row. A number is the same one whether the column keeps it as an integer or as a float."""
+    return zlib.crc32(marshal.dumps([float(v) if type(v) is int else v for v in values], 2))
 
 
 class JournalError(PyerlnodeError):
@@ -108,6 +136,7 @@ class Journal:
             _make_private(self.path)
             self._db = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
+            self._db.create_function("pyerlnode_sum", -1, sum_of, deterministic=True)
             self._open(pages)
         except BaseException:
             self._db.close()
@@ -125,6 +154,7 @@ class Journal:
         return f"<Journal {self.path} sync={self.sync}>"
 
     def _open(self, pages: int | None) -> None:
+        self._look_at_log()
         with self._errors():
             ours = self._pragma("application_id") == APPLICATION
             tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -132,7 +162,8 @@ class Journal:
                 raise JournalDamaged(
                     f"{self.path} is a database of another program: give the journal a file of its own"
                 )
-            if ours and self._pragma("user_version") != VERSION:
+            version = self._pragma("user_version") if ours else 0
+            if ours and not 1 <= version <= VERSION:
                 raise JournalDamaged(f"{self.path} was written by another version of pyerlnode: open it with that one")
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -146,11 +177,40 @@ class Journal:
                 for statement in SCHEMA.split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA application_id = {APPLICATION}")
-                self._db.execute(f"PRAGMA user_version = {VERSION}")
+            if version < VERSION:
+                self._add_sums()
             self._db.execute("COMMIT")
-            found = self._pragma("quick_check")
+            found = self._pragma("integrity_check")
             if found != "ok":
                 raise self._damaged(str(found).splitlines()[0])
+            self._check_sums()
+
+    def _look_at_log(self) -> None:
+        """sqlite would take a log to end at its first bad frame, whatever stands behind."""
+        try:
+            with open(self.path + "-wal", "rb") as file:
+                found = wal_core.look(file.read())
+        except (OSError, ValueError):  # there is none, or it is a path that sqlite refuses
+            return
+        if found.lost > 0:
+            raise self._damaged(
+                f"frame {found.bad} of its -wal is not what was written; behind it {found.lost} commits"
+            )
+        if found.bad is not None:
+            log.warning("%s: the last commit in its -wal is not whole, as after a loss of power: it is gone", self.path)
+
+    def _add_sums(self) -> None:
+        for table, columns in ROWS.items():
+            self._db.execute(f"ALTER TABLE {table} ADD COLUMN sum INTEGER")
+            self._db.execute(f"UPDATE {table} SET sum = pyerlnode_sum({columns})")  # noqa: S608 - names of ours
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _check_sums(self) -> None:
+        for table, columns in ROWS.items():
+            wrong = f"SELECT count(*) FROM {table} WHERE sum IS NOT pyerlnode_sum({columns})"  # noqa: S608 - as above
+            count = self._db.execute(wrong).fetchone()[0]
+            if count:
+                raise self._damaged(f"{count} rows of {table} are not what was written")
 
     def _pragma(self, name: str) -> Any:
         return self._db.execute(f"PRAGMA {name}").fetchone()[0]
@@ -168,14 +228,14 @@ class Journal:
             return JournalInUse(f"{self.path} is open elsewhere: a journal belongs to one server of one node at a time")
         if "full" in text:
             return JournalFull(f"{self.path}: no room ({text}): what was accepted is kept; make room, then start again")
-        if "malformed" in text or "not a database" in text or "corrupt" in text:
+        if any(word in text for word in ("malformed", "not a database", "corrupt", "UTF-8", "schema", "no such")):
             return self._damaged(text)
         return JournalError(f"{self.path} can not be used: {text}")
 
     def _damaged(self, text: str) -> JournalDamaged:
         return JournalDamaged(
-            f"{self.path} is damaged ({text}): restore it with its -wal from a copy, or read what is left with "
-            "`sqlite3 FILE .recover`, or move it away and begin anew, without the requests that it holds"
+            f"{self.path} is damaged ({text}): restore it with its -wal from a copy, or see what is left by "
+            f"`pyerlnode journal check FILE` and save that by `pyerlnode journal salvage FILE NEW`"
         )
 
     # --- whose it is ---------------------------------------------------------------------------

@@ -361,9 +361,9 @@ class RequestRouter(GenServer):
             self.counts.crashed += 1
         for caller in entry.callers or ():
             callers.fail(caller, reason)
-        if not entry.moves:  # else those routers are told where it has moved
-            for origin, last in (entry.origins or {}).items():
-                self.tell_failed(origin, entry.key, last, reason)
+        told = {} if entry.moves else entry.origins or {}  # else those routers are told where it has moved
+        for origin, last in told.items():
+            self.tell_failed(origin, entry.key, last, reason)
         waiting, entry.waiting = entry.waiting, None
         if entry.ticket is not None:
             self.gave(entry)
