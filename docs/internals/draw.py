@@ -99,6 +99,7 @@ ABOUT = {
     "term": "atoms, pids, containers, text",
     "errors": "whose fault it is",
     "brief": "any value in a few words",
+    "orphans": "OS processes end with theirs",
     "limits": "every bound on a peer",
     "former": "earlier import paths",
 }

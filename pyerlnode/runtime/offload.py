@@ -5,16 +5,18 @@
 
 The caller waits for the result, others go on. A thread shares the interpreter's lock, so pure Python computes no
 faster there. An OS process gets the function and its arguments pickled, and must be able to import the function. When
-the caller is killed the work itself runs to its end, and its result is dropped.
+the caller is killed the work itself runs to its end, and its result is dropped; when the node is, its OS processes are.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyerlnode.orphans import end_with
 from pyerlnode.runtime.scheduler import in_thread
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ class OsProcesses:
             from concurrent.futures import ProcessPoolExecutor
 
             # A fork would copy the hub, its sockets and whatever lock another thread holds.
-            self._pool = ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                mp_context=multiprocessing.get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
+            )
         future = self._pool.submit(function, *args, **kwargs)
         result: T = in_thread(future.result)
         return result

@@ -20,17 +20,16 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 from pyerlnode.errors import StartFailed
+from pyerlnode.orphans import end_with
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.term.atom import A
 from pyerlnode.term.pid import Pid
 from pyerlnode.workers.function import FunctionServer, end_forks_of
 from pyerlnode.workers.program import WorkerProgram
-
-PR_SET_PDEATHSIG: Final = 1
 
 
 def find(target: bytes) -> Any:
@@ -113,16 +112,6 @@ def alone(descriptor: int) -> None:
             with suppress(OSError):  # that of the listing itself
                 if os.get_inheritable(number):
                     os.close(number)
-
-
-def end_with(parent: int) -> None:
-    """Let the kernel kill this process when its parent ends, whatever it does then."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it has ended meanwhile
-            os._exit(0)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from each import each
 
 ROOT = Path(__file__).resolve().parents[2] / "pyerlnode"
 FLOORS = {
-    "brief": -1,
+    "brief": -1, "orphans": -1,
     "errors": 0, "limits": 0, "former": 0,
     "term": 1,
     "signal": 2, "etf": 2, "schema": 2,

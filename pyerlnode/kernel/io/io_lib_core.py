@@ -20,13 +20,15 @@ from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.containers import ImproperList
 from pyerlnode.term.text.layout import pretty
-from pyerlnode.term.text.print import Node, Printer
+from pyerlnode.term.text.print import Node, Printer, format_integer
 from pyerlnode.term.view import ATOMS, atom_of
 
 _DIRECTIVE = re.compile(r"~(-?\d+|-?\*)?(?:\.(\d+|\*)?)?(?:\.(\*|.))?([tlkK]*)(.)", re.DOTALL)
 LINE_WIDTH = 80
 MAX_FIELD = 1_000_000
-"""Characters that one directive may make: a peer chooses the numbers in a format."""
+"""Characters that the fields of a format may make together, and bits of its large integers: a peer chooses both."""
+LARGE = 10_000
+"""Bits of an integer from which on its digits are counted as work."""
 
 
 class BadFormat(UsageError):
@@ -119,6 +121,13 @@ class _Output:
         self.width = width
         self.node = node
         self.column = 0
+        self._left = MAX_FIELD
+
+    def charge(self, amount: int) -> None:
+        """Raises `BadFormat` when the fields of the format are more than they may be together."""
+        self._left -= amount
+        if self._left < 0:
+            raise BadFormat(f"the fields of a format have at most {MAX_FIELD} characters together")
 
     def add(self, text: str) -> None:
         self.parts.append(text)
@@ -129,6 +138,7 @@ class _Output:
         field, precision, pad, modifiers, control = found.groups()
         width = _number(field, args)
         digits = _number(precision, args)
+        self.charge(max(abs(width or 0), abs(digits or 0)))
         if pad == "*":
             pad = _character(_next(args))
         write = _CONTROLS.get(control)
@@ -148,6 +158,7 @@ class _Output:
         columns = abs(width) if width is not None else self.width
         indent = self.column if digits is None else max(0, digits - 1)
         text = pretty(term, columns and max(columns - indent, 10))
+        self.charge(text.count("\n") * indent)
         return text.replace("\n", "\n" + " " * indent)
 
 
@@ -240,22 +251,32 @@ def based(value: int, base: int) -> str:
     """`value` in `base` 2..36, with capital letters."""
     if not 2 <= base <= 36:
         raise BadFormat("a base is 2 to 36")
+    if base == 10:
+        return format_integer(value)
     if base in _FAST:
         return f"{value:{_FAST[base]}}"
-    digits: list[str] = []
-    rest = abs(value)
-    while rest:
-        rest, digit = divmod(rest, base)
-        digits.append(_DIGITS[digit])
-    return ("-" if value < 0 else "") + "".join(reversed(digits or ["0"]))
+    sign, rest = ("-", -value) if value < 0 else ("", value)
+    powers = [base]
+    while powers[-1] <= rest:
+        powers.append(powers[-1] ** 2)
+    return sign + (_in_halves(rest, powers, len(powers) - 1).lstrip("0") or "0")
 
 
-_FAST = {2: "b", 8: "o", 10: "d", 16: "X"}
+def _in_halves(value: int, powers: list[int], level: int) -> str:
+    """2 ** `level` digits: one division by a large number costs less than many by a small one."""
+    if level == 0:
+        return _DIGITS[value]
+    high, low = divmod(value, powers[level - 1])
+    return _in_halves(high, powers, level - 1) + _in_halves(low, powers, level - 1)
+
+
+_FAST = {2: "b", 8: "o", 16: "X"}
 
 
 def _whole(kind: str, lower: bool) -> Callable[..., str]:
     def write(d: _Directive) -> str:
         value = _integer(_next(d.args))
+        d.out.charge(value.bit_length() if value.bit_length() > LARGE else 0)
         base = 10 if d.digits is None else d.digits
         text = based(abs(value), base)
         prefix = chars(_prefix(_next(d.args))) if kind == "X" else f"{base}#" if kind == "#" else ""

@@ -189,7 +189,7 @@ def filled(path: Path) -> bytes:
 def test_a_cut_file_is_told_with_what_to_do(tmp_path: Path) -> None:
     whole = filled(tmp_path / "j.db")
     (tmp_path / "j.db").write_bytes(whole[: len(whole) // 2 // 4096 * 4096])
-    with pytest.raises(JournalDamaged, match=r"restore it .* pyerlnode journal salvage FILE NEW"):
+    with pytest.raises(JournalDamaged, match=r"restore it .*pyerlnode journal salvage FILE NEW"):
         Journal(tmp_path / "j.db").inbox()
 
 

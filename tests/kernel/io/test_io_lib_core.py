@@ -58,3 +58,31 @@ def test_chardata_of_any_nesting_is_text():
     assert chars(b"\xc3\xa9", "latin-1") == "Ã©"
     with pytest.raises(BadFormat):
         chars([A.a])
+
+
+@pytest.mark.parametrize(
+    ("template", "args"),
+    [
+        ("~900000s" * 2, [b"", b""]),
+        ("~*c" * 40, [30_000, 65] * 40),
+        ("~99999c~p", [65, [[b"line" * 20] * 3] * 20]),
+        ("~999999n~2n", []),
+        ("~b" * 3, [1 << 400_000] * 3),
+    ],
+)
+def test_the_fields_of_a_format_are_bounded_together(template, args):
+    with pytest.raises(BadFormat, match="together"):
+        io_lib_core.format(template, args)
+
+
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def test_large_integers_are_written_in_any_base():
+    for base in (2, 3, 7, 10, 36):
+        for value in (0, 1, base - 1, base, base**100, base**100 - 1, 3**5000):
+            text = io_lib_core.based(value, base)
+            digits = [DIGITS.index(character) for character in reversed(text)]
+            assert sum(digit * base**place for place, digit in enumerate(digits)) == value
+            assert io_lib_core.based(-value, base) == ("-" if value else "") + text
+    assert len(io_lib_core.based(1 << 400_000, 3)) == 252_372
