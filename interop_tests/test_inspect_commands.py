@@ -109,7 +109,7 @@ def test_what_is_not_there_or_too_much_is_one_line(beam: Beam, run: Run) -> None
 def test_what_changes_a_node_is_done_with_yes_only(beam: Beam, run: Run) -> None:
     pid = beam.eval("spawn(fun() -> receive stop -> ok end end)")
     text = f"<0.{pid.id}.{pid.serial}>"
-    for command in (("kill", text), ("gc", text), ("eval", "exit(whereis(init), kill)")):
+    for command in (("kill", text), ("gc", text), ("eval", "exit(whereis(init), kill)"), ("trace", "lists:reverse/1")):
         status, out, err = run(*command)
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert "--yes" in err
@@ -127,3 +127,18 @@ def test_stuck_and_find_say_by_their_status_whether_there_are_any(beam: Beam, ru
     assert run("find", "stuck ONE")[0] == 0
     beam.eval("exit(P, kill)", P=pid)
     assert run("find", "no such thing anywhere")[0] == 1
+
+
+def test_trace_prints_calls_and_why_it_ended(beam: Beam, run: Run) -> None:
+    pid = beam.eval("spawn(fun L() -> receive stop -> ok after 2 -> lists:keyfind(a, 1, [{a, 1}]), L() end end)")
+    bounds = ("--process", f"<0.{pid.id}.{pid.serial}>", "--count", "4", "--returns", "--yes")
+    status, out, err = run("trace", "lists:keyfind/3", *bounds)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].endswith("lists:keyfind [a,1,[{a,1}]]")
+    assert lines[1].endswith("lists:keyfind -> {a,1}")
+    assert lines[4:] == ["ended: as many events as were asked for"]
+    told = json.loads(run("trace", "lists:keyfind/3", *bounds, "--json")[1])
+    assert (told["ok"], told["ended"], len(told["events"])) == (True, "count", 4)
+    beam.eval("P ! stop", P=pid)
+    assert run("trace", "nothing:at_all/3", "--yes")[0] == 1

@@ -1,7 +1,7 @@
 %% What an inspector is to find: a tree of supervisors, a server with a state, and one that waits in a call.
 -module(inspected).
 -behaviour(supervisor).
--export([init/1, tree/1, server/1, handle_call/3, handle_cast/2, caller/1]).
+-export([init/1, called/1, tree/1, server/1, handle_call/3, handle_cast/2, caller/1]).
 
 %% A supervisor of `Many` workers, a supervisor below it and one that is suspended.
 tree(Many) ->
@@ -27,3 +27,5 @@ handle_call(_, _, State) -> {reply, State, State}.
 handle_cast({wait, Ms}, State) -> receive after Ms -> {noreply, State} end.
 
 caller(Server) -> spawn(fun() -> gen_server:call(Server, never, infinity) end).
+
+called({N, _}) -> {ok, N}.

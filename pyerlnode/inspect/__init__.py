@@ -2,5 +2,16 @@
 
 from pyerlnode.inspect.cluster import Cluster, RemoteNode, RemoteProcess, Watch
 from pyerlnode.inspect.session import InspectError, Late, NoSuchProcess, Refused
+from pyerlnode.inspect.trace import Trace
 
-__all__ = ["Cluster", "InspectError", "Late", "NoSuchProcess", "Refused", "RemoteNode", "RemoteProcess", "Watch"]
+__all__ = [
+    "Cluster",
+    "InspectError",
+    "Late",
+    "NoSuchProcess",
+    "Refused",
+    "RemoteNode",
+    "RemoteProcess",
+    "Trace",
+    "Watch",
+]

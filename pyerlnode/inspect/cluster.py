@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any
 
 from pyerlnode.errors import UsageError
-from pyerlnode.inspect import node_core, process_core, rank_core, things_core, tree_core
+from pyerlnode.inspect import node_core, process_core, rank_core, things_core, trace_core, tree_core
 from pyerlnode.inspect.session import InspectError, Late, Link, NoSuchProcess, Refused, Session, brief
 from pyerlnode.inspect.target_core import read_target, told
 from pyerlnode.inspect.text_core import mfa
+from pyerlnode.inspect.trace import Trace
 from pyerlnode.runtime.api import receive
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
@@ -31,7 +32,7 @@ class Cluster:
     Args:
         link: a `Node`, or what `pyerlnode.connect` gives.
         timeout: seconds that a question may take unless it has its own.
-        read_only: False to change something as well: `eval`, `kill`, `garbage_collect`.
+        read_only: False to change something as well: `trace`, `eval`, `kill`, `garbage_collect`.
     """
 
     def __init__(self, link: Link, *, timeout: float = TIMEOUT, read_only: bool = True) -> None:
@@ -173,6 +174,28 @@ class RemoteNode:
     def _ms(self, timeout: float | None) -> int:
         """A part of the time of a question, in ms, for what it asks itself."""
         return max(1, round((self.timeout if timeout is None else timeout) * 800))
+
+    def trace(
+        self,
+        mfa: str,
+        *,
+        process: Any = None,
+        count: int = 100,
+        rate: int = 100,
+        seconds: float = 10.0,
+        size: int = 400,
+        returns: bool = False,
+    ) -> Trace:
+        """Calls of `mfa` (``lists:reverse/1``), by all processes or by one; use it in a `with` block.
+
+        It ends after `count` events, when more than `rate` come in one second, or after `seconds`; of each at most
+        `size` characters come. Not for a cluster that is `read_only`.
+        """
+        if self.read_only:
+            raise UsageError("this inspector only reads; Cluster(…, read_only=False) may trace")
+        who = A.all if process is None else read_target(process, self.name)
+        question = trace_core.question(mfa, who, count=count, rate=rate, seconds=seconds, size=size, returns=returns)
+        return Trace(self.session, question, self.timeout)
 
     def eval(self, source: str, *, timeout: float | None = None) -> Any:
         """What Erlang expressions give there: they may do anything, so not for a cluster that is `read_only`."""

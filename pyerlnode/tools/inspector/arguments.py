@@ -79,13 +79,26 @@ def add(command: Command, node: Callable[[argparse.ArgumentParser], None]) -> No
     find = look("find", "things", "Processes whose application, module, name or label contains a text.", 20)
     find.add_argument("text", metavar="TEXT")
 
+    trace = look("trace", "changes", "Calls of a function, within bounds. It costs what is traced: needs --yes.")
+    trace.add_argument("function", metavar="M:F/A", help="lists:reverse/1, MyApp.Server.init/1, or without /A for all")
+    trace.add_argument("--process", metavar="PROCESS", help="only its calls")
+    trace.add_argument("--count", type=whole, default=10, metavar="N", help="end after N events; default: 10")
+    trace.add_argument(
+        "--rate", type=whole, default=100, metavar="N", help="end when more than N come in one second; default: 100"
+    )
+    trace.add_argument(
+        "--seconds", type=float, default=10.0, metavar="SECONDS", help="end after that time; default: 10"
+    )
+    trace.add_argument("--size", type=whole, default=400, metavar="N", help="characters of each; default: 400")
+    trace.add_argument("--returns", action="store_true", help="what the calls give, too")
+
     evaluate = look("eval", "changes", "Evaluate Erlang on a node. It may do anything: needs --yes.")
     evaluate.add_argument("source", metavar="SOURCE", help="'lists:sum([1, 2]).'")
     kill = look("kill", "changes", "exit(PROCESS, kill): needs --yes.")
     collect = look("gc", "changes", "Collect the garbage of a process: needs --yes.")
     for made in (kill, collect):
         _who(made)
-    for made in (evaluate, kill, collect):
+    for made in (trace, evaluate, kill, collect):
         made.add_argument("--yes", action="store_true", help="yes, do it")
 
 
