@@ -25,6 +25,8 @@ class Limits:
     """Atoms that one peer may add to this node's table, which never shrinks: by all its connections together."""
     all_atoms: int = 400_000
     """Atoms that all peers together may add, their names among them. A BEAM's whole table has a million."""
+    relations: int = 500_000
+    """Monitors that one peer may have of processes here, and links with them: one takes some 440 and 280 bytes."""
     pending_fragments: int = 1_024
     """Fragmented messages that one peer may have begun and not finished."""
     fragmented_size: int = 1024 * 1024 * 1024

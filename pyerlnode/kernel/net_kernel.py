@@ -438,6 +438,7 @@ class NetKernel:
         self.connections[node] = connection
         self._refused.pop(node, None)
         peer.creation = info.creation
+        peer.most_relations = settings.limits.relations
         peer.is_new, peer.stdlib = DistFlags.ALTACT_SIG in info.flags, None
         waited = peer.connected(connection)
         attempt = self._attempts.pop(node, None)

@@ -240,6 +240,8 @@ class Connection(Outgoing):
         if stops_program(error):
             stop_program(error)
             return None
+        if isinstance(error, ProtocolError):  # of the peer, but for the limit that it is against
+            return self._broken(error)
         report(
             logger, "the connection to %s is closed: a signal could not be delivered", self.peer.name, exc_info=error
         )

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from pyerlnode.errors import ConnectError
+from pyerlnode.errors import ConnectError, ProtocolError
+from pyerlnode.limits import DEFAULT_LIMITS
 from pyerlnode.runtime.dialling import Dialling
 from pyerlnode.runtime.priority_core import advance
 from pyerlnode.runtime.process import Process
@@ -86,6 +87,7 @@ class RemoteNode:
         """Why the last attempt came to nothing."""
         self.creation = 0
         """Of its present life; 0 while it is not known."""
+        self.most_relations = DEFAULT_LIMITS.relations
         self.is_new = False
         """Whether the handshake has said that it is of OTP 28 or later."""
         self.stdlib: tuple[int, ...] | None = None
@@ -222,6 +224,7 @@ class RemoteNode:
             return
         end = self.link_end(process, signal.from_)
         if end is None:
+            self._count(len(self.linked), "links")
             self.add_link(process, signal.from_)
         else:
             end.link_received()
@@ -285,7 +288,13 @@ class RemoteNode:
         if process is None:
             self.tell(MonitorExit(signal.to, signal.from_, signal.ref, A.noproc))
             return
+        self._count(len(self.watchers), "monitors")
         self.watch(RemoteWatcher(self, process, signal.from_, signal.ref, signal.to))
+
+    def _count(self, relations: int, what: str) -> None:
+        """Before the peer makes one more. Raises `ProtocolError`, which costs the connection, and they all end."""
+        if relations >= self.most_relations:
+            raise ProtocolError(f"{relations} {what} of one peer; raise Limits.relations if meant")
 
     def watch(self, watcher: RemoteWatcher) -> None:
         """Remember a monitor of the peer. One with the reference of another takes its place."""

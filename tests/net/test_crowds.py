@@ -14,9 +14,9 @@ from pyerlnode.dist.handshake import Initiator, OwnIdentity
 from pyerlnode.errors import ConnectError
 from pyerlnode.limits import Limits
 from pyerlnode.net.connector import connect
-from pyerlnode.signal import Message
+from pyerlnode.signal import Link, Message, Monitor
 from pyerlnode.term.atom import Atom, existing
-from pyerlnode.term.pid import Pid
+from pyerlnode.term.pid import Pid, Reference
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
 
@@ -143,3 +143,33 @@ def test_atoms_are_counted_for_each_peer_over_all_its_connections_and_for_all_pe
         second.close()
     assert existing(f"{again}_b4") is not None
     assert existing(f"{again}_b5") is None
+
+
+@pytest.mark.parametrize("what", ["monitors", "links"])
+def test_monitors_and_links_of_a_peer_are_bounded_and_end_with_its_connection(
+    what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = Limits(relations=5)
+    with gevent.Timeout(patience()), Node("watched@127.0.0.1", cookie="secret", epmd="none", limits=limits) as node:
+        desk = node.spawn(lambda: gevent.sleep(patience()))
+        process = node.system.process(desk)
+        assert process is not None
+        sock, peer, _ = connect(node.name, own=APP, cookie="secret", epmd=("127.0.0.1", node.port))
+        channel = Channel(peer)
+
+        def relate(number: int) -> None:
+            they = Pid(A[APP.name], number, 0, APP.creation)
+            ref = Reference(A[APP.name], APP.creation, (number, 1, 1))
+            sock.sendall(b"".join(channel.send(Monitor(they, desk, ref) if what == "monitors" else Link(they, desk))))
+
+        def made() -> int:
+            return len((process.monitored_by if what == "monitors" else process.links) or ())
+
+        for number in range(5):
+            relate(number)
+        wait_for(lambda: made() == 5, what="as many as may be")
+        relate(5)
+        wait_for(lambda: not node.nodes(), what="the end of the connection")
+        wait_for(lambda: made() == 0, what="the end of what it had")
+        assert f"5 {what} of one peer; raise Limits.relations" in caplog.text
+        sock.close()
