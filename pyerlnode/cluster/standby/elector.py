@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final
 
+from pyerlnode.brief import short
 from pyerlnode.cluster.standby import types_core as core
 from pyerlnode.cluster.standby.core import Core
-from pyerlnode.cluster.standby.wire_core import from_wire, to_wire
+from pyerlnode.cluster.standby.wire_core import VERSION, from_wire, other_version, to_wire
 from pyerlnode.errors import ConnectError, EncodeError, Exit
 from pyerlnode.otp import gen
 from pyerlnode.otp.child_spec import ChildSpec
@@ -41,6 +42,8 @@ log = logging.getLogger("pyerlnode.standby")
 
 PATIENCE: Final = 4
 """Messages for which the greater of two nodes waits for the other to connect: not both at one time."""
+VERSIONS_TOLD: Final = 16
+"""Members of other versions that the log tells of."""
 WARNINGS: Final = frozenset(("lost_majority", "failed", "given_up", "split_healed", "state_lost"))
 
 
@@ -152,6 +155,7 @@ class Elector(GenServer):
         self.options = options
         self.front = front
         self.garbage = 0
+        self._other_versions: set[tuple[Atom, int]] = set()
         self.activation: Activation | None = None
         self._couriers: dict[Atom, Pid] = {}
         self._incumbent: tuple[int, Process] | None = None
@@ -198,12 +202,27 @@ class Elector(GenServer):
         if read is not None:
             self._run(self.core.receive(*read, self._now()))
             return
+        other = other_version(message)
+        if other is not None:
+            self._refuse_version(*other)
+            return
         self.garbage += 1
         if self.garbage & (self.garbage - 1) == 0:  # the 1st, 2nd, 4th, 8th …
             log.warning(
                 "standby %s dropped what is no message of a member (%d so far)", self.options.name, self.garbage
             )
             self._emit("garbage", count=self.garbage)
+
+    def _refuse_version(self, sender: Pid, version: int) -> None:
+        """Each member counts those of its own version alone: a group of two versions has a majority in one at most."""
+        told = self._other_versions
+        if (sender.node, version) in told or len(told) >= VERSIONS_TOLD:
+            return
+        told.add((sender.node, version))
+        log.error(
+            "standby %s: %s speaks version %s of what members say and this node %d: they take no part in each other's "
+            "group until both run one version", self.options.name, sender.node, short(version), VERSION,
+        )  # fmt: skip
 
     def _exited(self, pid: Pid, reason: Any) -> None:
         for node, courier_pid in self._couriers.items():

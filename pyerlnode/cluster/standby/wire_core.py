@@ -1,7 +1,8 @@
 """What the members of a standby group tell each other, as values, and as terms on the wire.
 
 A message is ``{'$standby', 1, Sender, Kind, Field...}``: `Sender` is the pid of the member that sends, so a member that
-has started again is another one. Whatever does not have exactly this shape is no message (`from_wire` gives None).
+has started again is another one. Whatever does not have exactly this shape is no message (`from_wire` gives None). The
+number is the version of what is said: a member of another one is no member here, and that is told (`other_version`).
 
     here      to all, at each beat: how I am, the greatest epoch that I know
     ask       of a candidate: be mine for this epoch; `stamp` is its clock, given back as it is, `hand` the epoch of
@@ -140,6 +141,14 @@ CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
 def to_wire(sender: Pid, message: Message) -> tuple[Any, ...]:
     values = (getattr(message, field.name) for field in fields(message))
     return (TAG, VERSION, sender, Atom(type(message).__name__.lower()), *values)
+
+
+def other_version(term: Any) -> tuple[Pid, Any] | None:
+    """(sender, version) of a message of another version than ours, whatever else it has; None for anything else."""
+    match term:
+        case (tag, int(version), Pid() as sender, *_) if tag is TAG and not exact.same(version, VERSION):
+            return sender, version
+    return None
 
 
 def from_wire(term: Any) -> tuple[Pid, Message] | None:

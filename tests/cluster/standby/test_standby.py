@@ -307,6 +307,23 @@ def test_garbage_is_dropped_and_counted(group: Group, caplog: pytest.LogCaptureF
     assert ["no message of a member" in record.message for record in caplog.records] == [True, True]
 
 
+def test_a_member_of_another_version_is_refused_with_a_word_that_says_so(
+    group: Group, caplog: pytest.LogCaptureFixture
+) -> None:
+    system = group.systems["a@sim"]
+    newer = Pid(A["b@sim"], 99, 0, 1)
+    for _ in range(3):
+        system.send("counter.standby", (A["$standby"], 2, newer, A.beat, 1, 2.0, A.a_field_of_tomorrow))
+    for version in range(3, 40):
+        system.send("counter.standby", (A["$standby"], version, newer, A.gone, 1))
+    group.simulation.run_until_idle()
+    told = [record.getMessage() for record in caplog.records if "speaks version" in record.getMessage()]
+    assert len(told) == 16
+    assert "b@sim speaks version 2 of what members say and this node 1" in told[0]
+    assert Standby.status("counter", on=system)[A.garbage] == 0
+    assert group.active() is A["a@sim"]
+
+
 def test_a_child_that_crashes_moves_on_and_a_reset_brings_it_back(group: Group) -> None:
     with _silence():
         assert group.call("c@sim", A.crash) == (A.error, (A.standby, A.lost))
