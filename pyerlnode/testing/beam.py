@@ -39,6 +39,8 @@ from pyerlnode.testing.reaper import REAPER
 from pyerlnode.testing.release import START_RELEASE, environment_for
 from pyerlnode.testing.tls import Tls
 
+SLEEPS = ("+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none")
+"""A BEAM that waits awake takes the cores that the tests and other BEAMs need."""
 BOOT_S = QUIET_S
 """What a boot may take on a crowded machine; it takes 0.2 s."""
 ANSWER_S = QUIET_S
@@ -204,7 +206,7 @@ class Beam(Printed):
         # A `~/.erlang` is for the person at the shell.
         boot = () if "-boot" in self._args else ("-boot", "no_dot_erlang")
         return [
-            "+fnu", *boot, "-noinput", "-start_epmd", "false", self._kind_of_name(), self.name,
+            "+fnu", *SLEEPS, *boot, "-noinput", "-start_epmd", "false", self._kind_of_name(), self.name,
             "-setcookie", self.cookie, *self._args, "-eval", BOOT,
         ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pyerlnode.testing.beam import SLEEPS
 from pyerlnode.testing.epmd import ADDRESS, names_at
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
@@ -46,6 +47,7 @@ class Place:
             **kept,
             "HOME": str(self.home),
             "ERL_EPMD_PORT": str(self.epmd_port),
+            "ERL_AFLAGS": " ".join(SLEEPS),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "LC_ALL": "C.UTF-8",
