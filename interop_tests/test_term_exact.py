@@ -1,6 +1,7 @@
 """Identity of terms agrees with ``=:=`` of a BEAM on hostile and on generated terms."""
 
 import itertools
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ from pyerlnode.term.exact import key
 from pyerlnode.testing.beam import Beam
 from tests.helpers import hostile
 from tests.term.generated import terms
+
+COUNT = 30_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 1_000
 
 
 def asked(beam: Beam, rows: list[Any]) -> list[bool]:
@@ -46,7 +49,10 @@ def test_hostile_terms_are_told_apart_as_on_the_beam(helper: Callable[[str], Bea
     edges = [term for term in hostile.EDGES if beam.otp >= 27 or type(term) is not float or term]
     rng = random.Random(11)
     check(beam, [(term, term) for term in edges])
-    check(beam, [(rng.choice(edges), rng.choice(edges)) for _ in range(3_000)])
+    check(
+        beam,
+        [(rng.choice(edges), rng.choice(edges)) for _ in range(COUNT)],
+    )
 
 
 def test_generated_terms_are_told_apart_as_on_the_beam(helper: Callable[[str], Beam]) -> None:

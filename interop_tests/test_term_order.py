@@ -1,5 +1,6 @@
 """Order, equality and hashes agree with a BEAM on generated terms of every kind."""
 
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from pyerlnode.testing.beam import Beam
 from tests.term.generated import term, terms
 
 CHUNK = 2_500
+CHUNKS = 10 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 2
 
 
 def related(rng: random.Random, one: Any) -> Any:
@@ -31,7 +33,7 @@ def related(rng: random.Random, one: Any) -> Any:
 def test_terms_compare_as_on_the_beam(helper: Callable[[str], Beam]) -> None:
     beam = helper("terms.erl")
     rng = random.Random(4)
-    for _ in range(4):
+    for _ in range(CHUNKS):
         made = list(terms(rng.randrange(1 << 32), CHUNK, depth=3, identifiers=True))
         pairs = [(one, related(rng, one) if rng.random() < 0.7 else rng.choice(made)) for one in made]
         said = beam.eval("terms:compare(Pairs)", Pairs=[(encode(one), encode(other)) for one, other in pairs])
@@ -44,7 +46,7 @@ def test_terms_compare_as_on_the_beam(helper: Callable[[str], Beam]) -> None:
 
 def test_hashes_are_the_beams_bit_for_bit(helper: Callable[[str], Beam]) -> None:
     beam = helper("terms.erl")
-    for seed in range(5, 9):
+    for seed in range(5, 5 + CHUNKS):
         made = list(terms(seed, CHUNK, identifiers=True))
         for one, hashes in zip(
             made, beam.eval("terms:hashes(Forms)", Forms=[encode(one) for one in made]), strict=True

@@ -1,5 +1,6 @@
 """Who runs the child: scenarios in virtual time, and a machine that tries to have two active at once."""
 
+import os
 from random import Random
 from typing import Any
 
@@ -527,7 +528,7 @@ class Trouble(RuleBasedStateMachine):
 
 TestTrouble = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")(Trouble.TestCase)
 Trouble.TestCase.settings = settings(
-    max_examples=15,
+    max_examples=150 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 6,
     stateful_step_count=40,
     deadline=None,
     report_multiple_bugs=False,
