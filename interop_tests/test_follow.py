@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyerlnode import A
+from pyerlnode.net import gossip_core
 from pyerlnode.net.discovery import EpmdHosts
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
@@ -55,3 +56,25 @@ def test_a_beam_is_answered_what_it_asks_every_node(beam: Beam, node: Any) -> No
     node.exit(pid, A.kill)
     assert ask("Elixir.Process", "alive?", pid) is False
     assert ask("Elixir.Process", "info", pid) is None
+
+
+GOSSIP = """
+    Key = crypto:hash(sha256, Secret),
+    Pad = fun(B) -> N = 16 - (byte_size(B) rem 16), <<B/binary, (binary:copy(<<N>>, N))/binary>> end,
+    Text = Pad(<<"heartbeat::", (term_to_binary(#{node => node()}))/binary>>),
+    <<TheirIv:16/binary, Cipher/binary>> = Packet,
+    Plain = crypto:crypto_one_time(aes_256_cbc, Key, TheirIv, Cipher, false),
+    <<"heartbeat::", Term/binary>> = binary:part(Plain, 0, byte_size(Plain) - binary:last(Plain)),
+    Iv = crypto:strong_rand_bytes(16),
+    {binary_to_term(Term), <<Iv/binary, (crypto:crypto_one_time(aes_256_cbc, Key, Iv, Text, true))/binary>>}"""
+"""What libcluster's Gossip does with a packet, and how it makes one."""
+
+
+def test_heartbeats_of_elixirs_gossip_are_ours(beam: Beam) -> None:
+    packet = gossip_core.packet("py@127.0.0.1", "s3cret", bytes(range(16)))
+    read, made = beam.eval(GOSSIP, Secret=b"s3cret", Packet=packet)
+    assert read == {A.node: A["py@127.0.0.1"]}
+    assert gossip_core.node_of(made, "s3cret") == beam.name
+    plain = beam.eval("term_to_binary(#{node => node()})")
+    assert gossip_core.node_of(b"heartbeat::" + plain) == beam.name
+    assert beam.eval("binary_to_term(T)", T=gossip_core.packet("py@x")[len(gossip_core.HEAD) :]) == {A.node: A["py@x"]}

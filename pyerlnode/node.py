@@ -482,7 +482,7 @@ class Node(Remote):
         Gives what has ``nodes()`` and ``stop()``. See `kernel.follow`.
         """
         from pyerlnode.kernel.follow import Following
-        from pyerlnode.net import discovery
+        from pyerlnode.net import discovery, gossip
 
         if what is None:
             what = discovery.from_environment(os.environ, self.name)
@@ -490,6 +490,8 @@ class Node(Remote):
             what = discovery.Static(str(what))
         elif not callable(what):
             raise UsageError(f"follow takes a node or a strategy, not {type(what).__name__}")
+        if isinstance(what, gossip.Gossip):
+            what.name = self.name
         return Following(self.kernel, what, every, limit, forget)
 
     def stats(self) -> dict[str, ConnectionStats]:

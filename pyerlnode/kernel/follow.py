@@ -26,7 +26,7 @@ from pyerlnode.otp.service import Service
 from pyerlnode.otp.where import started
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.timer_core import Timer
-from pyerlnode.term.atom import A, Atom
+from pyerlnode.term.atom import A, Atom, existing
 from pyerlnode.term.pid import Pid
 
 log = logging.getLogger("pyerlnode.follow")
@@ -86,7 +86,8 @@ class Follower(Service):
                 report(log, "the strategy of a follow failed, and is asked again", exc_info=error)
             return []
         self._failed("")
-        return [Atom(name) for name in names if name != self.process.system.node.name and _is_name(name)]
+        own, room = self.process.system.node.name, not self.following.wanted.is_full()
+        return [Atom(name) for name in names if name != own and _is_name(name) and (room or existing(name))]
 
     def _failed(self, why: str) -> None:
         if why and why != self.why:
@@ -158,8 +159,14 @@ class Following:
             self.kernel.keeper.let_go(node)
 
     def stop(self) -> None:
-        """Look for nobody any more, and keep nobody connected. Connections that stand stay."""
+        """Look for nobody any more, and keep nobody connected. Connections that stand stay.
+
+        A strategy that has a `close` is closed.
+        """
         self.kernel.system.exit(self.pid, A.kill)
+        close = getattr(self.strategy, "close", None)
+        if close is not None:
+            close()
         for node in list(self.kept):
             self.let_go(node)
 

@@ -24,6 +24,9 @@ class Wanted:
         self.left_out = 0
         """How many were found last time and not taken."""
 
+    def is_full(self) -> bool:
+        return len(self.known) >= self._limit
+
     def found(self, names: Iterable[Atom], now: float) -> list[Atom]:
         """Those that are new, as far as there is room."""
         new: list[Atom] = []
