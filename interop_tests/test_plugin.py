@@ -22,7 +22,8 @@ from pyerlnode.testing.waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
 INSTALLED = any(entry.name == "pyerlnode" for entry in metadata.entry_points(group="pytest11"))
-LOAD = [] if INSTALLED else ["-p", "pyerlnode.testing.plugin"]
+LOAD = ["-p", "pyerlnode.testing.plugin"]
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # without what else is installed pytest starts twice as fast
 
 
 class Run:
@@ -32,14 +33,21 @@ class Run:
         self.directory = directory
         where = beam.launcher
         self.beam = where.label if where.prefix or where.path else where.kind
-        self.env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(directory)}
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(directory), **ALONE}
+        self.load = LOAD
+
+    def with_all_plugins(self) -> "Run":
+        """That are installed, ours by its entry point when it is one of them."""
+        del self.env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
+        self.load = ["-p", "no:randomly", *([] if INSTALLED else LOAD)]
+        return self
 
     def start(self, source: str, *options: str, python: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         (self.directory / "test_it.py").write_text(source)
         (self.directory / "pytest.ini").write_text("[pytest]\n")
         words = [*python, "-m", "pytest"] if not python else [*python, "pytest"]
         return subprocess.Popen(
-            [sys.executable, *words, *LOAD, "-p", "no:cacheprovider", "-p", "no:randomly", "-ra",
+            [sys.executable, *words, *self.load, "-p", "no:cacheprovider", "-ra",
              "--beam", self.beam, "--beam-required", *options],
             cwd=self.directory, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -167,7 +175,7 @@ def test_rpc(erl_node, beam):
 
 
 def test_it_works_in_several_processes_at_once(run: Run) -> None:
-    status, output = run(
+    status, output = run.with_all_plugins()(
         """
 import pytest
 @pytest.mark.parametrize("n", range(8))
