@@ -29,6 +29,7 @@ from pyerlnode.term import (
 )
 from pyerlnode.term.exact import key as exact
 from tests.conftest import TWINS, load_etf
+from tests.helpers import hostile
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Generating overly large repr"),  # of the strategy, which is long
@@ -117,6 +118,17 @@ def test_a_term_comes_back_as_it_was(codecs: list[ModuleType], term: Any) -> Non
         back = etf.decode(data)
         assert same(back, term)
         assert etf.encode(back) == data
+
+
+@generously
+@given(hostile.terms())
+def test_a_hostile_term_comes_back_as_it_was(codecs: list[ModuleType], term: Any) -> None:
+    written = {etf.encode(term) for etf in codecs}
+    assert len(written) == 1, "the codecs write it differently"
+    for etf in codecs:
+        back = etf.decode(etf.encode(term))
+        assert exact(back) == exact(term)
+        assert etf.encode(back) in written
 
 
 @generously

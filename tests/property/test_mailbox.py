@@ -21,10 +21,15 @@ from pyerlnode.runtime.system import System
 from pyerlnode.term import A
 from pyerlnode.term.pattern import ANY, match
 from pyerlnode.testing.waiting import settle
+from tests.helpers import hostile
 
 RUNS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 300
 
-CONTENT = st.sampled_from([1, True, 1.0, A.a, A.b, b"a", "a", None, (A.a,), (A.a, 1), (A.b, 1.0), (A.a, A.b), [1]])
+CONTENT = st.one_of(
+    st.sampled_from([1, True, 1.0, A.a, A.b, b"a", "a", None, (A.a,), (A.a, 1), (A.b, 1.0), (A.a, A.b), [1]]),
+    hostile.alike(),
+    hostile.terms(),
+)
 REFS = st.integers(0, 3)
 PATTERNS = st.sampled_from(
     [

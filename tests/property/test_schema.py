@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pyerlnode import etf
 from pyerlnode.schema import AtomEnum, SchemaError, atom_map, decode_as, elixir_struct, record
 from pyerlnode.term import A, Atom
+from tests.helpers import hostile
 from tests.property.test_etf import generously, terms
 
 pytestmark = [
@@ -162,7 +163,7 @@ def test_what_a_type_encodes_it_decodes(data: st.DataObject) -> None:
 
 
 @generously
-@given(terms, st.sampled_from(ANY))
+@given(st.one_of(terms, hostile.terms()), st.sampled_from(ANY))
 def test_any_term_is_a_value_of_the_type_or_a_schema_error_that_shows_nothing_of_it(term: Any, wanted: Any) -> None:
     value, error = taken(term, wanted)
     assert len(str(error)) < 2000 if error else belongs(value, wanted)

@@ -17,6 +17,7 @@ from pyerlnode.term.order import compare, identical, sort_key
 from pyerlnode.term.phash2 import phash2
 from pyerlnode.term.text import consult, format_term, parse_term
 from pyerlnode.term.text.parse import make_map
+from tests.helpers import hostile
 
 pytestmark = pytest.mark.timeout(1800)  # the long profile
 TIMES = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 1
@@ -126,7 +127,10 @@ def test_any_term_prints_and_is_read_back(term: Any, width: int) -> None:
     assert identical(parse_term(format_term(term, unicode=False, charset="latin1", width=width)), term)
 
 
-@given(one=TERMS, other=TERMS, third=TERMS)
+ANY = TERMS | hostile.terms()
+
+
+@given(one=ANY, other=ANY, third=ANY)
 @settings(max_examples=200 * TIMES, deadline=None)
 def test_the_order_is_total_and_equal_terms_hash_alike(one: Any, other: Any, third: Any) -> None:
     for exact in (False, True):

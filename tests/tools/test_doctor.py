@@ -59,5 +59,7 @@ for _ in range(2):
     with Node(epmd="none"):
         pass
 """
-    ran = here.run([sys.executable, "-c", HIDDEN + program], env={**here.environment, **env})
+    ran = here.run(
+        [sys.executable, "-c", HIDDEN + program], env={**here.environment, "PYERLNODE_PUREPYTHON": "", **env}
+    )
     assert (ran.returncode, ran.stderr.count("see `pyerlnode doctor`")) == (0, times), ran.stderr

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pyerlnode import A, EncodeError
 from pyerlnode.errors import ProtocolError
 from pyerlnode.etf import decode, encode
+from pyerlnode.term import exact
 from pyerlnode.workers.shared_core import DEPTH, LIMIT, Parcel, find, restored, without
+from tests.helpers import hostile
 
 
 def carried(term: Any, share: bool = True) -> Any:
@@ -120,6 +122,13 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     return bool(one == other)
+
+
+@given(hostile.terms())
+@settings(max_examples=100, deadline=None)
+def test_any_hostile_term_comes_back(term: Any) -> None:
+    (back,) = carried((term,))
+    assert exact.same(back, term)
 
 
 @given(terms)

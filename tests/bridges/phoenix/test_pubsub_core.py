@@ -13,6 +13,7 @@ from pyerlnode.term import A
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.containers import Struct, TermMap
 from pyerlnode.term.pid import Pid
+from tests.helpers import hostile
 
 HERE, THERE, ELSEWHERE = A["py@sim"], A["app@sim"], A["web@sim"]
 
@@ -106,6 +107,27 @@ def test_what_is_no_json_is_found_wherever_it_stands(term, wrong):
     for whole in ([term, wrong], {"a": term, "b": [wrong]}, TermMap([(A.a, {"b": wrong})])):
         with pytest.raises(UsageError, match="it is no JSON"):
             core.check_json(whole, "it")
+
+
+@settings(max_examples=50)
+@given(hostile.terms())
+def test_any_term_is_json_or_refused(term):
+    try:
+        core.check_json(term, "it")
+    except UsageError:
+        return
+    assert _is_json(term)
+
+
+def _is_json(term):
+    """What Jason takes: a binary must be text, a key text, an atom or a number."""
+    if isinstance(term, list):
+        return all(map(_is_json, term))
+    if isinstance(term, (dict, TermMap)):
+        return all(isinstance(key, (str, bytes, Atom, int)) or key is None for key in term) and all(
+            map(_is_json, term.values())
+        )
+    return term is None or isinstance(term, (bool, int, float, str, bytes, Atom, Struct))
 
 
 def test_the_way_to_what_is_no_json_is_told_and_not_its_value():

@@ -16,6 +16,7 @@ from pyerlnode.cluster.durable.inbox_core import InboxCore, InboxLimits, Run
 from pyerlnode.cluster.durable.journal import Journal
 from pyerlnode.etf import decode, encode
 from pyerlnode.term.atom import A
+from tests.helpers import hostile
 
 DEST = (A.orders, A["app@host"])
 US = (A.outbox, A["py@host"])
@@ -93,7 +94,7 @@ class World(RuleBasedStateMachine):
         self.start_inbox()
 
     # --- steps of the servers ----------------------------------------------------------------------
-    @rule(key=st.sampled_from([b"", b"", b"a", b"b"]), life=st.sampled_from([None, None, 3.0]))
+    @rule(key=st.sampled_from([b"", b"", b"a", *hostile.TEXTS[1:4]]), life=st.sampled_from([None, None, 3.0]))
     def submit(self, key: bytes, life: float | None) -> None:
         id = b"%d" % self.count
         self.count += 1

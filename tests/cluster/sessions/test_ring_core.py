@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from pyerlnode.cluster.sessions.ring_core import Ring
 from pyerlnode.errors import UsageError
 from pyerlnode.term import A
+from tests.helpers import hostile
 
-NAMES = st.sets(st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}", fullmatch=True), min_size=1, max_size=9)
+NAMES = st.sets(
+    st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}", fullmatch=True)
+    | st.sampled_from([f"{word}@host" for word in (*hostile.WORDS, *hostile.ATTRIBUTES)]),
+    min_size=1,
+    max_size=9,
+)
 SIZES = st.sampled_from([1, 4, 64, 128])
 
 
