@@ -18,10 +18,10 @@ from typing import Any
 from pyerlnode.errors import TermSyntaxError, UsageError
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
-from pyerlnode.term.text import format_term, parse_term
+from pyerlnode.term.text import format_term, parse_identifier, parse_term
 
 PID = re.compile(r"(?:#PID)?<?(\d+)\.(\d+)\.(\d+)>?", re.ASCII)
-WITH_NODE = re.compile(r"(?:#PID)?<(.+@.+?)\.(?:(\d+)\.)?(\d+)\.(\d+)>", re.ASCII)
+WITH_NODE = re.compile(r"(?:#PID)?<[^@]+@.+>", re.ASCII)
 ALIAS = re.compile(r"[A-Z]\w*(\.[A-Z]\w*)*", re.ASCII)
 
 
@@ -39,9 +39,14 @@ def read_target(what: Any, node: str) -> tuple[Any, ...]:
         if found[1] != "0":
             raise UsageError(f"{text} is a process of another node than the one that printed it: ask that node")
         return A.pid, f"<0.{found[2]}.{found[3]}>".encode(), A.any
-    if found := WITH_NODE.fullmatch(text):
-        _of(found[1], node, text)
-        return A.pid, f"<0.{found[3]}.{found[4]}>".encode(), int(found[2]) if found[2] else A.any
+    if WITH_NODE.fullmatch(text):
+        try:
+            pid = parse_identifier(text, node)
+        except TermSyntaxError as error:
+            raise UsageError(str(error)) from None
+        _of(pid.node.name, node, text)
+        if isinstance(pid, Pid):
+            return A.pid, f"<0.{pid.id}.{pid.serial}>".encode(), pid.creation or A.any
     return A.name, _name(text)
 
 

@@ -5,7 +5,8 @@ With `--json` a command prints exactly one document, in success and in failure, 
 either; the exit status tells them apart.
 
 The JSON form of a term is for reading, not for going back: atoms and UTF-8 binaries become strings, tuples become
-arrays. The document carries the term's Erlang text beside it, from which nothing is lost.
+arrays, dates and times ISO 8601, decimals text, structs objects with ``__struct__``; an integer of more digits than
+readers of JSON take is text, too. The document carries the term's text beside it, from which nothing is lost.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import date, datetime
+from datetime import time as clock
+from decimal import Decimal
 from typing import Any, TextIO
 
 from pyerlnode.term.atom import Atom
+from pyerlnode.term.containers import Range, Struct
+from pyerlnode.term.order import sort_key
 from pyerlnode.term.text import Style, format_term
+from pyerlnode.term.text.print import format_integer
 
+MOST_INTEGER = 10**4_300
+"""Python's own reader of JSON takes no integer of more digits."""
 STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
@@ -30,17 +39,49 @@ def wants_colour(stream: TextIO, environment: Mapping[str, str] = os.environ) ->
 
 def jsonable(term: Any) -> Any:
     """The nearest JSON value: see the opening of this module for what is lost."""
+    if isinstance(term, int) and abs(term) >= MOST_INTEGER:
+        return format_integer(term)
     if term is None or isinstance(term, bool | int | float | str):
         return term
     if isinstance(term, Atom):
         return term.name
     if isinstance(term, bytes | bytearray):
         return _binary(bytes(term))
-    if isinstance(term, list | tuple | set | frozenset):
+    if isinstance(term, set | frozenset):
+        return [jsonable(item) for item in sorted(term, key=sort_key)]
+    if isinstance(term, list | tuple):
         return [jsonable(item) for item in term]
     if isinstance(term, Mapping):
         return _object(term)
+    return _rarer(term)
+
+
+def _rarer(term: Any) -> Any:
+    if isinstance(term, Struct):
+        return {"__struct__": term.module.name.removeprefix("Elixir."), **_fields(term)}
+    if isinstance(term, Range):
+        return {"__struct__": "Range", "first": term.first, "last": term.last, "step": term.step}
+    if isinstance(term, Decimal):
+        return str(term)
+    if isinstance(term, date | clock):
+        return _iso(term)
     return format_term(term, width=0)
+
+
+def _fields(struct: Struct) -> dict[str, Any]:
+    return {str(jsonable(key)): jsonable(value) for key, value in struct.fields.items()}
+
+
+def _iso(value: date | clock) -> str:
+    """ISO 8601 as Elixir writes it: as many digits of the second as count."""
+    if not isinstance(value, datetime | clock):
+        return value.isoformat()
+    precision = getattr(value, "precision", 6 if value.microsecond else 0)
+    text = value.isoformat(timespec="microseconds")
+    point = text.index(".")
+    zone = text[point + 7 :]
+    fraction = text[point : point + 1 + precision] if precision else ""
+    return text[:point] + fraction + ("Z" if zone == "+00:00" else zone)
 
 
 def _binary(data: bytes) -> Any:
@@ -80,15 +121,27 @@ class Output:
 
     def document(self, **fields: Any) -> None:
         """The one document of `--json`; nothing otherwise."""
-        if self.json:
-            self._print(json.dumps(fields, ensure_ascii=False))
+        if not self.json:
+            return
+        text = json.dumps(fields, ensure_ascii=False)
+        try:
+            text.encode(self.stream.encoding or "utf-8")
+        except UnicodeEncodeError:  # what the terminal can not show is escaped as JSON escapes it
+            text = json.dumps(fields)
+        self._print(text)
 
     def term(self, term: Any, **fields: Any) -> None:
         """A result that is a term: its text, or a document of its text, its JSON form and `fields`."""
-        if self.json:
-            self.document(ok=True, term=format_term(term, style=self.style, width=0), value=jsonable(term), **fields)
-        else:
+        if not self.json:
             self.line(format_term(term, style=self.style))
+            return
+        text = format_term(term, style=self.style, width=0)
+        try:
+            value = jsonable(term)
+            json.dumps(value)
+        except RecursionError:  # JSON's own readers take no such nesting either
+            value = text
+        self.document(ok=True, term=text, value=value, **fields)
 
     def _print(self, text: str) -> None:
         encoding = self.stream.encoding or "utf-8"

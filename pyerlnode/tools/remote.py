@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from pyerlnode.tools.output import Output
 
 if TYPE_CHECKING:
     from pyerlnode.facade import Cluster
+    from pyerlnode.node import Node
 
 ELIXIR_ALIAS = re.compile(r"[A-Z]\w*(\.[A-Z]\w*)*", re.ASCII)
 
@@ -41,10 +43,10 @@ class Failed(PyerlnodeError):
 
 
 # --- reading what was typed ------------------------------------------------------------------------
-def read_term(text: str, what: str, style: Style = "erlang") -> Any:
-    """The term that `text` is; `what` names the argument in the error."""
+def read_term(text: str, what: str, style: Style = "erlang", node: Atom | None = None, creation: int = 0) -> Any:
+    """The term that `text` is; `what` names the argument in the error, `node` who has printed its identifiers."""
     try:
-        return parse_term(text, style=style)
+        return parse_term(text, style=style, node=node, creation=creation)
     except TermSyntaxError as error:
         raise UsageError(f"{what} is not a term: {error}, in {_shown(text)}") from None
 
@@ -97,7 +99,7 @@ def connected(args: argparse.Namespace) -> Cluster:
     if args.cookie is not None and args.cookie_file is not None:
         raise UsageError("give --cookie or --cookie-file, not both")
     options: dict[str, Any] = {"name": args.name} if args.name is not None else {"epmd": "none", "listen": "127.0.0.1"}
-    return connect(
+    cluster = connect(
         args.node,
         cookie=args.cookie,
         cookie_file=args.cookie_file,
@@ -107,6 +109,25 @@ def connected(args: argparse.Namespace) -> Cluster:
         setup_time=args.timeout,
         **options,
     )
+    if args.json:
+        cluster.run(_print_beside)
+    return cluster
+
+
+def _print_beside(node: Node) -> None:
+    """What a function prints over there does not stand in the one document: it goes to standard error."""
+    node.system.root.group_leader = node.open_device(sys.stderr, sys.stdin)
+
+
+def _asked_node(args: argparse.Namespace) -> Atom:
+    from pyerlnode.facade import whole
+
+    return Atom(whole(args.node))
+
+
+def _creation(cluster: Cluster, node: Atom) -> int:
+    """In which life the node is, which text does not tell of its identifiers."""
+    return cluster.run(lambda ours: ours.system.peers[node].creation if node in ours.system.peers else 0)
 
 
 def _peer_port(text: str) -> int | None:
@@ -180,8 +201,11 @@ def ping(args: argparse.Namespace) -> int:
 
 def call(args: argparse.Namespace) -> int:
     """``GenServer.call({NAME, NODE}, TERM)``."""
-    name, request = read_name(args.server), read_term(args.request, "TERM", _style(args))
+    name = read_name(args.server)
+    node = _asked_node(args)
+    read_term(args.request, "TERM", _style(args), node)  # what is none is told before anything is tried
     with connected(args) as cluster:
+        request = read_term(args.request, "TERM", _style(args), node, _creation(cluster, node))
         what = f"call of {args.server} on {args.node}"
         answer, took = asked(lambda: cluster.call((name, args.node), request, timeout=args.timeout), what, args.timeout)
     _print(args, answer, took)
@@ -191,10 +215,12 @@ def call(args: argparse.Namespace) -> int:
 def rpc(args: argparse.Namespace) -> int:
     """``erpc:call(NODE, M, F, ARGS)``."""
     module, function = read_name(args.module), read_name(args.function)
-    arguments = read_term(args.arguments, "ARGS", _style(args))
+    node = _asked_node(args)
+    arguments = read_term(args.arguments, "ARGS", _style(args), node)
     if not isinstance(arguments, list):
         raise UsageError(f"ARGS is the list of the arguments: write '[{args.arguments}]' for one argument")
     with connected(args) as cluster:
+        arguments = read_term(args.arguments, "ARGS", _style(args), node, _creation(cluster, node))
         what = f"{args.module}:{args.function}/{len(arguments)} on {args.node}"
         answer, took = asked(
             lambda: cluster.rpc(args.node, module.name, function.name, arguments, timeout=args.timeout),

@@ -20,6 +20,7 @@ NODE = "rabbit@host.example.com"
         (" 0.858.0 ", (A.pid, b"<0.858.0>", A.any)),
         (f"<{NODE}.1630001234.858.0>", (A.pid, b"<0.858.0>", 1630001234)),
         (f"<{NODE}.858.0>", (A.pid, b"<0.858.0>", A.any)),
+        ("#PID<" + NODE + ".5.858.0>", (A.pid, b"<0.858.0>", 5)),
         ("kernel_sup", (A.name, A.kernel_sup)),
         ("MyApp.Repo", (A.name, A["Elixir.MyApp.Repo"])),
         ("Elixir.MyApp.Repo", (A.name, A["Elixir.MyApp.Repo"])),
@@ -50,3 +51,8 @@ def test_a_process_is_read(text: Any, target: Any) -> None:
 def test_what_is_no_process_of_that_node_is_a_usage_error(text: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         read_target(text, NODE)
+
+
+def test_a_node_at_an_address_is_not_cut_at_its_dots() -> None:
+    assert read_target("<app@127.0.0.1.858.0>", "app@127.0.0.1") == (A.pid, b"<0.858.0>", A.any)
+    assert read_target("<app@127.0.0.1.7.858.0>", "app@127.0.0.1") == (A.pid, b"<0.858.0>", 7)

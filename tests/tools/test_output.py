@@ -2,11 +2,15 @@
 
 import io
 import json
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from pyerlnode.term import A, ImproperList, Pid
+from pyerlnode.brief import told
+from pyerlnode.schema import MapSet, NaiveDateTime, Time
+from pyerlnode.term import A, ImproperList, Pid, Range, Struct
 from pyerlnode.tools.output import Output, complain, jsonable, wants_colour
 
 
@@ -30,11 +34,43 @@ class Terminal(io.StringIO):
         ({A.a: 1, b"a": 2}, [["a", 1], ["a", 2]]),
         ({1: A.one}, [[1, "one"]]),
         (ImproperList((1,), 2), "[1|2]"),
+        (10**4_200, 10**4_200),
+        (-(10**5_000), "-1" + "0" * 5_000),
+        ({10**5_000: 1}, {"1" + "0" * 5_000: 1}),
+        (date(2020, 2, 29), "2020-02-29"),
+        (Time(1, 2, 3, 500_000, precision=3), "01:02:03.500"),
+        (time(1, 2), "01:02:00"),
+        (NaiveDateTime(2020, 2, 29, 1, 2, 3, precision=2), "2020-02-29T01:02:03.00"),
+        (datetime(2020, 2, 29, 1, 2, 3, 4, timezone.utc), "2020-02-29T01:02:03.000004Z"),
+        (Decimal("-1.50"), "-1.50"),
+        (Decimal("NaN"), "NaN"),
+        (MapSet([3, b"a", 1]), [1, 3, "a"]),
+        (Range(1, 9, 2), {"__struct__": "Range", "first": 1, "last": 9, "step": 2}),
+        (Struct(A["Elixir.M.U"], {A.name: b"Ann"}), {"__struct__": "M.U", "name": "Ann"}),
     ],
+    ids=lambda value: told(value, 40),
 )
 def test_a_term_becomes_the_nearest_json_value(term: Any, value: Any) -> None:
     assert jsonable(term) == value
-    json.dumps(value)
+    assert json.loads(json.dumps(value)) == value
+
+
+def document(term: Any, encoding: str = "utf-8") -> Any:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
+    Output(json_=True, stream=stream).term(term)
+    return json.loads(raw.getvalue())
+
+
+def test_a_term_of_any_nesting_is_one_document() -> None:
+    term: Any = 1
+    for _ in range(20_000):
+        term = [term]
+    assert document(term)["value"] == "[" * 20_000 + "1" + "]" * 20_000
+
+
+def test_what_the_terminal_can_not_show_is_json_all_the_same() -> None:
+    assert document("é☺".encode(), "ascii")["value"] == "é☺"
 
 
 def test_an_identifier_becomes_its_text() -> None:

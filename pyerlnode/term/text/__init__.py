@@ -12,8 +12,8 @@ r"""Terms as text and text as terms, in Erlang's and in Elixir's notation.
     [(A.port, 8080), (A.host, [108, 111, 99, 97, 108, 104, 111, 115, 116])]
 
 Printing takes any value that has a form as a term and terms of any nesting; parsing refuses more than
-`pyerlnode.limits.Limits.nesting` levels. Identifiers (pids, ports, references) and closures print, but can not be
-read: text does not say which node's life they belong to.
+`pyerlnode.limits.Limits.nesting` levels. Identifiers (pids, ports, references) are read when it is said which node has
+printed them (`identifiers`); closures print, and can not be read.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, Literal
 from pyerlnode.errors import UsageError
 from pyerlnode.term.atom import Atom
 from pyerlnode.term.text.chars import NEWEST
+from pyerlnode.term.text.identifiers import Owner, parse_identifier
 from pyerlnode.term.text.layout import pretty
 from pyerlnode.term.text.print import Printer
 
@@ -31,7 +32,7 @@ Style = Literal["erlang", "elixir"]
 MAX_LAYOUT_NESTING = 500
 """A term of more levels prints on one line: indenting it would take room by the square of its nesting."""
 
-__all__ = ["consult", "format_term", "parse_term"]
+__all__ = ["consult", "format_term", "parse_identifier", "parse_term"]
 
 
 def format_term(
@@ -78,23 +79,34 @@ def format_term(
     raise UsageError(f"the style of a text is 'erlang' or 'elixir', not {style!r}")
 
 
-def parse_term(text: str, *, style: Style = "erlang", release: int = NEWEST) -> Any:
+def parse_term(
+    text: str,
+    *,
+    style: Style = "erlang",
+    release: int = NEWEST,
+    node: Atom | str | None = None,
+    creation: int = 0,
+) -> Any:
     """The one term that `text` holds, with or without a final dot.
 
     Erlang strings are lists of code points, Elixir strings are binaries. `release` is the OTP release whose rules hold
     for Erlang text: 27 brought sigils and strings in three quotes, and took the atoms `maybe` and `else`; 28 floats
     with a base.
 
+    `node` is the node whose text it is, in its life `creation`: its identifiers are read (``<0.858.0>``), and those
+    with a node's name in them. Without it none is.
+
     Raises `TermSyntaxError` with the position and what was expected there.
     """
+    owner = None if node is None else Owner(Atom(node) if isinstance(node, str) else node, creation)
     if style == "erlang":
         from pyerlnode.term.text.parse import parse_erlang  # most programs print, and parse nothing
 
-        return parse_erlang(text, release)
+        return parse_erlang(text, release, owner)
     if style == "elixir":
         from pyerlnode.term.text.elixir import parse_elixir  # as above
 
-        return parse_elixir(text)
+        return parse_elixir(text, owner)
     raise UsageError(f"the style of a text is 'erlang' or 'elixir', not {style!r}")
 
 

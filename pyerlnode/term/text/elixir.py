@@ -18,11 +18,12 @@ from pyerlnode.term.atom import Atom
 from pyerlnode.term.containers import Range, Struct
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.text.binary import Segment, build_binary
+from pyerlnode.term.text.identifiers import IDENTIFIER, Owner
 from pyerlnode.term.text.parse import Open, Reader, expected, make_list, make_map
 from pyerlnode.term.text.scan import Token, atom, float_of, integer
 from pyerlnode.term.view import atom_of
 
-_SPACE = re.compile(r"(?:\s|#(?!(?:PID|Reference|Port|Function)<)[^\n]*)*")
+_SPACE = re.compile(r"(?:\s|#(?!(?:PID|Ref|Reference|Port|Function|DateTime)<)[^\n]*)*")
 _WORD = r"[^\W\d]\w*(?:@\w*)*[?!]?"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ALIAS = r"[A-Z]\w*(?:\.[A-Z]\w*)*"
@@ -137,7 +138,7 @@ _READ: dict[str, Callable[[str, int], Token]] = {
 }
 
 
-def scan(text: str) -> Iterator[Token]:
+def scan(text: str, owner: Owner | None = None) -> Iterator[Token]:
     """The tokens of Elixir term text, one "end" token last. Raises `TermSyntaxError`."""
     at = 0
     while True:
@@ -145,6 +146,11 @@ def scan(text: str) -> Iterator[Token]:
         if at == len(text):
             yield Token("end", None, at)
             return
+        found = IDENTIFIER.match(text, at) if owner is not None and text[at] in "<#" else None
+        if owner is not None and found is not None:
+            yield Token("value", owner.read(found), at)
+            at = found.end()
+            continue
         found = _TOKEN.match(text, at)
         if found is None:
             raise _unknown(text, at)
@@ -158,7 +164,9 @@ def _unknown(text: str, at: int) -> TermSyntaxError:
     if first == "&":
         return TermSyntaxError("'&' begins a function, &Module.name/arity", at)
     if first == "#":
-        return TermSyntaxError("an identifier or a closure can not be read from text", at)
+        if text.startswith(("#PID", "#Ref", "#Port"), at):
+            return TermSyntaxError("an identifier is read relative to a node, and none is given", at)
+        return TermSyntaxError("a closure or a time of another zone can not be read from text", at)
     return TermSyntaxError(f"no closing {first} for the one" if first in "\"'" else f"{first!r} begins no term", at)
 
 
@@ -176,9 +184,9 @@ class _Open(Open):
 class ElixirReader(Reader):
     """Reads one Elixir term."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, owner: Owner | None = None) -> None:
         super().__init__("")
-        self.tokens = scan(text)
+        self.tokens = scan(text, owner)
 
     def begin(self) -> Open | tuple[Any]:
         token = self.next()
@@ -317,9 +325,9 @@ class ElixirReader(Reader):
                 return size, unit, types
 
 
-def parse_elixir(text: str) -> Any:
+def parse_elixir(text: str, owner: Owner | None = None) -> Any:
     """The one term in `text`. Raises `TermSyntaxError`."""
-    reader = ElixirReader(text)
+    reader = ElixirReader(text, owner)
     term = reader.term()
     token = reader.next()
     if token.kind != "end":

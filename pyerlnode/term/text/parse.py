@@ -21,6 +21,7 @@ from pyerlnode.term.containers import Bitstring, ImproperList, TermMap, TooDeepK
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.text.binary import Segment, build_binary
 from pyerlnode.term.text.chars import NEWEST
+from pyerlnode.term.text.identifiers import Owner
 from pyerlnode.term.text.scan import Token, scan
 
 MAX_BINARY_NESTING: Final = 100
@@ -63,9 +64,9 @@ def make_list(items: list[Any], tail: Any) -> Any:
 class Reader:
     """Reads terms from the tokens of one text."""
 
-    def __init__(self, text: str, release: int = NEWEST) -> None:
+    def __init__(self, text: str, release: int = NEWEST, owner: Owner | None = None) -> None:
         self.text = text
-        self.tokens = scan(text, release)
+        self.tokens = scan(text, release, owner)
         self.ahead: Token | None = None
         self.binaries = 0
 
@@ -315,9 +316,9 @@ def expected(what: str, token: Token) -> TermSyntaxError:
     return TermSyntaxError(f"expected {what}, not {shown},", token.start)
 
 
-def parse_erlang(text: str, release: int = NEWEST) -> Any:
+def parse_erlang(text: str, release: int = NEWEST, owner: Owner | None = None) -> Any:
     """The one term in `text`, with or without a final dot. Raises `TermSyntaxError`."""
-    reader = Reader(text, release)
+    reader = Reader(text, release, owner)
     term = reader.term()
     if reader.peek().kind == "dot":
         reader.next()

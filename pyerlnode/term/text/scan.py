@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from pyerlnode.errors import TermSyntaxError, UsageError
 from pyerlnode.term.atom import A
 from pyerlnode.term.text.chars import NEWEST, RESERVED
+from pyerlnode.term.text.identifiers import IDENTIFIER, Owner
 from pyerlnode.term.text.quoted import BLANK, NAME, OTP_27, sigil, triple, unescape
 
 OTP_28: Final = 28
@@ -76,14 +77,19 @@ def atom(name: str, start: int) -> Any:
         raise TermSyntaxError(str(error), start) from None
 
 
-def scan(text: str, release: int = NEWEST) -> Iterator[Token]:
-    """The tokens of Erlang term text, one "end" token last. Raises `TermSyntaxError`."""
+def scan(text: str, release: int = NEWEST, owner: Owner | None = None) -> Iterator[Token]:
+    """The tokens of Erlang term text, one "end" token last; identifiers are `owner`'s. Raises `TermSyntaxError`."""
     at = 0
     while True:
         at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches the empty text
         if at == len(text):
             yield Token("end", "the end of the text", at)
             return
+        found = IDENTIFIER.match(text, at) if owner is not None and text[at] in "<#" else None
+        if owner is not None and found is not None:
+            yield Token("value", owner.read(found), at)
+            at = found.end()
+            continue
         token, end = _next(text, at, release)
         yield token
         if release >= OTP_27 and text[end - 1] == '"' and text.startswith('"', end):
@@ -114,7 +120,7 @@ def _unknown(text: str, at: int) -> TermSyntaxError:
     if first in "\"'":
         return TermSyntaxError(f"no closing {first} for the one", at)
     if re.match(r"<[\w@.-]+\.\d+\.\d+>", text[at:]):
-        return TermSyntaxError("a pid can not be read from text", at)
+        return TermSyntaxError("a pid is read relative to a node, and none is given", at)
     return TermSyntaxError(f"{first!r} begins no term", at)
 
 
