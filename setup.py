@@ -16,7 +16,11 @@ from setuptools.command.build_py import build_py
 CODEC = "pyerlnode/etf/_codec_c.pyx"
 HASH = "pyerlnode/term/_phash2_c.pyx"
 HOME = os.environ.get("PYERLNODE_URL", "").rstrip("/")
-"""Where this release is published, and its files stand below `blob/main/`: for the links of its page at an index."""
+"""Where this release is published, and its files stand below `blob/main/`: for the links of its page at an index.
+
+Who publishes says so when building (``PYERLNODE_URL=https://… make wheel``): without it there are no links, rather than
+wrong ones.
+"""
 
 
 class Build(build_py):

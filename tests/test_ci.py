@@ -4,6 +4,7 @@ import importlib.machinery
 import importlib.util
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -196,3 +197,25 @@ def test_the_table_of_coverage_adds_up_the_rooms(coverage: Any) -> None:
         "| net | 20 | 50.0 % | 4 | 25.0 % |",
         "| all | 30 | 66.7 % | 4 | 25.0 % |",
     ]
+
+
+@pytest.mark.parametrize("url", ["", "https://example.org/me/pyerlnode/"])
+def test_a_package_links_to_where_it_is_published_and_nowhere_when_that_is_not_said(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    setuptools = pytest.importorskip("setuptools", reason="setuptools is not installed")
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **words: told.update(words))
+    monkeypatch.setenv("PYERLNODE_URL", url)
+    monkeypatch.setenv("PYERLNODE_PUREPYTHON", "1")
+    monkeypatch.chdir(ROOT)
+    runpy.run_path("setup.py", run_name="__main__")
+    home = url.rstrip("/")
+    links = re.findall(r"\]\((?!#)([^)]+)\)", told["long_description"])
+    assert links
+    if url:
+        assert set(told["project_urls"]) == {"Source", "Documentation", "Issues"}
+        assert all(link.startswith(home) for link in told["project_urls"].values())
+        assert all(link.startswith("http") for link in links), "a link of the page leads to a file that is not there"
+    else:
+        assert told["project_urls"] == {}
