@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,3 +143,18 @@ def test_trace_prints_calls_and_why_it_ended(beam: Beam, run: Run) -> None:
     assert (told["ok"], told["ended"], len(told["events"])) == (True, "count", 4)
     beam.eval("P ! stop", P=pid)
     assert run("trace", "nothing:at_all/3", "--yes")[0] == 1
+
+
+def test_a_node_is_recorded_and_compared_with_itself_later(run: Run, tmp_path: Path) -> None:
+    file = str(tmp_path / "before.json")
+    assert run("record", file)[0] == 0
+    status, out, _ = run("diff", file, "--limit", "3")
+    assert status == 0
+    assert out.splitlines()[1].split() == ["WHAT", "BEFORE", "AFTER", "CHANGE"]
+    assert json.loads(run("diff", file, "--json")[1])["ok"] is True
+    assert json.loads(run("record", "-")[1])["format"] == "pyerlnode snapshot 1"
+    (tmp_path / "other").write_bytes(b"\xff")
+    for bad in (str(tmp_path / "nothing"), str(tmp_path / "other"), str(tmp_path)):
+        status, out, err = run("diff", bad)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+    assert run("record", str(tmp_path))[0] == 2

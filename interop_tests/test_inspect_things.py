@@ -7,7 +7,7 @@ import pytest
 
 from pyerlnode import A
 from pyerlnode.errors import UsageError
-from pyerlnode.inspect import Cluster, InspectError, Late, NoSuchProcess, Refused, RemoteNode
+from pyerlnode.inspect import Cluster, InspectError, Late, NoSuchProcess, Refused, RemoteNode, compare
 from pyerlnode.inspect.process_core import Cut
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.patience import patience
@@ -161,3 +161,17 @@ def test_what_changes_something_is_not_for_one_who_reads(beam: Beam, app: Remote
         with pytest.raises(NoSuchProcess):
             mine.process(pid).kill()
     assert not beam.eval("is_process_alive(P)", P=pid)
+
+
+def test_a_leak_is_what_has_changed_between_two_snapshots(beam: Beam, app: RemoteNode) -> None:
+    before = app.snapshot()
+    server = started(beam, "inspected:server(x)")
+    leak = """[P ! {job, I} || I <- lists:seq(1, 5000)],
+        spawn(fun() -> T = ets:new(leaking, []), [ets:insert(T, {I}) || I <- lists:seq(1, 5000)],
+            receive stop -> ok end end)"""
+    owner = beam.eval("sys:suspend(P), " + leak, P=server)
+    wait_for(lambda: app.ets(match="leaking").rows and app.ets(match="leaking").rows[0].size == 5000)
+    changes = {change.what: change.by for change in compare(before, app.snapshot())[:20]}
+    assert changes["messages at processes of inspected:init/1"] == 5000
+    assert changes["rows of tables leaking"] == 5000
+    beam.eval("exit(A, kill), exit(B, kill)", A=server, B=owner)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from pyerlnode.errors import UsageError
-from pyerlnode.inspect import node_core, process_core, rank_core, things_core, trace_core, tree_core
+from pyerlnode.inspect import node_core, process_core, rank_core, snapshot_core, things_core, trace_core, tree_core
 from pyerlnode.inspect.session import InspectError, Late, Link, NoSuchProcess, Refused, Session, brief
 from pyerlnode.inspect.target_core import read_target, told
 from pyerlnode.inspect.text_core import mfa
@@ -168,12 +169,17 @@ class RemoteNode:
         return tree_core.applications(self.ask("tree", self._tree(root, limit, depth, timeout), timeout)[1])
 
     def _tree(self, root: Any, limit: int, depth: int, timeout: float | None) -> dict[Atom, Any]:
-        time = max(1, self._ms(timeout) // 4)
-        return {A.root: root, A.limit: limit, A.depth: depth, A.time: time, A.most: tree_core.SUPERVISED}
+        each = max(1, self._ms(timeout) // 4)
+        return {A.root: root, A.limit: limit, A.depth: depth, A.time: each, A.most: tree_core.SUPERVISED}
 
     def _ms(self, timeout: float | None) -> int:
         """A part of the time of a question, in ms, for what it asks itself."""
         return max(1, round((self.timeout if timeout is None else timeout) * 800))
+
+    def snapshot(self, *, timeout: float | None = None) -> snapshot_core.Snapshot:
+        """Its memory, and its processes, messages and tables in sums, to be compared with those of another moment."""
+        question = {A.huge: rank_core.HUGE, A.most: snapshot_core.KINDS}
+        return snapshot_core.snapshot(self.ask("snapshot", question, timeout), time.time())
 
     def trace(
         self,
@@ -274,8 +280,7 @@ class RemoteProcess:
             Refused: 1000 messages wait at it, or it is not known to be one of OTP's: `force` asks all the same, and
                 the question then stays in the mailbox of a process that does not know it.
         """
-        time = max(1, self.node._ms(timeout))
-        question = {A.time: time, A.status: status, A.force: force, A.most: things_core.STATE_BYTES}
+        question = {A.time: self.node._ms(timeout), A.status: status, A.force: force, A.most: things_core.STATE_BYTES}
         where = f"{told(self.what)} on {self.node.name}"
         match self._ask("state", question, timeout):
             case (A.state, facts, term):

@@ -103,13 +103,18 @@ fun(#{mode := Mode, key := Key, skip := Skip, limit := Limit, filter := Filter, 
             Best(Rest, lists:sublist(Pairs, Top), Matched + length(These))
     end,
     Snap = fun Snap([], Taken) ->
-            lists:sort(lists:append(Taken));
+            lists:sort(lists:append(lists:reverse(Taken)));
         Snap(Ps, Taken) ->
             {Part, Rest} = Cut(Ps),
             These = Keep(Part),
             Snap(Rest, [lists:zip(These, Values(These)) | Taken])
     end,
     Here = fun() -> erlang:processes() -- Own end,
+    %% To sort costs more than to read, and pids sort faster than pairs: so pids, and only when there are others than before.
+    Order = fun
+        (Ps, {Ps, _} = Same) -> Same;
+        (Ps, _) -> {Ps, lists:sort(Ps)}
+    end,
     Grown = fun(Old, New) ->
         Before = maps:from_list(ordsets:subtract(Old, New)),
         Changed = [
@@ -124,21 +129,25 @@ fun(#{mode := Mode, key := Key, skip := Skip, limit := Limit, filter := Filter, 
             {Kept, Matched} = Best(Ps, [], 0),
             Page(Kept, length(Ps), Matched);
         {window, Ms} ->
-            Old = Snap(Here(), []),
+            {_, Before} = Sorted = Order(Here(), none),
+            Old = Snap(Before, []),
             receive after Ms -> ok end,
-            New = Snap(Here(), []),
+            {_, After} = Order(Here(), Sorted),
+            New = Snap(After, []),
             Page(Grown(Old, New), erlang:system_info(process_count), length(New));
         live ->
-            Live = fun Live(Old) ->
+            Live = fun Live(Old, Ordered) ->
                 receive
                     {'$gen_call', From, next} ->
-                        New = Snap(Here(), []),
+                        {_, Now} = Newest = Order(Here(), Ordered),
+                        New = Snap(Now, []),
                         gen_server:reply(From, {ok, Page(Grown(Old, New), erlang:system_info(process_count), length(New))}),
-                        Live(New);
+                        Live(New, Newest);
                     _ ->
-                        Live(Old)
+                        Live(Old, Ordered)
                 end
             end,
-            Live(Snap(Here(), []))
+            {_, First} = Sorted = Order(Here(), none),
+            Live(Snap(First, []), Sorted)
     end
 end.

@@ -79,6 +79,11 @@ def add(command: Command, node: Callable[[argparse.ArgumentParser], None]) -> No
     find = look("find", "things", "Processes whose application, module, name or label contains a text.", 20)
     find.add_argument("text", metavar="TEXT")
 
+    record = look("record", "snapshots", "A snapshot of a node in a file, for `diff`.")
+    record.add_argument("file", metavar="FILE", help="the file to write; - prints it")
+    diff = look("diff", "snapshots", "What has changed on a node since a snapshot.", 20)
+    diff.add_argument("file", metavar="FILE", help="what `record` wrote")
+
     trace = look("trace", "changes", "Calls of a function, within bounds. It costs what is traced: needs --yes.")
     trace.add_argument("function", metavar="M:F/A", help="lists:reverse/1, MyApp.Server.init/1, or without /A for all")
     trace.add_argument("--process", metavar="PROCESS", help="only its calls")
