@@ -109,6 +109,17 @@ def test_what_elixir_publishes_reaches_python_through_every_group(start: Any, no
     assert {tag for tag, _ in got} == {A.from_elixir}
 
 
+def test_the_size_of_the_pool_is_learnt(start: Any, node: Any) -> None:
+    phoenix = start(3)
+    node.connect(phoenix.beam.name)
+    pubsub = PubSub(node, "MyApp.PubSub")
+    pubsub.subscribe("rooms")
+    pubsub.await_node(phoenix.beam.name)
+    assert len(pubsub.groups) == 3
+    phoenix.beam.rpc("pubsub_peer", "publish_from_many", phoenix.module, NAME, "rooms", 20)
+    assert sorted(node.receive(timeout=patience())[1] for _ in range(20)) == list(range(1, 21))
+
+
 def test_a_node_is_awaited_until_its_scope_that_is_busy_has_heard_of_us(phoenix: Phoenix, node: Any) -> None:
     scope = "Elixir.Phoenix.PubSub"
     node.connect(phoenix.beam.name)

@@ -113,6 +113,38 @@ def test_a_pool_that_is_being_enlarged_listens_on_more_groups_than_it_publishes_
         PubSub(host, "Other", pool_size=1, broadcast_pool_size=2)
 
 
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_the_pool_of_the_others_is_learnt(simulation, host, first):
+    other = SimulatedHost(simulation, "app@sim")
+    if first == "ours":
+        pubsub, theirs = PubSub(host, NAME), PubSub(other, NAME, pool_size=4)
+    else:
+        theirs, pubsub = PubSub(other, NAME, pool_size=4), PubSub(host, NAME)
+    PubSub(other, "MyApp.PubSub.Adapter_9", pool_size=9)  # another one, with a name that looks like a group's
+    host.linked(simulation, other)
+    simulation.run_until_idle()
+    simulation.run(pubsub.await_node, "app@sim", 1.0)
+    assert (pubsub.groups, pubsub.broadcast_groups) == (theirs.groups, theirs.groups[:1])
+    _, heard = subscriber(simulation, pubsub, "rooms")
+    for number in range(20):
+        other.system.spawn(theirs.broadcast, "rooms", number)
+    simulation.run_until_idle()
+    assert sorted(heard) == list(range(20))
+    assert theirs.nodes() == ["py@sim"]
+
+
+def test_a_pool_that_is_too_small_is_a_warning(simulation, host, caplog):
+    other = SimulatedHost(simulation, "app@sim")
+    PubSub(other, NAME, pool_size=4)
+    pubsub = PubSub(host, NAME, pool_size=2)
+    host.linked(simulation, other)
+    simulation.run_until_idle()
+    with caplog.at_level(logging.WARNING, "pyerlnode.phoenix"):
+        simulation.run(pubsub.await_node, "app@sim", 1.0)
+    assert "a pool of 4" in caplog.text
+    assert len(pubsub.groups) == 2
+
+
 def test_a_node_with_a_smaller_pool_is_awaited_in_vain(simulation, host):
     other = SimulatedHost(simulation, "app@sim")
     PubSub(other, NAME, pool_size=1)
