@@ -46,6 +46,8 @@ from pyerlnode.etf.common import (
     TooLarge as _TooLarge,
     as_atom as _as_atom,
     as_encode_error as _as_encode_error,
+    LARGE as _LARGE_INTEGER,
+    MANY as _MANY,
     build_map as _build_map,
     build_struct as _build_struct,
     deflate as _deflate,
@@ -397,6 +399,8 @@ cdef PyObject* FROZEN_LIST = <PyObject*>FrozenList
 cdef PyObject* FROZEN_MAP = <PyObject*>FrozenMap
 cdef PyObject* FUN_TYPE = <PyObject*>Fun
 
+cdef Py_ssize_t _MANY_PARTS = 2 * _MANY
+cdef long long _LARGE = _LARGE_INTEGER
 cdef Py_ssize_t ATOM_WIRE = slot_of(Atom, "wire")
 cdef Py_ssize_t PID_NODE = slot_of(Pid, "node"), PID_ID = slot_of(Pid, "id")
 cdef Py_ssize_t PID_SERIAL = slot_of(Pid, "serial"), PID_CREATION = slot_of(Pid, "creation")

@@ -122,11 +122,21 @@ cdef inline bint is_flat(PyObject* key) noexcept:
     )
 
 
+cdef bint is_large(PyObject* key) except -1:
+    """Whether it is an integer whose hash is not itself: who sends such ones can choose them to have one hash."""
+    cdef int overflow = 0
+    cdef long long number
+    if type_of(key) != LONG:
+        return False
+    number = long_of(key, &overflow)
+    return overflow != 0 or number >= _LARGE or number <= -_LARGE
+
+
 cdef int attach_to_map(Frame* top, PyObject* value) except -1:
     """Put a key or a value into a map; takes `value` over."""
     cdef Py_ssize_t before
     if top.kind == IN_MAP and top.key == NULL:
-        if is_flat(value):
+        if is_flat(value) and (top.index + top.room < _MANY_PARTS or not is_large(value)):
             top.key = value
             return 0
         make_slow(top)

@@ -33,6 +33,7 @@ from pyerlnode.etf.common import (
     build_struct,
     float_from_text,
     known_atoms,
+    may_collide,
     named_atom,
 )
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
@@ -436,7 +437,7 @@ def _moved(error: DecodeError, at: int) -> DecodeError:
 
 def _close_map(items: list[Any], offset: int) -> Any:
     keys, values = items[::2], items[1::2]
-    if not FLAT_KEYS.issuperset(map(type, keys)):
+    if not FLAT_KEYS.issuperset(map(type, keys)) or may_collide(keys):
         return build_map(keys, values, offset)
     made = dict(zip(keys, values, strict=True))
     if len(made) != len(keys):

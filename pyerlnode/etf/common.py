@@ -14,6 +14,7 @@ import operator
 import re
 import uuid
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
@@ -182,14 +183,36 @@ def float_from_text(raw: bytes) -> float | None:
     return value if math.isfinite(value) else None
 
 
+LARGE: Final = (1 << 61) - 1
+"""From here on the hash of an integer is not itself, and whoever chooses integers chooses their hashes."""
+MANY: Final = 256
+"""Keys of a map from which on it matters when many have one hash."""
+_COLLISIONS: Final = 64
+
+
+def may_collide(keys: list[Any]) -> bool:
+    """Whether a map with these keys, which are all flat, is one for `build_map`."""
+    return len(keys) > MANY and any(type(key) is int and not -LARGE < key < LARGE for key in keys)
+
+
+def _refuse_collisions(keys: list[Any], offset: int) -> None:
+    """A `dict` of keys that all have one hash takes a time that grows with the square of their number."""
+    if len(keys) > MANY:
+        most = max(Counter(map(hash, keys)).values())
+        if most > _COLLISIONS:
+            raise LimitExceeded(f"a map with {most} keys that have one hash", offset)
+
+
 def build_map(keys: list[Any], values: list[Any], offset: int) -> dict[Any, Any] | TermMap:
     """A map with keys of any kind: frozen where they must be, a `TermMap` when a `dict` can not hold them.
 
-    Raises `DecodeError` when a key comes twice; `offset` is where the map ends.
+    Raises `DecodeError` when a key comes twice, `LimitExceeded` for many keys with one hash; `offset` is where the map
+    ends.
     """
     frozen = keys
     try:
         frozen = [key if type(key) in FLAT_KEYS else freeze(key) for key in keys]
+        _refuse_collisions(frozen, offset)
         found = dict(zip(frozen, values, strict=True))
         if len(found) == len(frozen):
             return found

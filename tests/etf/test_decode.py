@@ -347,3 +347,29 @@ def test_a_large_binary_is_read_from_any_memory(etf: ModuleType) -> None:
     assert etf.decode(data) == (A.ok, body)
     assert etf.decode(memoryview(area)) == (A.ok, body)
     assert etf.decode_term(memoryview(area), 1) == ((A.ok, body), len(data))
+
+
+LARGE = (1 << 61) - 1
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [LARGE * number for number in range(1, 400)],
+        [-LARGE * number for number in range(1, 400)],
+        [(LARGE * number, 1) for number in range(1, 400)],
+        [*range(300), *(LARGE * number for number in range(1, 90))],
+    ],
+    ids=["integers", "negative integers", "tuples", "among others"],
+)
+def test_a_map_of_many_keys_with_one_hash_is_refused(etf, keys):
+    with pytest.raises(LimitExceeded, match="that have one hash"):
+        etf.decode(etf.encode(TermMap([(key, 1) for key in keys])))
+
+
+def test_a_map_of_large_integers_that_were_not_chosen_is_a_dict(etf):
+    made = {number * 0x9E3779B97F4A7C15 + (1 << 61): number for number in range(1, 1000)}
+    few = {LARGE * number: number for number in range(60)}
+    for term in (made, few, [few, few], {**made, (1, 2): 3}):
+        assert etf.decode(etf.encode(term)) == term
+    assert type(etf.decode(etf.encode(made))) is dict
