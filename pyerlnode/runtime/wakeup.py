@@ -79,6 +79,8 @@ class Wakeup:
 
     def forsake(self) -> None:
         global _wakeup
+        if self._read < 0:  # it has ended before, and its numbers are those of others now
+            return
         current = signal.set_wakeup_fd(-1)
         if current != self._write:
             _put_back(current)
@@ -88,6 +90,7 @@ class Wakeup:
         self._watcher.close()
         close_now(self._read)
         close_now(self._write)
+        self._read = self._write = -1
 
 
 _wakeup: Wakeup | None = None

@@ -163,3 +163,23 @@ def test_a_node_in_another_thread_sets_none() -> None:
     seen.set()
     thread.join()
     assert found
+
+
+def test_a_fork_behind_the_end_of_the_last_node_keeps_the_descriptors_that_others_have_now() -> None:
+    with Node("gone@127.0.0.1", cookie="c", epmd="none"):
+        pass
+    pipes = [os.pipe() for _ in range(4)]  # the numbers that were free
+    child = os.fork()
+    if not child:
+        try:
+            for pipe in pipes:
+                for descriptor in pipe:
+                    os.fstat(descriptor)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    for pipe in pipes:
+        for descriptor in pipe:
+            os.close(descriptor)
+    assert status == 0
