@@ -18,6 +18,7 @@ printed them (`identifiers`); closures print, and can not be read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pyerlnode.errors import UsageError
@@ -45,6 +46,7 @@ def format_term(
     charset: Literal["unicode", "latin1"] = "unicode",
     sort_maps: bool = False,
     node: Atom | None = None,
+    fields: Mapping[Atom, Sequence[Atom]] | None = None,
 ) -> str:
     """`term` as ``io:format("~tp")`` prints it, or as Elixir's ``inspect(term, pretty: true)`` does.
 
@@ -59,6 +61,8 @@ def format_term(
             ``+pc unicode``, "latin1" as on one without (Erlang only).
         sort_maps: print maps in the order of their keys (``~ktp``), not in the order that they have.
         node: the local node, whose identifiers print as ``<0.1.2>``; those of others show their node's name.
+        fields: the order of the fields of structs, by their modules, as ``Module.__info__(:struct)`` of their node
+            tells it (Elixir only); of others it is the order that they have.
 
     Raises:
         EncodeError: a value in `term` has no form as a term.
@@ -73,7 +77,7 @@ def format_term(
         from pyerlnode.term.text.algebra import layout  # Elixir's notation, for those who ask for it
         from pyerlnode.term.text.inspect import Inspector
 
-        inspector = Inspector(limit=limit, sort_maps=sort_maps, node=node)
+        inspector = Inspector(limit=limit, sort_maps=sort_maps, node=node, fields=fields)
         doc = inspector.doc(term)
         return layout(doc, width if inspector.deepest <= MAX_LAYOUT_NESTING else 0)
     raise UsageError(f"the style of a text is 'erlang' or 'elixir', not {style!r}")

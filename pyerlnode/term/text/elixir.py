@@ -2,7 +2,8 @@
 
 Read are atoms (``:ok``, ``:"a b"``, ``MyApp.User``), numbers (``0xFF``, ``?a``, ``1_000``), strings (as binaries),
 charlists (``~c"abc"``, ``'abc'``), ``<<1, 2::4, "x"::utf8>>``, lists and keyword lists, tuples, maps, structs, captures
-(``&Mod.fun/1``), ranges and comments. ``%User{name: "Ann"}`` becomes a `Struct` with the fields that are written.
+(``&Mod.fun/1``), ranges and comments; dates, times, regular expressions and sets (`sigils`). ``%User{name: "Ann"}``
+becomes a `Struct` with the fields that are written, and of ``%…Error{}`` with ``__exception__: true`` among them.
 Interpolation, operators and calls are refused with their position. The reader is that of `parse`, with
 other tokens.
 """
@@ -15,12 +16,13 @@ from typing import Any
 
 from pyerlnode.errors import TermSyntaxError
 from pyerlnode.term.atom import Atom
-from pyerlnode.term.containers import Range, Struct
+from pyerlnode.term.containers import Range
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.text.binary import Segment, build_binary
 from pyerlnode.term.text.identifiers import IDENTIFIER, Owner
 from pyerlnode.term.text.parse import Open, Reader, expected, make_list, make_map
 from pyerlnode.term.text.scan import Token, atom, float_of, integer
+from pyerlnode.term.text.sigils import REGEX, SIGIL, built, of_map, read_regex, read_set, read_sigil
 from pyerlnode.term.view import atom_of
 
 _SPACE = re.compile(r"(?:\s|#(?!(?:PID|Ref|Reference|Port|Function|DateTime)<)[^\n]*)*")
@@ -36,7 +38,10 @@ _TOKEN = re.compile(
   | (?P<float>\d+(?:_\d+)*\.\d+(?:_\d+)*(?:[eE][+-]?\d+)?)
   | (?P<integer>\d+(?:_\d+)*)
   | (?P<atom>:(?:{_WORD}|{_QUOTED}|{_OPERATOR}))
+  | (?P<set>MapSet\.new\()
   | (?P<alias>{_ALIAS})
+  | (?P<sigil>{SIGIL})
+  | (?P<regex>{REGEX})
   | (?P<string>{_QUOTED})
   | (?P<charlist>~c{_QUOTED}|'(?:[^'\\]|\\.)*')
   | (?P<char>\?(?:\\x[0-9a-fA-F]{{1,2}}|\\u\{{[0-9a-fA-F]+\}}|\\u[0-9a-fA-F]{{4}}|\\.|[^\\]))
@@ -130,6 +135,9 @@ _READ: dict[str, Callable[[str, int], Token]] = {
     "integer": lambda text, start: Token("value", integer(text, 10, start), start),
     "atom": lambda text, start: Token("value", _name(text[1:], start + 1), start),
     "alias": lambda text, start: Token("alias", _alias(text, start), start),
+    "set": lambda text, start: Token("mark", text, start),
+    "sigil": lambda text, start: Token("value", read_sigil(text, start), start),
+    "regex": lambda text, start: Token("value", read_regex(text, start), start),
     "string": lambda text, start: Token("string", _binary(text, start), start),
     "charlist": lambda text, start: Token("value", list(map(ord, _content(text, start))), start),
     "char": lambda text, start: Token("value", ord(unescape(text[1:], start + 1)), start),
@@ -198,6 +206,8 @@ class ElixirReader(Reader):
         if kind == "mark":
             if value in "[{":
                 return self.opened(_Open("list" if value == "[" else "tuple", "]" if value == "[" else "}", start))
+            if value == "MapSet.new(":
+                return self.opened(_Open("set", ")", start))
             if value == "%":
                 return self.opened(self.map(start))
             if value == "<<":
@@ -275,9 +285,11 @@ class ElixirReader(Reader):
             return items[:plain] + keyword
         if opened.kind == "tuple":
             return tuple(items[:plain]) + ((keyword,) if keyword else ())
+        if opened.kind == "set":
+            return read_set(items, opened.start, make_map)
         if opened.module is not None:
-            return Struct(opened.module, dict(keyword))
-        return make_map([*zip(items[:plain:2], items[1:plain:2], strict=True), *keyword])
+            return built(opened.module, dict(keyword))
+        return of_map(make_map([*zip(items[:plain:2], items[1:plain:2], strict=True), *keyword]))
 
     def binary(self) -> Any:
         segments: list[Segment] = []

@@ -4,8 +4,9 @@ Reference: Elixir's Inspect protocol, 1.14 to 1.18 (charlists as the newer ones:
 
 - A binary of printable UTF-8 is a string, a list of printable ASCII is a charlist, a list of pairs with atoms first is
   a keyword list, and a map with such keys prints like one.
-- A struct prints as ``%Module{…}`` with all its fields in the order it has; only its own node knows whether
-  that is how it would print there. Ranges, sets and ISO dates and times have their short forms.
+- A struct prints as ``%Module{…}`` with all its fields in the order it has, or in the one that `fields` tells; only
+  its own node knows whether that is how it would print there. Ranges, sets, regular expressions and ISO dates and times
+  have their short forms. Of ``%…Error{}`` the field ``__exception__`` is not printed, as it is known.
 - `limit` counts elements: each container goes on with what its place in the outer one has left (Elixir 1.19 and
   later count otherwise, and break some lines otherwise too).
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pyerlnode.term.atom import Atom
@@ -24,6 +25,7 @@ from pyerlnode.term.order import sort_key, spread
 from pyerlnode.term.pid import Pid, Port, Reference
 from pyerlnode.term.text.algebra import Break, Cat, Doc, Group, Nest
 from pyerlnode.term.text.print import format_float, format_integer
+from pyerlnode.term.text.sigils import is_error, letters_of
 from pyerlnode.term.view import ATOMS, LISTS, MAPS, atom_of, core, pairs_of
 
 _OPERATORS = frozenset(
@@ -146,9 +148,17 @@ _DOTS = object()
 class Inspector:
     """How to inspect: `limit` elements (`None`: all), maps in their own order or sorted, which node is local."""
 
-    __slots__ = ("deepest", "limit", "node", "sort_maps")
+    __slots__ = ("deepest", "fields", "limit", "node", "sort_maps")
 
-    def __init__(self, *, limit: int | None = None, sort_maps: bool = False, node: Atom | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int | None = None,
+        sort_maps: bool = False,
+        node: Atom | None = None,
+        fields: Mapping[Atom, Sequence[Atom]] | None = None,
+    ) -> None:
+        self.fields = fields or {}
         self.limit = limit
         self.sort_maps = sort_maps
         self.node = node
@@ -214,8 +224,7 @@ class Inspector:
             made = short(self, term, limit) if short else None
             if made is not None:
                 return made
-            left = f"%{inspect_atom(term.module.name)}{{"
-            pairs = [pair for pair in term.fields.items() if pair[0] is not _EXCEPTION]
+            left, pairs = self._struct(term)
         else:
             left, pairs = "%{", pairs_of(term)
         if self.sort_maps:
@@ -225,6 +234,20 @@ class Inspector:
         if _is_keyword(pairs):
             return _Container(left, "}", _keyword(pairs, limit), "strict")
         return _Container(left, "}", self._pairs(pairs, limit), "strict")
+
+    def _struct(self, term: Struct) -> tuple[str, list[tuple[Any, Any]]]:
+        """How a struct begins, and its fields; written as a map where text can not say it otherwise."""
+        pairs = list(term.fields.items())
+        exception = term.fields.get(_EXCEPTION) is True
+        if not is_alias(term.module.name) or not _is_keyword(pairs) or (is_error(term.module) and not exception):
+            return "%{", pairs_of(term)
+        order = self.fields.get(term.module)
+        if order is not None:
+            places = {name: at for at, name in enumerate(order)}
+            pairs.sort(key=lambda pair: places.get(pair[0], len(places)))
+        if is_error(term.module):
+            pairs = [pair for pair in pairs if pair[0] is not _EXCEPTION]
+        return f"%{inspect_atom(term.module.name)}{{", pairs
 
     def _pairs(self, pairs: list[tuple[Any, Any]], limit: int | None) -> Iterator[tuple[str, Any, int | None]]:
         for key, value in pairs:
@@ -258,7 +281,14 @@ class Inspector:
         elements = term.fields.get(_MAP)
         if type(elements) not in MAPS or type(elements) is Struct:
             return None
-        made = _Container("[", "]", _limited([key for key, _ in pairs_of(elements)], limit))
+        pairs = pairs_of(elements)
+        if any(value != [] for _, value in pairs):
+            return None
+        items = [item for item, _ in pairs]
+        if items and _is_keyword(items):
+            made = _Container("[", "]", _keyword(items, limit), "strict")
+        else:
+            made = _Container("[", "]", _limited(items, limit))
         made.before, made.after = "MapSet.new(", ")"
         return made
 
@@ -357,6 +387,8 @@ def _iso(name: str) -> Callable[[Inspector, Struct, int | None], str | None]:
                 parts.append(f"{'-' if year < 0 else ''}{abs(year):04}-{fields['month']:02}-{fields['day']:02}")
             if name != "D":
                 microsecond, precision = fields["microsecond"]
+                if not 0 <= precision <= 6 or microsecond % 10 ** (6 - precision):  # the text would lose something
+                    return None
                 fraction = f".{microsecond:06}"[: precision + 1] if precision else ""
                 parts.append(f"{fields['hour']:02}:{fields['minute']:02}:{fields['second']:02}{fraction}")
         except (KeyError, TypeError, ValueError):
@@ -377,6 +409,17 @@ def _zoned(text: str, fields: dict[str, Any]) -> str | None:
     sign, minutes = "-" if utc + std < 0 else "+", abs(utc + std) // 60
     offset = f"{sign}{minutes // 60:02}:{minutes % 60:02}"
     return f"#DateTime<{text}{offset} {abbreviation.decode(errors='replace')} {zone.decode(errors='replace')}>"
+
+
+def _regex(_inspector: Inspector, term: Struct, _limit: int | None) -> str | None:
+    """Where the source is text that can stand between slashes; Elixir 1.14 keeps the options as letters."""
+    source, opts = term.fields.get(Atom("source")), letters_of(term.fields.get(Atom("opts")))
+    if type(source) is not bytes or opts is None:
+        return None
+    text = _printable(source)
+    if text is None or "\n" in text or text.endswith("\\") or "\\/" in text:
+        return None
+    return f"~r/{text.replace('/', chr(92) + '/')}/{opts}"
 
 
 _LEAVES: dict[type, Callable[[Inspector, Any], str]] = {
@@ -400,4 +443,5 @@ _SHORT: dict[str, Callable[[Inspector, Struct, int | None], Doc | _Container | N
     "Elixir.Time": _iso("T"),
     "Elixir.NaiveDateTime": _iso("N"),
     "Elixir.DateTime": _iso("U"),
+    "Elixir.Regex": _regex,
 }
