@@ -15,6 +15,7 @@ from pyerlnode import A, Node
 from pyerlnode.testing import waiting
 from pyerlnode.testing.attach import AttachedBeam
 from pyerlnode.testing.beam import Beam
+from pyerlnode.testing.epmd import free_port
 from pyerlnode.testing.errors import BeamError
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.plugin import Cluster, python_name
@@ -418,6 +419,33 @@ def test_it(beam, beam_factory):
     assert not [line for line in kept if f"<Beam {beam.name}" in line]
     assert beam.eval("1") == 1
     end(tmp_path)
+
+
+def test_a_service_of_a_ci_is_reached_by_its_address_and_cookie_without_erl_and_epmd(
+    run: Run, beam: Beam, tmp_path: Path
+) -> None:
+    """As a container whose port is mapped: no EPMD here knows of it."""
+    port = beam.epmd.names()[beam.name.partition("@")[0]]
+    (tmp_path / "empty").mkdir()
+    run.env |= {"PYERLNODE_BEAM_COOKIE": beam.cookie, "PYERLNODE_BEAM_ADDRESS": f"127.0.0.1:{port}"}
+    run.env |= {"ERL_EPMD_PORT": str(free_port()), "PATH": str(tmp_path / "empty")}
+    run.beam = beam.name
+    source = """
+from pyerlnode import A
+def test_it(beam, erl_node):
+    assert beam.eval("net_adm:ping(N)", N=A[erl_node.name]) is A.pong
+    assert erl_node.rpc(beam.name, "erlang", "node", []) is beam.node
+def test_process(beam, python_node):
+    ours = python_node()
+    ours.connect(beam.name)
+    assert beam.eval("net_adm:ping(N)", N=ours.node) is A.pong
+def test_more(beam_factory):
+    beam_factory()
+"""
+    status, output = run(source, "--beam-leaks")
+    assert "2 passed" in output, output
+    assert "runs already, but for a BEAM beside it there is no `erl` on PATH" in output
+    assert status == 1
 
 
 def test_a_beam_that_was_there_obeys_and_is_left_as_it_was(

@@ -100,6 +100,10 @@ class AttachedBeam(Beam):
         """Kill what tests have spawned there; its connections are its own."""
         return int(self._request(A.clean_own, ANSWER_S))
 
+    def foreign(self) -> list[str]:
+        """None: it has neighbours of its own, and nobody can tell whose a process there is."""
+        return []
+
     def _refuse(self, *_: Any) -> Any:
         raise UsageError(f"{self.name} was there before this test and stays: start one of your own with beam_factory")
 
