@@ -23,6 +23,10 @@ BANNER = """\
 Ctrl-D ends the shell."""
 
 
+SHOWN = 1_000
+"""What `show` prints of a term unless asked for another limit: a mailbox may hold half a million messages."""
+
+
 def shell(args: argparse.Namespace) -> int:
     """Connect, then read until the end of input."""
     style: Style = "elixir" if args.elixir else "erlang"
@@ -32,7 +36,7 @@ def shell(args: argparse.Namespace) -> int:
             "app": cluster.peer(args.node),
             "A": A,
             "t": lambda text: parse_term(text, style=style),
-            "show": lambda term: Output().line(format_term(term, style=style)),
+            "show": lambda term, limit=SHOWN: Output().line(format_term(term, style=style, limit=limit)),
         }
         _prompt(BANNER.format(node=args.node), names)
     return 0

@@ -202,7 +202,7 @@ class Printer:
 
     def _string(self, items: list[Any]) -> str | None:
         """A list of printable characters as a string."""
-        if set(map(type, items)) != {int}:
+        if type(items[0]) is not int or set(map(type, items)) != {int}:  # most lists are told by their first element
             return None
         try:
             text = "".join(map(chr, items))
