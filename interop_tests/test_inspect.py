@@ -170,7 +170,7 @@ def test_a_question_that_is_late_ends_and_the_next_is_answered(beam: Beam, app: 
     with pytest.raises(Late, match="no answer within"):
         app.ask("rank", {**question("reductions", (A.window, 3_600_000), 5, 0, "")}, 0.2)
     assert app.info(timeout=patience(30.0)).node == app.name
-    wait_for(lambda: beam.eval(f"length({FOREIGN})") == before)
+    wait_for(lambda: beam.eval(f"length({FOREIGN})") <= before)
 
 
 def test_a_session_that_somebody_ends_is_started_again(beam: Beam, app: RemoteNode) -> None:
@@ -198,6 +198,14 @@ def test_what_is_not_a_beam_is_said(python: Any) -> None:
 STATE = f"""{{length({FOREIGN}), length(processes()), length(erlang:ports()),
     length([x || P <- processes(), {{_, Ms}} <- [process_info(P, monitors)], {{process, M}} <- Ms, is_pid(M),
                  node(M) =/= node()])}}"""
+
+
+def as_before(beam: Beam, before: Any) -> bool:
+    """Whether nothing of an inspector is there, nor more of anything than before: others may have gone meanwhile."""
+    now = beam.eval(STATE)
+    return now[0] == 0 and all(count <= was for count, was in zip(now, before, strict=True))
+
+
 KILLED = """
 import sys
 from pyerlnode import connect
@@ -221,7 +229,7 @@ def test_a_closed_inspector_leaves_nothing(beam: Beam, node: Any) -> None:
             app.top("memory")
             left = app.session.open("rank", question("reductions", A.live, 5, 0, ""), patience(30.0))
         assert beam.eval("is_process_alive(P)", P=left)
-    wait_for(lambda: beam.eval(STATE) == before)
+    wait_for(lambda: as_before(beam, before))
 
 
 def test_an_inspector_that_is_killed_leaves_nothing(beam: Beam) -> None:
@@ -237,7 +245,7 @@ def test_an_inspector_that_is_killed_leaves_nothing(beam: Beam) -> None:
     finally:
         program.kill()
         program.communicate()
-    wait_for(lambda: beam.eval(STATE) == before)
+    wait_for(lambda: as_before(beam, before))
 
 
 def test_the_memory_of_a_session_stays_flat(beam: Beam, app: RemoteNode) -> None:
