@@ -11,6 +11,8 @@ from place import PYERLNODE, ROOT, Place, place
 
 README = ROOT / "README.md"
 APP = ROOT / "examples" / "app.exs"
+STARTS = "{:ok, _} = Supervisor.start_link("
+"""Where the modules of the application end."""
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 # The documents of sessions, failover, durable requests, GenStage and Phoenix are run by the tests of these.
 DOCUMENTS = [
@@ -37,6 +39,18 @@ def here(tmp_path: Path, epmd_port: int) -> Iterator[Place]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The examples' application as a script and the options that find its modules, which were compiled once for all."""
+    ebin = tmp_path_factory.mktemp("ebin")
+    modules, starts, rest = APP.read_text(encoding="utf-8").partition(STARTS)
+    assert starts
+    (ebin / "modules.ex").write_text(modules, encoding="utf-8")
+    (ebin / "app.exs").write_text(starts + rest, encoding="utf-8")
+    subprocess.run(["elixirc", "-o", str(ebin), str(ebin / "modules.ex")], check=True)
+    return ebin / "app.exs", "-pa", str(ebin)
+
+
 def test_the_readmes_two_programs_print_what_its_console_shows(here: Place, tmp_path: Path) -> None:
     [elixir], [python] = blocks(README, "elixir"), blocks(README, "python")
     (tmp_path / "stock.exs").write_text(elixir.text)
@@ -49,8 +63,11 @@ def test_the_readmes_two_programs_print_what_its_console_shows(here: Place, tmp_
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_prints_what_its_opening_says(here: Place, example: Path) -> None:
-    here.elixir_app(APP)
+def test_an_example_prints_what_its_opening_says(here: Place, compiled: tuple[Path, str, str], example: Path) -> None:
+    if example is EXAMPLES[0]:
+        here.elixir_app(APP)
+    else:
+        here.elixir_app(*compiled)
     ran = here.run([sys.executable, str(example)])
     assert ran.stdout.strip() == opening_prints(example), ran.stderr
     assert ran.returncode == 0, ran.stderr
@@ -61,8 +78,10 @@ def test_an_example_prints_what_its_opening_says(here: Place, example: Path) -> 
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
-def test_a_documents_programs_and_consoles_show_what_happens(here: Place, document: Path, tmp_path: Path) -> None:
-    here.elixir_app(APP)
+def test_a_documents_programs_and_consoles_show_what_happens(
+    here: Place, compiled: tuple[Path, str, str], document: Path, tmp_path: Path
+) -> None:
+    here.elixir_app(*compiled)
     for number, block in enumerate(blocks(document, "python")):
         (tmp_path / f"block_{number}.py").write_text(block.text)
         ran = here.run([sys.executable, f"block_{number}.py"])

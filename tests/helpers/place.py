@@ -113,9 +113,9 @@ class Place:
         """The stand-in for an Elixir application: a Python node `app@127.0.0.1`."""
         return self.start((sys.executable, str(ROOT / "tests" / "helpers" / "app.py")), UP)
 
-    def elixir_app(self, script: Path) -> "subprocess.Popen[str]":
+    def elixir_app(self, script: Path, *options: str) -> "subprocess.Popen[str]":
         """The Elixir node `app@127.0.0.1` of `script`, started as the documents say, once its `stock` is registered."""
-        command = ("elixir", "--name", "app@127.0.0.1", "--cookie", COOKIE, "--no-halt", str(script))
+        command = ("elixir", *options, "--name", "app@127.0.0.1", "--cookie", COOKIE, "--no-halt", str(script))
         if UP in script.read_text():
             return self.start(command, UP)
         program = self.start(command, "")
