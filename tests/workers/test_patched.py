@@ -30,12 +30,16 @@ from pyerlnode.workers.worker import Worker
 
 TARGET = "interop_tests.worker_targets:misbehave"
 
+def file(pid, descriptor):
+    path = f"/proc/{{pid}}/fd/{{descriptor}}"
+    return os.readlink(path) if os.path.exists(path) else None
+
 def main():
     os.dup2(1, 9, inheritable=True)
     with Node("patched@127.0.0.1", cookie="c", epmd="none") as node:
         worker = node.start(Worker, TARGET)
         os_pid = node.call(worker, A.pid)
-        print(os_pid != os.getpid(), os.path.exists(f"/proc/{{os_pid}}/fd/9"), os.getsid(os_pid) == os_pid)
+        print(os_pid != os.getpid(), file(os_pid, 9) == file("self", 9), os.getsid(os_pid) == os_pid)
         ref = node.monitor(worker)
         os.kill(os_pid, 9)
         print(node.receive((A.DOWN, ref, A.process, worker, ANY), timeout=50)[4])
