@@ -172,7 +172,7 @@ def test_a_file_runs_again_on_a_beam_that_was_killed(run: Run) -> None:
 
 def test_files_are_shared_among_processes(run: Run) -> None:
     write(run, conftest__py=CONFTEST, test_counter__exs=COUNTER)
-    status, output = run("", "-n", "2")
+    status, output = run.with_all_plugins()("", "-n", "2")
     assert "2 passed" in output, output
     assert status == 0
 

@@ -1,7 +1,8 @@
 """Functions that come in terms, called as a BEAM calls a fun.
 
 ``fun M:F/A`` is looked up among what the program exported, as everything that a peer names; a closure of a BEAM is code
-that is not here, so it is no function (`badfun`). A callable of this program is called as it is.
+that is not here, so it is no function (`badfun`), though a program may call it, which asks its
+maker's node: a process of a behaviour does not wait for another node. A callable of this program is called as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from pyerlnode.errors import Error
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
-from pyerlnode.term.fun import ExternalFun
+from pyerlnode.term.fun import ExternalFun, Fun
 
 
 def called(system: System, fun: Any, args: Sequence[Any]) -> Any:
@@ -21,7 +22,7 @@ def called(system: System, fun: Any, args: Sequence[Any]) -> Any:
         if fun.arity != len(args):
             raise Error((A.badarity, (fun, list(args))))
         return applied(system, fun.module, fun.function, args)
-    if not callable(fun):
+    if type(fun) is Fun or not callable(fun):
         raise Error((A.badfun, fun), message="a function of another node can not be called here")
     return fun(*args)
 
@@ -41,4 +42,4 @@ def function_of(system: System, fun: Any) -> Callable[..., Any]:
 
 def is_function(fun: Any) -> bool:
     """Whether `fun` is one at all, exported or not."""
-    return type(fun) is ExternalFun or callable(fun)
+    return type(fun) is not Fun and callable(fun)
