@@ -178,7 +178,6 @@ class NetKernel:
             prove=self._proven,
             replace=self._replace,
             on_failure=self._not_accepted,
-            goes_on=self._goes_on,
             on_stranger=self._stranger,
             tls=None if self.settings.tls is None else self.settings.tls.server,
         )
@@ -385,11 +384,6 @@ class NetKernel:
             self._start_dial(node, attempt)
         elif attempt.timer is None:
             self._give_up(node, attempt, ConnectError(str(error), name, error.reason))
-
-    def _goes_on(self, name: str) -> bool:
-        """Whether it is connected, or somebody of this node waits for a connection with it."""
-        node = existing(name)
-        return node in self.connections or node in self._attempts
 
     def _stranger(self, address: str) -> None:
         self.strangers += 1

@@ -29,10 +29,6 @@ def _nothing(*_args: object) -> None:
     return None
 
 
-def _never(_name: str) -> bool:
-    return False
-
-
 def _always(*_args: object) -> bool:
     return True
 
@@ -54,8 +50,6 @@ class Reception:
         on_failure: told when the handshake of a peer that was let in, or given a name, failed after all; a refusal
             is none of these.
         on_stranger: told the address of one that went, or was sent away, before it had said its name.
-        goes_on: whether a connection with a peer is up, or an attempt of ours goes on, whose end is told: then one
-            that the peer closes is the one of two that gave way.
     """
 
     own: OwnIdentity
@@ -67,7 +61,6 @@ class Reception:
     replace: Callable[[str], None] = _nothing
     on_failure: Callable[[str, HandshakeError], None] = _nothing
     on_stranger: Callable[[str], None] = _nothing
-    goes_on: Callable[[str], bool] = _never
     tls: Side | None = None
 
 
@@ -126,11 +119,10 @@ class Guest:
     def how_bad(self, error: HandshakeError) -> int:
         """The level of the log for its refusal: of two that dial each other one gives way, and nobody has done wrong.
 
-        That one says so (`nok`), or closes before it has said who it is, as any probe of the port does; or later, when
-        there is another connection or attempt.
+        That one says so (`nok`) or closes, as any probe of the port does, at whatever moment: it may be when our own
+        connection has come, and gone again.
         """
-        closed = error.reason == "closed"
-        gave_way = error.reason == "nok" or (closed and (not self.heard or self.reception.goes_on(self.name)))
+        gave_way = error.reason in ("nok", "closed")
         return logging.DEBUG if gave_way or self.is_stranger() else logging.WARNING
 
     def is_stranger(self) -> bool:
