@@ -281,7 +281,7 @@ class Registration:
         try:
             if self._locate is not None:
                 self._locate()
-            self._sock, _ = self.epmd.register(self.entry)
+            sock, _ = self.epmd.register(self.entry)
         except NameTaken as error:
             self._change(RegistrationState.TAKEN, error)
         except (EpmdError, NetworkError):
@@ -290,6 +290,14 @@ class Registration:
             escaped("the registration at EPMD", error)
             self._change(RegistrationState.LOST)
         else:
+            self._hold_by(sock)
+
+    def _hold_by(self, sock: Socket) -> None:
+        """The registration lasts as long as `sock`; one that came while this was stopped is given back."""
+        if self.state is RegistrationState.STOPPED:
+            sock.close()
+        else:
+            self._sock = sock
             self._change(RegistrationState.REGISTERED)
 
     def _change(self, state: RegistrationState, error: Exception | None = None) -> None:

@@ -1,6 +1,7 @@
 """Asking EPMD, staying registered, finding or starting one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
 import pytest
@@ -19,6 +20,7 @@ from pyerlnode.net.epmd_client import (
 from pyerlnode.net.epmd_server import EpmdServer
 from pyerlnode.testing.epmd import free_port
 from pyerlnode.testing.patience import patience
+from pyerlnode.testing.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -158,6 +160,26 @@ def test_a_stopped_registration_leaves_no_greenlet(epmd: Epmd) -> None:
 
 
 # --- finding or starting -----------------------------------------------------------------------
+def test_a_registration_that_comes_while_it_is_stopped_is_given_back(epmd: Epmd) -> None:
+    given: list[Any] = []
+
+    class Late:
+        port = epmd.port
+
+        def register(self, entry: Any, *_: Any) -> tuple[Any, int]:
+            if given:
+                registration.stop()
+            sock, creation = epmd.register(entry)
+            given.append(sock)
+            return sock, creation
+
+    registration = Registration(Late(), APP, retry=0.01)  # type: ignore[arg-type]
+    registration.start()
+    given[0].shutdown(2)  # as if EPMD had gone
+    wait_for(lambda: len(given) == 2 and given[1].closed)
+    assert given[0].closed
+
+
 @pytest.mark.parametrize("mode", ["auto", "external", "embedded"])
 def test_a_running_one_is_used_in_every_mode(epmd: Epmd, mode: epmd_client.Mode) -> None:
     service = find_or_start_epmd(mode, epmd)
