@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pyerlnode import A
-from pyerlnode.net import gossip_core
 from pyerlnode.net.discovery import EpmdHosts
+from pyerlnode.net.gossip_cipher import Secret
+from pyerlnode.net.gossip_core import HEAD, heartbeat, node_of
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.waiting import wait_for
 
@@ -71,10 +72,11 @@ GOSSIP = """
 
 
 def test_heartbeats_of_elixirs_gossip_are_ours(beam: Beam) -> None:
-    packet = gossip_core.packet("py@127.0.0.1", "s3cret", bytes(range(16)))
+    secret = Secret("s3cret")
+    packet = secret.encrypted(heartbeat("py@127.0.0.1"))
     read, made = beam.eval(GOSSIP, Secret=b"s3cret", Packet=packet)
     assert read == {A.node: A["py@127.0.0.1"]}
-    assert gossip_core.node_of(made, "s3cret") == beam.name
+    assert node_of(secret.decrypted(made) or b"") == beam.name
     plain = beam.eval("term_to_binary(#{node => node()})")
-    assert gossip_core.node_of(b"heartbeat::" + plain) == beam.name
-    assert beam.eval("binary_to_term(T)", T=gossip_core.packet("py@x")[len(gossip_core.HEAD) :]) == {A.node: A["py@x"]}
+    assert node_of(HEAD + plain) == beam.name
+    assert beam.eval("binary_to_term(T)", T=heartbeat("py@x").removeprefix(HEAD)) == {A.node: A["py@x"]}

@@ -8,13 +8,13 @@ seconds is found no more. Packets of others, and of clusters with another secret
 
 from __future__ import annotations
 
-import secrets
 import socket
 import struct
 import time
 from contextlib import suppress
 
 from pyerlnode.net import gossip_core
+from pyerlnode.net.gossip_cipher import Secret
 
 PORT, ADDRESS = 45892, "233.252.1.32"
 """As libcluster has them."""
@@ -29,13 +29,15 @@ class Gossip:
     """Heartbeats by UDP.
 
     Args:
-        secret: of the cluster, which encrypts them; None: they are sent as they are.
+        secret: of the cluster, which encrypts them (`gossip_cipher`); None: they are sent as they are.
         port: to which all send.
         address: the multicast group, or the broadcast address.
         broadcast_only: `address` is for broadcasts: no group is joined.
         interface: the address of the interface for multicast; the system's choice unless given.
         ttl: how many routers pass a multicast on.
         silent: seconds after which a node is found no more.
+
+    Raises `UsageError` for a secret where `cryptography` is not installed.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Gossip:
         ttl: int = 1,
         silent: float = SILENT,
     ) -> None:
-        self.secret = secret
+        self.secret = None if secret is None else Secret(secret)
         self.port = port
         self.address = address
         self.broadcast_only = broadcast_only
@@ -66,14 +68,15 @@ class Gossip:
         sock = self._socket = self._socket or self._opened()
         now = time.monotonic()
         if self.name is not None:
-            iv = b"" if self.secret is None else secrets.token_bytes(16)
-            sock.sendto(gossip_core.packet(self.name, self.secret, iv), (self.address, self.port))
+            text = gossip_core.heartbeat(self.name)
+            sock.sendto(text if self.secret is None else self.secret.encrypted(text), (self.address, self.port))
         for _ in range(READ):
             try:
                 data, _ = sock.recvfrom(65536)
             except BlockingIOError:
                 break
-            name = gossip_core.node_of(data, self.secret)
+            text = data if self.secret is None else self.secret.decrypted(data) or b""
+            name = gossip_core.node_of(text)
             if name is not None and (name in self.heard or len(self.heard) < MOST):
                 self.heard[name] = now
         self.heard = {name: at for name, at in self.heard.items() if now - at <= self.silent}

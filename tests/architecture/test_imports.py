@@ -14,7 +14,18 @@ OF_THE_LIBRARY = {
     "asyncio", "concurrent.futures", "email", "http", "json", "multiprocessing", "pathlib", "shutil", "ssl",
     "subprocess", "tempfile", "unittest", "urllib.parse", "xml",
 }  # fmt: skip
-OF_OTHERS = {"IPython", "erlang", "gevent.threadpool", "hypothesis", "numpy", "pyarrow", "pytest", "setuptools", "term"}
+OF_OTHERS = {
+    "IPython",
+    "cryptography",
+    "erlang",
+    "gevent.threadpool",
+    "hypothesis",
+    "numpy",
+    "pyarrow",
+    "pytest",
+    "setuptools",
+    "term",
+}
 OURS = {
     "pyerlnode.aio",
     "pyerlnode.kernel.remote.export_server",  # brings every behaviour
