@@ -21,8 +21,8 @@ from typing import Any, Final
 from pyerlnode.errors import UsageError
 from pyerlnode.etf import encode, tags
 from pyerlnode.etf.common import deflate
-from pyerlnode.term.containers import FrozenList, FrozenMap, ImproperList, NativeRecord, Struct, TermMap
-from pyerlnode.term.copying import remade
+from pyerlnode.term.containers import FrozenList, FrozenMap, Struct, TermMap
+from pyerlnode.term.copying import parts_of, remade
 from pyerlnode.term.fun import Fun
 from pyerlnode.term.order import sort_key
 from pyerlnode.term.text.chars import NEWEST
@@ -72,19 +72,11 @@ def _parts(term: Any) -> Any:
     if kind is dict or kind is FrozenMap or kind is TermMap or kind is Struct:
         pairs = sorted(pairs_of(term), key=lambda pair: sort_key(pair[0], exact=True))
         return list(chain.from_iterable(pairs)), lambda parts: TermMap(zip(parts[::2], parts[1::2], strict=True))
-    if kind is list or kind is FrozenList:
+    if kind is FrozenList:  # of maps that have an order there may be no frozen one
         return list(term), list
-    if kind is tuple:
-        return list(term), tuple
-    if kind is ImproperList:
-        return [*term.items, term.tail], lambda parts: ImproperList(tuple(parts[:-1]), parts[-1])
-    if kind is NativeRecord:
-        return list(term.values), lambda parts: NativeRecord(
-            term.module, term.name, term.names, tuple(parts), term.exported
-        )
     if kind is Fun:
         return list(term.free), lambda parts: term.with_free(tuple(parts))
-    return None
+    return parts_of(term)
 
 
 # --- older forms ----------------------------------------------------------------------------------------

@@ -32,14 +32,14 @@ from pyerlnode.term.atom import Atom
 from pyerlnode.term.containers import (
     FrozenList,
     FrozenMap,
-    ImproperList,
     NativeRecord,
     Struct,
     TermMap,
     TooDeepKey,
     freeze,
 )
-from pyerlnode.term.copying import remade
+from pyerlnode.term.copying import parts_of, remade
+from pyerlnode.term.fun import Fun
 
 _NIL, _UNDEFINED = Atom("nil"), Atom("undefined")
 
@@ -78,10 +78,6 @@ class Codec:
 
     def _parts(self, term: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
         kind = type(term)
-        if kind is tuple:
-            return list(term), tuple
-        if kind is list or kind is FrozenList:
-            return list(term), list
         if kind is dict or kind is FrozenMap or kind is TermMap:
             pairs = term.pairs if kind is TermMap else list(term.items())
             return [value for _, value in pairs], lambda values: self._map([key for key, _ in pairs], values)
@@ -90,12 +86,14 @@ class Codec:
             return list(term.fields.values()), lambda values: Struct(
                 term.module, dict(zip(fields, values, strict=True)), term.at
             )
-        if kind is ImproperList:
-            return [*term.items, term.tail], lambda parts: ImproperList(tuple(parts[:-1]), parts[-1])
         if kind is NativeRecord:
             return list(term.values), lambda values: NativeRecord(
                 term.module, term.name, term.names, tuple(values), term.exported
             )
+        if kind is FrozenList:
+            return list(term), list
+        if kind is not Fun and (found := parts_of(term)) is not None:
+            return found
         leaf = self._leaf(term)
         return None if leaf is term else ([], lambda _: leaf)
 

@@ -1,8 +1,8 @@
 """Functions that come in terms, called as a BEAM calls a fun.
 
-``fun M:F/A`` is looked up among what the program exported, as everything that a peer names; a closure of a BEAM is code
-that is not here, so it is no function (`badfun`), though a program may call it, which asks its
-maker's node: a process of a behaviour does not wait for another node. A callable of this program is called as it is.
+``fun M:F/A`` is looked up among what the program exported, as everything that a peer names. A closure of a BEAM is code
+that is not here, so it is no function (`badfun`): a program may call one, which asks its maker's node, but a process of
+a behaviour waits for no other node. A callable of this program is called as it is.
 """
 
 from __future__ import annotations

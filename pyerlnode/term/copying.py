@@ -63,8 +63,14 @@ def deepcopy(term: Any, memo: dict[int, Any]) -> Any:
 Parts = Callable[[Any], tuple[list[Any], Callable[[list[Any]], Any]] | None]
 
 
-def remade(term: Any, parts_of: Parts) -> Any:
-    """`term` made anew from the inside out: `parts_of` gives a container's parts and what makes another of them.
+def parts_of(term: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
+    """The parts of a container, and what makes another one of as many; None for what is none."""
+    kind = KINDS.get(type(term))
+    return None if kind is None else (list(kind[0](term)), kind[1])
+
+
+def remade(term: Any, apart: Parts) -> Any:
+    """`term` made anew from the inside out: `apart` gives a container's parts and what makes another of them.
 
     It gives None for what is left as it is. Nothing recurses.
     """
@@ -81,7 +87,7 @@ def remade(term: Any, parts_of: Parts) -> Any:
                 return root[0]
             opened[-1][0].append(make(made))
             continue
-        found = parts_of(part)
+        found = apart(part)
         if found is None:
             made.append(part)
         else:
