@@ -36,11 +36,16 @@
 %% Calls whose errors are Python's: call/4,5 fail with {python_error, Type, Text} and Python's frames as the stack;
 %% python_error/1 finds the same in an exit reason, format_error/1 writes it down.
 %%
+%% A Python generator that a call gave, read once: stream_fold/3 to its end; or stream_open/1, stream_next/1 as long as it
+%% gives {ok, Item, Reader} and not done, and stream_close/1 for one that is not read to its end. At most `demand` items
+%% are made ahead. The generator is closed when it is through, when the reader closes it or ends, or with the connection.
+%%
 %% supervisor:count_children/1 must not be asked of a supervisor with children on other nodes: OTP's asks
 %% is_process_alive/1, which takes pids of its own node only.
 -module(pyerlnode).
 -behaviour(gen_server).
 -export([child_spec/1, start_link/1, call/4, call/5, python_error/1, format_error/1]).
+-export([stream_fold/3, stream_open/1, stream_next/1, stream_close/1]).
 -export([port_child_spec/1, port_start_link/1, os_pid/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
@@ -54,7 +59,11 @@
                           heartbeat => pos_integer() | infinity, output => fun((binary()) -> term()),
                           name => {local, atom()}, id => term(), restart => supervisor:restart()}.
 -type python_error() :: #{type := binary(), text := binary(), stack := list()}.
--export_type([child_options/0, port_options/0, python_error/0]).
+-type stream() :: #{'__struct__' := 'Elixir.Pyerlnode.Stream', pid := pid(), demand := pos_integer()}.
+-export_type([child_options/0, port_options/0, python_error/0, stream/0, reader/0]).
+
+-record(reader, {pid :: pid(), ref :: reference(), demand :: pos_integer(), left = 0 :: non_neg_integer()}).
+-opaque reader() :: #reader{}.
 
 -record(state, {port :: port() | undefined, os_pid :: non_neg_integer(), node :: node(), options :: port_options()}).
 
@@ -137,6 +146,47 @@ frame({Module, Function, Arity, Location}) ->
              || Line <- proplists:get_all_values(line, Location)],
     Count = if is_list(Arity) -> length(Arity); true -> Arity end,
     [atom_to_binary(Module), ":", atom_to_binary(Function), "/", integer_to_list(Count), Place].
+
+%% --- a generator --------------------------------------------------------------------------------
+-spec stream_fold(fun((term(), Acc) -> Acc), Acc, stream()) -> Acc.
+stream_fold(Fun, Acc, Stream) ->
+    Reader = stream_open(Stream),
+    try fold(Fun, Acc, Reader) after stream_close(Reader) end.
+
+fold(Fun, Acc, Reader) ->
+    case stream_next(Reader) of
+        {ok, Item, Next} -> fold(Fun, Fun(Item, Acc), Next);
+        done -> Acc
+    end.
+
+-spec stream_open(stream()) -> reader().
+stream_open(#{pid := Pid, demand := Demand}) ->
+    ask(#reader{pid = Pid, ref = monitor(process, Pid, [{alias, demonitor}]), demand = Demand}).
+
+%% Fails as the generator does; exits with {Reason, _} when the stream is gone: noproc, it was read before; noconnection.
+-spec stream_next(reader()) -> {ok, term(), reader()} | done.
+stream_next(#reader{ref = Ref, pid = Pid} = Reader) ->
+    receive
+        {Ref, {item, Item}} -> {ok, Item, taken(Reader)};
+        {Ref, done} -> stream_close(Reader), done;
+        {Ref, {Class, Reason, Stack}} -> stream_close(Reader), erlang:raise(Class, Reason, Stack);
+        {'DOWN', Ref, _, _, Reason} -> exit({Reason, {?MODULE, stream_next, [Pid]}})
+    end.
+
+taken(#reader{left = Left, demand = Demand} = Reader) when Left - 1 > Demand div 2 -> Reader#reader{left = Left - 1};
+taken(#reader{left = Left} = Reader) -> ask(Reader#reader{left = Left - 1}).
+
+ask(#reader{pid = Pid, ref = Ref, demand = Demand, left = Left} = Reader) ->
+    Pid ! {'$pyerlnode_ask', {self(), Ref}, Demand - Left},
+    Reader#reader{left = Demand}.
+
+-spec stream_close(reader()) -> ok.
+stream_close(#reader{pid = Pid, ref = Ref}) ->
+    Pid ! {'$pyerlnode_close', {self(), Ref}},
+    demonitor(Ref, [flush]),
+    flush(Ref).
+
+flush(Ref) -> receive {Ref, _} -> flush(Ref) after 0 -> ok end.
 
 %% --- the OS process as a child ------------------------------------------------------------------
 -spec port_child_spec(port_options()) -> supervisor:child_spec().

@@ -27,6 +27,8 @@ _HOMES = {
     "pyerlnode.etf.codec": ("Codec",),
     "pyerlnode.facade": ("Cluster", "connect"),
     "pyerlnode.kernel.remote.child": ("remote_child", "remote_server"),
+    "pyerlnode.kernel.streams.handle": ("Stream",),
+    "pyerlnode.kernel.streams.server": ("streamed",),
     "pyerlnode.limits": ("Limits",),
     "pyerlnode.node": ("Node",),
     "pyerlnode.otp.agent": ("Agent",),
@@ -134,6 +136,7 @@ __all__ = [
     "ServerExit",
     "StartFailed",
     "Stop",
+    "Stream",
     "Struct",
     "Supervise",
     "Supervisor",
@@ -183,6 +186,7 @@ __all__ = [
     "spawn_link",
     "spawn_monitor",
     "start_link",
+    "streamed",
     "text",
     "unalias",
     "unlink",
@@ -220,6 +224,8 @@ if TYPE_CHECKING:
     from pyerlnode.etf.codec import Codec
     from pyerlnode.facade import Cluster, connect
     from pyerlnode.kernel.remote.child import remote_child, remote_server
+    from pyerlnode.kernel.streams.handle import Stream
+    from pyerlnode.kernel.streams.server import streamed
     from pyerlnode.limits import Limits
     from pyerlnode.node import Node
     from pyerlnode.otp.agent import Agent

@@ -15,7 +15,7 @@ run in the program's loop. Other functions run in the hub's thread; `Cluster.run
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -28,6 +28,8 @@ from pyerlnode.awaited import GenServer, awaitable
 from pyerlnode.errors import UsageError
 from pyerlnode.etf.codec import Codec
 from pyerlnode.facade import HubThread, Job
+from pyerlnode.kernel.streams.handle import Stream
+from pyerlnode.kernel.streams.reading import Reader
 from pyerlnode.node import Node
 from pyerlnode.otp import gen_server
 from pyerlnode.runtime.process import Process
@@ -119,14 +121,32 @@ class Cluster:
         """A process of the node; its function runs in the hub's thread and must not block it."""
         return await _in_hub(self._hub, lambda: self.node.spawn(function, *args, **kwargs))
 
-    async def export(self, module: str | Atom, function: Any, name: str | Atom | None = None) -> None:
-        """Let other nodes call `function`: a coroutine function runs in the program's loop, others in the hub."""
+    async def export(
+        self, module: str | Atom, function: Any, name: str | Atom | None = None, *, keywords: bool = False
+    ) -> None:
+        """Let other nodes call `function`: a coroutine function runs in the program's loop, others in the hub.
+
+        So does an async generator, which the caller gets as a stream. `keywords` as for `Node.export`.
+        """
         system = self.node.anywhere
         if isinstance(function, Mapping):
             function = {key: awaitable(system, value) for key, value in function.items()}
         else:
             function = awaitable(system, function)
-        await _in_hub(self._hub, lambda: self.node.export(module, function, name))
+        await _in_hub(self._hub, lambda: self.node.export(module, function, name, keywords=keywords))
+
+    async def stream(
+        self, stream: Stream, demand: int | None = None, timeout: float | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """The items of a generator of another node: ``async for item in cluster.stream(it)``; see `Node.stream`."""
+        reader = await _in_hub(self._hub, lambda: Reader(self.node.system, stream, demand))
+        try:
+            while batch := await _in_hub(self._hub, lambda: reader.take(timeout)):
+                for item in batch:
+                    yield item
+        finally:
+            with suppress(UsageError):  # the hub is closed
+                await _in_hub(self._hub, reader.close)
 
     async def whereis(self, name: Any) -> Pid | None:
         return await _in_hub(self._hub, lambda: self.node.whereis(name))

@@ -11,7 +11,8 @@
 
 The process lives in the node's hub, as each of them; a callback that is a coroutine function becomes a task of the loop
 in which `aio.connect` was awaited, and the process waits for it. So it handles one message at a time, is linked,
-monitored, supervised and stopped as any other, and what a callback raises ends it. When the process is ended meanwhile,
+monitored, supervised and stopped as any other, and what a callback raises ends it. A generator in its `Reply`, async or
+not, goes to the caller as a stream (`kernel.streams`). When the process is ended meanwhile,
 by a supervisor or an exit, the task is cancelled.
 """
 
@@ -21,13 +22,16 @@ import functools
 from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Callable
 from contextlib import suppress
-from inspect import iscoroutine, iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction
 from types import FunctionType
 from typing import Any, ClassVar
 
 from pyerlnode.errors import UsageError
+from pyerlnode.kernel.streams.handle import GENERATORS
+from pyerlnode.kernel.streams.server import stream_for
 from pyerlnode.otp import gen_server
 from pyerlnode.otp.behaviour import CALLBACKS
+from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.edges import edge
 from pyerlnode.runtime.mailbox import REPLY, Waiter
 
@@ -58,20 +62,26 @@ class GenServer(gen_server.GenServer):
 def _awaited(callback: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(callback)
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return wait_for(self.process.system, functools.partial(callback, self, *args, **kwargs))
+        process = self.process
+        result = wait_for(process.system, functools.partial(callback, self, *args, **kwargs))
+        if type(result) is Reply and type(result.value) in GENERATORS:
+            result.value = stream_for(process, result.value, args[1][0])
+        return result
 
     called.__awaited__ = callback  # type: ignore[attr-defined]  # for `otp.unmatched`, which reads its source
     return called
 
 
 def awaitable(system: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` itself, or for a coroutine function what a process calls in its place."""
+    """`function` itself, or for a coroutine function or an async generator what a process calls in its place."""
+    if isasyncgenfunction(function):
+        return functools.wraps(function)(lambda *args, **kwargs: function(*args, **kwargs))
     if not iscoroutinefunction(function):
         return function
 
     @functools.wraps(function)
-    def called(*args: Any) -> Any:
-        return wait_for(system, functools.partial(function, *args))
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return wait_for(system, functools.partial(function, *args, **kwargs))
 
     return called
 

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -29,6 +29,7 @@ from pyerlnode.errors import ConnectError, UsageError
 from pyerlnode.etf.codec import Codec
 from pyerlnode.kernel import release_core as release
 from pyerlnode.kernel.remote.peer import Peer
+from pyerlnode.kernel.streams.handle import Stream
 from pyerlnode.node import Node, this_host
 from pyerlnode.runtime.edges import edge, escaped
 from pyerlnode.runtime.forks import made_before, ours
@@ -283,9 +284,23 @@ class Cluster:
         """A process of the node; its function runs in the hub's thread and must not block it."""
         return self._hub.run(lambda: self.node.spawn(function, *args, **kwargs))
 
-    def export(self, module: str | Atom, function: Any, name: str | Atom | None = None) -> Any:
-        """Let other nodes call `function`; it runs in the hub's thread."""
-        return self._hub.run(lambda: self.node.export(module, function, name))
+    def export(
+        self, module: str | Atom, function: Any, name: str | Atom | None = None, *, keywords: bool = False
+    ) -> Any:
+        """Let other nodes call `function`; it runs in the hub's thread. `keywords` as for `Node.export`."""
+        return self._hub.run(lambda: self.node.export(module, function, name, keywords=keywords))
+
+    def stream(self, stream: Stream, demand: int | None = None, timeout: float | None = None) -> Iterator[Any]:
+        """The items of a generator of another node: ``for item in cluster.stream(it)``; see `Node.stream`."""
+        from pyerlnode.kernel.streams.reading import Reader
+
+        reader = self._hub.run(lambda: Reader(self.node.system, stream, demand))
+        try:
+            while batch := self._hub.run(lambda: reader.take(timeout)):
+                yield from batch
+        finally:
+            with suppress(UsageError):  # the hub is closed
+                self._hub.run(reader.close)
 
     def whereis(self, name: Any) -> Pid | None:
         return self._hub.run(lambda: self.node.whereis(name))

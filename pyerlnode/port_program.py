@@ -19,7 +19,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pyerlnode.brief import BRIEF, told
 from pyerlnode.errors import (
@@ -278,7 +278,7 @@ class PortProgram(Local):
             log.info("the BEAM asked for %s:%s/%d, which is not exported", module, function, len(args))
             outcome: tuple[Any, ...] = (None, A.error, A.undef, undef(module, function, args))
         else:
-            outcome = execute(None, found, args)
+            outcome = execute(None, found, args, _no_stream)
         try:
             self._say((A.reply, ref, outcome[1:]))
         except EncodeError as error:
@@ -291,6 +291,10 @@ class PortProgram(Local):
             self._peer.lost()
         if self._ended is not None:
             self._ended.settle(REPLY, None)
+
+
+def _no_stream() -> NoReturn:
+    raise UsageError("a port carries no streams: answer a list, or be a node")
 
 
 __all__ = ["BEAM", "PortProgram"]

@@ -24,7 +24,7 @@ from pyerlnode import (
     aio,
     atom_map,
 )
-from pyerlnode.errors import CallTimeout, NoProc, ServerExit, StartFailed
+from pyerlnode.errors import CallTimeout, NoProc, RemoteError, ServerExit, StartFailed
 from pyerlnode.otp.child_spec import child_spec
 from pyerlnode.testing.waiting import wait_for
 
@@ -255,6 +255,122 @@ def test_a_coroutine_function_is_exported() -> None:
         await until(lambda: told)
         await cluster.run(lambda node: node.exit(ran, A.kill))
         await until(lambda: told == ["begins", "cancelled"])
+
+    run(body)
+
+
+class Source:
+    """An async generator, and what it has done."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+        self.closed: list[int] = []
+
+    async def numbers(self, most=1_000_000, *, hang=False):
+        try:
+            for n in range(most):
+                self.made.append(n)
+                yield n
+                await asyncio.sleep(0)
+            if hang:
+                await asyncio.Event().wait()
+        finally:
+            self.closed.append(threading.get_ident())
+
+
+def test_an_async_generator_is_read_by_demand_by_for_and_by_async_for() -> None:
+    source = Source()
+
+    async def body(cluster: aio.Cluster) -> None:
+        await cluster.export("m", source.numbers, keywords=True)
+
+        async def ask(*args: Any) -> Any:
+            return await cluster.rpc(cluster.name, "m", "numbers", args)
+
+        assert [item async for item in cluster.stream(await ask(300, []))] == list(range(300))
+        assert await cluster.run(lambda node: list(node.stream(node.rpc(node.name, "m", "numbers", [90, []])))) == [
+            *range(90)
+        ]
+        assert source.closed == [threading.get_ident()] * 2
+        source.made.clear()
+        stream = await ask([])
+        assert source.made == []
+        items = cluster.stream(stream, demand=4)
+        assert await anext(items) == 0
+        await until(lambda: source.made == [0, 1, 2, 3])
+        await items.aclose()
+        await until(lambda: len(source.closed) == 3)
+
+    run(body)
+
+
+@pytest.mark.parametrize("way", ["close", "kill", "cancel"])
+def test_an_async_generator_is_closed_where_it_waits(way: str) -> None:
+    source = Source()
+
+    async def body(cluster: aio.Cluster) -> None:
+        await cluster.export("m", source.numbers, keywords=True)
+        stream = await cluster.rpc(cluster.name, "m", "numbers", [1, [(A.hang, True)]])
+        items = cluster.stream(stream)
+        assert await anext(items) == 0
+        if way == "close":
+            await items.aclose()
+        elif way == "kill":
+            await cluster.run(lambda node: node.exit(stream.pid, A.kill))
+            with pytest.raises(ServerExit):
+                await anext(items)
+        else:
+            waiting = asyncio.create_task(anext(items))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        await until(lambda: source.closed)
+
+    run(body)
+    assert source.closed == [threading.get_ident()]
+
+
+def test_what_an_async_generator_raises_comes_behind_its_items() -> None:
+    async def fails():
+        yield 1
+        raise ValueError("as asked")
+
+    async def body(cluster: aio.Cluster) -> None:
+        await cluster.export("m", fails)
+        items = cluster.stream(await cluster.rpc(cluster.name, "m", "fails"))
+        assert await anext(items) == 1
+        with pytest.raises(RemoteError, match="ValueError: as asked"):
+            await anext(items)
+
+    run(body)
+
+
+def test_a_server_of_coroutines_replies_with_a_generator() -> None:
+    source = Source()
+
+    class Table(aio.GenServer):
+        async def handle_call(self, request, from_):
+            return Reply(source.numbers(request) if request else (n for n in range(5)))
+
+    async def body(cluster: aio.Cluster) -> None:
+        pid = await cluster.start(Table)
+        assert [n async for n in cluster.stream(await cluster.call(pid, 3))] == [0, 1, 2]
+        assert [n async for n in cluster.stream(await cluster.call(pid, 0))] == [*range(5)]
+
+    run(body)
+
+
+def test_coroutines_take_keywords_where_the_export_says_so() -> None:
+    async def scale(x, *, by=1):
+        await asyncio.sleep(0)
+        return x * by
+
+    async def body(cluster: aio.Cluster) -> None:
+        await cluster.export("m", scale, keywords=True)
+        assert await cluster.rpc(cluster.name, "m", "scale", [2, [(A.by, 5)]]) == 10
+        with pytest.raises(RemoteError, match="TypeError"):
+            await cluster.rpc(cluster.name, "m", "scale", [2])
 
     run(body)
 

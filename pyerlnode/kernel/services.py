@@ -6,7 +6,7 @@ Nodes are given by name, as text or atoms; calls raise what `kernel.remote.erpc`
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pyerlnode.brief import short
@@ -22,6 +22,7 @@ from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.pg import Pg
 from pyerlnode.kernel.remote import applying, erpc, rpc, spawn
 from pyerlnode.kernel.remote.erpc import Request, RequestIds
+from pyerlnode.kernel.streams.handle import Stream
 from pyerlnode.runtime.info import process_info
 from pyerlnode.runtime.system import System
 from pyerlnode.signal import GroupLeader
@@ -211,6 +212,19 @@ class Remote(Local):
     def pg(self) -> Pg:
         """Process groups of the cluster: join, leave, get_members, monitor."""
         return self._of_open().pg
+
+    def stream(self, stream: Stream, demand: int | None = None, timeout: float | None = None) -> Iterator[Any]:
+        """The items of a generator of another node, made as they are asked for: ``for item in node.stream(it)``.
+
+        Args:
+            stream: what the call gave. demand: how many items may be made ahead. timeout: seconds to wait for each.
+
+        Iterating raises what the generator raised, as a remote call does; `NoProc` for one that was read before,
+        `NodeDown`, `ServerExit`, `CallTimeout`. Closing the iterator closes the generator.
+        """
+        from pyerlnode.kernel.streams import reading
+
+        return reading.items(self.system, stream, demand, timeout)
 
     def apply(
         self,

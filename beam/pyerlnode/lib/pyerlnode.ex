@@ -6,6 +6,7 @@ defmodule Pyerlnode do
     * `Pyerlnode` - a Python server as a supervised child, and calls whose errors are exceptions
     * `Pyerlnode.Port` - a child that owns the OS process of the Python interpreter
     * `Pyerlnode.PythonError` - a Python exception, with Python's frames as its stack
+    * `Pyerlnode.Stream` - a Python generator that a call gave, as an `Enumerable`
 
   It is one file without dependencies: copy it, or add `{:pyerlnode, path: "beam/pyerlnode"}`.
 
@@ -119,7 +120,8 @@ defmodule Pyerlnode do
       end
   end
 
-  defp exception(reason),
+  @doc false
+  def exception(reason),
     do: Pyerlnode.PythonError.from_reason(reason) || Exception.normalize(:error, reason)
 
   @doc false
@@ -147,6 +149,80 @@ defmodule Pyerlnode.PythonError do
   def from_reason({:python_error, type, text}), do: %__MODULE__{type: type, text: text}
   def from_reason({{:python_error, _, _, _} = reason, _}), do: from_reason(reason)
   def from_reason(_), do: nil
+end
+
+defmodule Pyerlnode.Stream do
+  @moduledoc """
+  A Python generator, as the answer of a call: an `Enumerable` that is read once.
+
+      Pyerlnode.call(:"calc@127.0.0.1", Model, :tokens, ["Once"]) |> Stream.take_while(&(&1 != "."))
+
+  The generator runs by demand: at most `demand` items are made ahead of the one that is looked at, which
+  `%{stream | demand: 1}` changes. It is closed, so that its `finally` runs, when the enumeration stops, when the process
+  that reads ends, or when the connection is lost; until somebody reads it the same is true of the process that called.
+  What it raises is raised here, behind its items, as by `Pyerlnode.call/5`; an exit with `:noproc` says that it was
+  read before, one with `:noconnection` that its node is lost.
+  """
+  defstruct [:pid, demand: 32]
+
+  @doc false
+  def open(%{pid: pid, demand: demand}) do
+    ref = :erlang.monitor(:process, pid, [{:alias, :demonitor}])
+    ask(%{pid: pid, ref: ref, demand: demand, left: 0})
+  end
+
+  @doc false
+  def next(%{ref: ref, pid: pid} = state) do
+    receive do
+      {^ref, {:item, item}} -> {[item], taken(state)}
+      {^ref, :done} -> {:halt, state}
+      {^ref, {:error, reason, stack}} -> :erlang.raise(:error, Pyerlnode.exception(reason), stack)
+      {^ref, {class, reason, _}} -> :erlang.raise(class, reason, [])
+      {:DOWN, ^ref, _, _, reason} -> exit({reason, {__MODULE__, :next, [pid]}})
+    end
+  end
+
+  defp taken(%{left: left, demand: demand} = state) when left - 1 > div(demand, 2),
+    do: %{state | left: left - 1}
+
+  defp taken(state), do: ask(%{state | left: state.left - 1})
+
+  defp ask(%{pid: pid, ref: ref, demand: demand, left: left} = state) do
+    send(pid, {:"$pyerlnode_ask", {self(), ref}, demand - left})
+    %{state | left: demand}
+  end
+
+  @doc false
+  def close(%{pid: pid, ref: ref}) do
+    send(pid, {:"$pyerlnode_close", {self(), ref}})
+    :erlang.demonitor(ref, [:flush])
+    flush(ref)
+  end
+
+  defp flush(ref) do
+    receive do
+      {^ref, _} -> flush(ref)
+    after
+      0 -> :ok
+    end
+  end
+
+  defimpl Enumerable do
+    def reduce(stream, acc, fun) do
+      resource =
+        Stream.resource(
+          fn -> Pyerlnode.Stream.open(stream) end,
+          &Pyerlnode.Stream.next/1,
+          &Pyerlnode.Stream.close/1
+        )
+
+      Enumerable.reduce(resource, acc, fun)
+    end
+
+    def count(_), do: {:error, __MODULE__}
+    def member?(_, _), do: {:error, __MODULE__}
+    def slice(_), do: {:error, __MODULE__}
+  end
 end
 
 defmodule Pyerlnode.Port do

@@ -23,15 +23,13 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from pyerlnode.brief import short
-from pyerlnode.errors import AlreadyStarted, Exit, StartFailed, UsageError
-from pyerlnode.kernel.remote.erpc import Request
+from pyerlnode.errors import AlreadyStarted, StartFailed, UsageError
 from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.kernel.remote.spawn_server import Call
 from pyerlnode.otp import gen_event, gen_server, gen_statem
 from pyerlnode.otp.behaviour import Behaviour
 from pyerlnode.otp.child_spec import ChildSpec, Start, from_mapping
 from pyerlnode.runtime.process import Process, current
-from pyerlnode.runtime.router import RemoteWatcher
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid
@@ -101,16 +99,7 @@ class ServerExport:
 
 def caller_of(process: Process) -> Process | Pid:
     """Who asked for what `process` runs: of a remote call the process that made it, else `process` itself."""
-    if isinstance(process.handler, Call):
-        for watcher in (process.monitored_by or {}).values():
-            if isinstance(watcher, RemoteWatcher):
-                return watcher.pid
-            if isinstance(watcher, Request):  # a node that asks itself
-                return watcher._caller
-        for other in process.links or ():
-            return other
-        raise Exit(A.noproc, "who called start_link has given up, or did not wait for it (cast, spawn)")
-    return process
+    return process.handler.caller() if isinstance(process.handler, Call) else process
 
 
 def export_server(

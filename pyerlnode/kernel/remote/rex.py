@@ -77,7 +77,7 @@ class Rex(Service):
         process.start_function(self._answer, (answer, caller, module, function, args), {})
 
     def _answer(self, answer: Callable[[Any], None], caller: Pid, module: Any, function: Any, args: Any) -> None:
-        value = self.server.call(caller.node, module, function, args)
+        value = self.server.call(caller, module, function, args)
         try:
             answer(value)
         except EncodeError as error:

@@ -24,11 +24,13 @@ from contextvars import Context
 from typing import Any, Final
 
 from pyerlnode.brief import short
+from pyerlnode.errors import Exit
 from pyerlnode.kernel.remote.exports import Exports
-from pyerlnode.otp import gen
+from pyerlnode.kernel.streams.handle import GENERATORS
+from pyerlnode.otp import gen, requests
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.handler import Applied
-from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.process import Process, require_current
 from pyerlnode.runtime.reason_core import caught_class, python_error
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
 from pyerlnode.runtime.system import System
@@ -93,8 +95,19 @@ class Call(Applied):
         if self.tag is None:
             self.function(*self.args)
         else:
-            reason = execute(self.tag, self.function, self.args)
+            reason = execute(self.tag, self.function, self.args, self.caller)
         self.process.finish(reason)
+
+    def caller(self) -> Process | Pid:
+        """Who asked for it: of a remote call the process that made it. Raises `Exit` when there is none (any more)."""
+        for watcher in (self.process.monitored_by or {}).values():
+            if isinstance(watcher, RemoteWatcher):
+                return watcher.pid
+            if isinstance(watcher, requests.Request):  # a node that asks itself
+                return watcher._caller
+        for other in self.process.links or ():
+            return other
+        return no_caller()
 
     def start(self) -> None:
         process = self.process
@@ -242,13 +255,13 @@ class SpawnServer:
             log.warning("%s asked for %s:%s/%s, which is not exported", node, module, function, short(count))
 
     # --- for rex -------------------------------------------------------------------------------
-    def call(self, node: Atom, module: Any, function: Any, args: Any) -> Any:
+    def call(self, caller: Pid, module: Any, function: Any, args: Any) -> Any:
         """The value, or what ``rpc:call`` makes of anything else."""
         module, function, args = self._applied(module, function, args)
-        found = self.find(node, module, function, args)
+        found = self.find(caller.node, module, function, args)
         if found is None:
             return A.badrpc, (A.EXIT, refusal(None, module, function, args))
-        return badrpc(execute(None, found, args))
+        return badrpc(execute(None, found, args, lambda: caller))
 
 
 def badrpc(result: tuple[Any, ...]) -> Any:
@@ -299,10 +312,21 @@ def refusal(tag: Any, module: Any, function: Any, args: Any) -> tuple[Any, ...]:
     return (reason, stack) if tag is None else (tag, A.error, reason, stack)
 
 
-def execute(tag: Any, function: Callable[..., Any], args: list[Any]) -> tuple[Any, ...]:
-    """Run an exported function and say how it ended, as `erpc` does."""
+def no_caller() -> Process | Pid:
+    raise Exit(A.noproc, "the caller has given up, or did not wait (cast, spawn)")
+
+
+def execute(
+    tag: Any, function: Callable[..., Any], args: list[Any], caller: Callable[[], Process | Pid] = no_caller
+) -> tuple[Any, ...]:
+    """Run an exported function and say how it ended, as `erpc` does. A generator is given to `caller` as a stream."""
     try:
-        return tag, RETURN, function(*args)
+        value = function(*args)
+        if type(value) in GENERATORS:
+            from pyerlnode.kernel.streams.server import stream_for  # brings supervisors, for those who have one
+
+            value = stream_for(require_current(), value, caller())
+        return tag, RETURN, value
     except BaseException as error:
         caught(error)
         if not isinstance(error, Exception):  # nobody means to answer by it: `sys.exit`, the panic of an extension

@@ -1,0 +1,1 @@
+"""Generators that other nodes read by demand: as an `Enumerable` in Elixir, in a `for` of Python."""
