@@ -1,12 +1,11 @@
 """An inspector looks into a real BEAM, gets true answers within bounds, and leaves nothing behind."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from interop_tests.inspectors import killed_inspector
 from pyerlnode import A
 from pyerlnode.errors import UsageError
 from pyerlnode.inspect import Cluster, InspectError, Late, NoSuchProcess, Refused, RemoteNode
@@ -206,19 +205,6 @@ def as_before(beam: Beam, before: Any) -> bool:
     return now[0] == 0 and all(count <= was for count, was in zip(now, before, strict=True))
 
 
-KILLED = """
-import sys
-from pyerlnode import connect
-from pyerlnode.inspect import Cluster
-node, cookie, port = sys.argv[1:]
-with connect(node, cookie=cookie, epmd_port=int(port)) as link, Cluster(link, timeout=60.0) as cluster:
-    with cluster.node(node).watch_top() as watch:
-        watch.next()
-        print("ready", flush=True)
-        sys.stdin.read()
-"""
-
-
 def test_a_closed_inspector_leaves_nothing(beam: Beam, node: Any) -> None:
     assert node.ping(beam.node)
     before = beam.eval(STATE)
@@ -234,17 +220,8 @@ def test_a_closed_inspector_leaves_nothing(beam: Beam, node: Any) -> None:
 
 def test_an_inspector_that_is_killed_leaves_nothing(beam: Beam) -> None:
     before = beam.eval(STATE)
-    arguments = (beam.node.name, beam.cookie, str(beam.epmd_port))
-    program = subprocess.Popen(
-        [sys.executable, "-c", KILLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert program.stdout is not None
-        assert program.stdout.readline() == "ready\n"
+    with killed_inspector(beam, "app.watch_top()", "view.next()"):
         assert beam.eval(FOREIGN)
-    finally:
-        program.kill()
-        program.communicate()
     wait_for(lambda: as_before(beam, before))
 
 

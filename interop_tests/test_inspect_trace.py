@@ -1,12 +1,11 @@
 """A trace is bounded, shows what was called, and is gone with the inspector, however that ends."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from interop_tests.inspectors import killed_inspector
 from pyerlnode import A
 from pyerlnode.errors import UsageError
 from pyerlnode.inspect import Cluster, RemoteNode
@@ -19,18 +18,7 @@ LEFT = """{[P || P <- processes(), {flags, [_ | _]} <- [erlang:trace_info(P, fla
     case erlang:function_exported(trace, session_info, 1) of true -> length(trace:session_info(all)); _ -> 0 end,
     length([x || P <- processes(), {_, L} <- [process_info(P, group_leader)], node(L) =/= node()])}"""
 CALLS = 'spawn(fun L() -> receive stop -> ok after %d -> inspected:called({%s, <<"ü"/utf8>>}), L() end end)'
-KILLED = """
-import sys
-from pyerlnode import connect
-from pyerlnode.inspect import Cluster
-node, cookie, port = sys.argv[1:]
-with connect(node, cookie=cookie, epmd_port=int(port)) as link, Cluster(link, timeout=60.0, read_only=False) as cluster:
-    with cluster.node(node).trace("inspected:called/1", count=10000, rate=10000, seconds=3600) as trace:
-        while not trace.next():
-            pass
-        print("ready", flush=True)
-        sys.stdin.read()
-"""
+TRACING = 'app.trace("inspected:called/1", count=10000, rate=10000, seconds=3600)'
 
 
 def as_before(beam: Beam, before: Any) -> bool:
@@ -112,17 +100,8 @@ def test_a_trace_that_is_closed_before_its_end_leaves_nothing(beam: Beam, app: R
 def test_an_inspector_that_is_killed_leaves_no_trace(beam: Beam, app: RemoteNode, caller: Any) -> None:
     app.info()
     before = beam.eval(LEFT)
-    arguments = (beam.node.name, beam.cookie, str(beam.epmd_port))
-    program = subprocess.Popen(
-        [sys.executable, "-c", KILLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert program.stdout is not None
-        assert program.stdout.readline() == "ready\n"
+    with killed_inspector(beam, TRACING, "while not view.next(): pass"):
         assert not as_before(beam, before)
-    finally:
-        program.kill()
-        program.communicate()
     wait_for(lambda: as_before(beam, before))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 
 Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+Look = Callable[..., argparse.ArgumentParser]
+"""Makes a command by its name, its module here, its help and, where it prints rows, how many."""
 
 RANKED = ("memory", "reductions", "queue", "binary", "heap", "stack")
 
@@ -40,7 +42,13 @@ def add(command: Command, node: Callable[[argparse.ArgumentParser], None]) -> No
 
     look("info", "node", "Versions, uptime, memory, and how near a node is to its limits.")
     look("nodes", "node", "The cluster as a node sees it: who sees whom, hidden nodes, traffic.", 100)
+    _processes(look)
+    _things(look)
+    _snapshots(look)
+    _changes(look)
 
+
+def _processes(look: Look) -> None:
     top = look("top", "processes", "The processes of a node with the most memory, reductions, messages, …", 20)
     top.add_argument("--by", choices=RANKED, default="memory", help="default: memory")
     top.add_argument("--window", type=float, default=0.0, metavar="SECONDS", help="rank by what is added in that time")
@@ -48,8 +56,7 @@ def add(command: Command, node: Callable[[argparse.ArgumentParser], None]) -> No
                      "contains TEXT")  # fmt: skip
     top.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N")
 
-    proc = look("proc", "processes", "One process: what it is, does and is tied to, and its stack.", 50)
-    _who(proc)
+    _who(look("proc", "processes", "One process: what it is, does and is tied to, and its stack.", 50))
 
     mailbox = look(
         "mailbox", "processes", "The messages that wait at a process: how many, the first, their shapes.", 10
@@ -62,6 +69,8 @@ def add(command: Command, node: Callable[[argparse.ArgumentParser], None]) -> No
     state.add_argument("--status", action="store_true", help="sys:get_status rather than sys:get_state")
     state.add_argument("--force", action="store_true", help="ask one with 1000 messages, or none of OTP's, too")
 
+
+def _things(look: Look) -> None:
     tree = look("tree", "things", "Applications and their supervisors, asked in parallel.", 20)
     tree.add_argument("root", nargs="?", metavar="ROOT", help="an application, or a supervisor: a pid or a name")
     tree.add_argument("--depth", type=whole, default=20, metavar="N", help="levels; default: 20")
@@ -79,11 +88,15 @@ def add(command: Command, node: Callable[[argparse.ArgumentParser], None]) -> No
     find = look("find", "things", "Processes whose application, module, name or label contains a text.", 20)
     find.add_argument("text", metavar="TEXT")
 
+
+def _snapshots(look: Look) -> None:
     record = look("record", "snapshots", "A snapshot of a node in a file, for `diff`.")
     record.add_argument("file", metavar="FILE", help="the file to write; - prints it")
     diff = look("diff", "snapshots", "What has changed on a node since a snapshot.", 20)
     diff.add_argument("file", metavar="FILE", help="what `record` wrote")
 
+
+def _changes(look: Look) -> None:
     trace = look("trace", "changes", "Calls of a function, within bounds. It costs what is traced: needs --yes.")
     trace.add_argument("function", metavar="M:F/A", help="lists:reverse/1, MyApp.Server.init/1, or without /A for all")
     trace.add_argument("--process", metavar="PROCESS", help="only its calls")
