@@ -96,11 +96,11 @@ def test_an_interrupted_caller_ends_its_job(monkeypatch):
             finally:
                 ended.set()
 
-        def interrupted(self, timeout=None):
+        def interrupted(self, timeout=None):  # `run` waits by it
             began.wait(patience())
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("pyerlnode.facade.Future.result", interrupted)
+        monkeypatch.setattr("pyerlnode.facade.Future.exception", interrupted)
         with pytest.raises(KeyboardInterrupt):
             hub.run(job)
         assert ended.wait(patience())
