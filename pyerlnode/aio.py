@@ -8,8 +8,9 @@
 The node lives in a gevent hub in a thread of its own, as with `pyerlnode.connect`; each method here hands its work
 over and awaits the outcome, so the event loop is never blocked and any number of calls are under way at once. When an
 awaiting task is cancelled, or times out, the call in the hub is ended too. A `Mailbox` is a process whose messages a
-coroutine awaits. A `GenServer` of this module has callbacks that are coroutines, and so may be what is exported: they
-run in the program's loop. Other functions run in the hub's thread; `Cluster.run` reaches everything else.
+coroutine awaits. A `GenServer`, `GenStatem` or `EventHandler` of this module has callbacks that are coroutines, and so
+may be what is exported: they run in the program's loop. Other functions run in the hub's thread; `Cluster.run` reaches
+everything else.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, TypeVar
 from gevent.monkey import is_module_patched
 
 from pyerlnode import facade
-from pyerlnode.awaited import GenServer, awaitable
+from pyerlnode.awaited import EventHandler, GenServer, GenStatem, awaitable
 from pyerlnode.errors import UsageError
 from pyerlnode.etf.codec import Codec
 from pyerlnode.facade import HubThread, Job
@@ -327,4 +328,4 @@ async def _in_hub(hub: HubThread, job: Callable[[], T]) -> T:
     return result
 
 
-__all__ = ["Cluster", "GenServer", "Mailbox", "Server", "connect"]
+__all__ = ["Cluster", "EventHandler", "GenServer", "GenStatem", "Mailbox", "Server", "connect"]

@@ -12,8 +12,8 @@
 The process lives in the node's hub, as each of them; a callback that is a coroutine function becomes a task of the loop
 in which `aio.connect` was awaited, and the process waits for it. So it handles one message at a time, is linked,
 monitored, supervised and stopped as any other, and what a callback raises ends it. A generator in its `Reply`, async or
-not, goes to the caller as a stream (`kernel.streams`). When the process is ended meanwhile,
-by a supervisor or an exit, the task is cancelled.
+not, goes to the caller as a stream (`kernel.streams`). When the process is ended meanwhile, by a supervisor or an exit,
+the task is cancelled. `GenStatem` and `EventHandler` are the same for state machines and handlers of events.
 """
 
 from __future__ import annotations
@@ -23,20 +23,57 @@ from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Callable
 from contextlib import suppress
 from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction
-from types import FunctionType
 from typing import Any, ClassVar
 
 from pyerlnode.errors import UsageError
 from pyerlnode.kernel.streams.handle import GENERATORS
 from pyerlnode.kernel.streams.server import stream_for
-from pyerlnode.otp import gen_server
-from pyerlnode.otp.behaviour import CALLBACKS
+from pyerlnode.otp import gen_event, gen_server, gen_statem
+from pyerlnode.otp.coroutines import coroutines_of, is_state, refuse_coroutines
+from pyerlnode.otp.reserved import is_ours
 from pyerlnode.otp.results import Reply
 from pyerlnode.runtime.edges import edge
 from pyerlnode.runtime.mailbox import REPLY, Waiter
+from pyerlnode.runtime.process import Process
+from pyerlnode.runtime.threads import get_ident
 
 
-class GenServer(gen_server.GenServer):
+class Awaited:
+    """Makes callbacks that are coroutine functions such as a process can call. Mixed in before the behaviour."""
+
+    __slots__ = ()
+    _awaits: ClassVar[tuple[str, ...]] = ()
+    """Callbacks that may be coroutine functions."""
+    _by_state: ClassVar[bool] = False
+    """Whether state functions are callbacks."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        found = [(name, value) for name, value, _ in coroutines_of(cls) if cls._is_awaited(name, value)]
+        super().__init_subclass__(**kwargs)
+        for name, value in found:
+            setattr(cls, name, _awaited(vars(cls).get(name, value)))
+
+    @classmethod
+    def _is_awaited(cls, name: str, value: Any) -> bool:
+        """Whether the coroutine function `value` is called by us; an async generator, or no plain method, is not."""
+        if not iscoroutinefunction(value):
+            return False
+        ours = any(name in vars(base) and is_ours(base) for base in cls.__mro__)
+        return name in cls._awaits if ours else cls._by_state and is_state(name, value)
+
+    @classmethod
+    def _refuse_coroutines(cls) -> None:
+        """What is awaited by now is none any more."""
+        found = [name for name, value, _ in coroutines_of(cls) if cls._is_awaited(name, value)]
+        refuse_coroutines(cls, found, by_state=cls._by_state)
+
+    @property
+    def cluster(self) -> Any:
+        """The `aio.Cluster` in which it was started."""
+        return _process_of(self).system.beside
+
+
+class GenServer(Awaited, gen_server.GenServer):
     """A GenServer whose callbacks may be coroutine functions. Start it in a node that `aio.connect` has opened.
 
     Plain callbacks run in the hub's thread. In a coroutine, which runs in the loop's, `self.reply` may be called, and
@@ -44,32 +81,50 @@ class GenServer(gen_server.GenServer):
     """
 
     __slots__ = ()
-    _awaits: ClassVar[bool] = True
+    _awaits = ("init", "handle_call", "handle_cast", "handle_info", "handle_continue", "terminate")
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        found = ((name, vars(cls).get(name)) for name in CALLBACKS)
-        coroutines = [name for name, value in found if type(value) is FunctionType and iscoroutinefunction(value)]
-        super().__init_subclass__(**kwargs)
-        for name in coroutines:
-            setattr(cls, name, _awaited(vars(cls)[name]))
 
-    @property
-    def cluster(self) -> Any:
-        """The `aio.Cluster` in which it was started."""
-        return self.process.system.beside
+class GenStatem(Awaited, gen_statem.GenStatem):
+    """A state machine whose callbacks, state functions among them, may be coroutine functions; else as `GenServer`."""
+
+    __slots__ = ()
+    _awaits = ("init", "handle_event", "terminate")
+    _by_state = True
+
+
+class EventHandler(Awaited, gen_event.EventHandler):
+    """A handler of events whose callbacks may be coroutine functions.
+
+    Its manager waits for each, as for any handler: other handlers and events come after it.
+    """
+
+    _awaits = ("init", "handle_event", "handle_call", "handle_info", "terminate")
+
+
+def _process_of(callbacks: Any) -> Process:
+    process: Process = (callbacks.manager if isinstance(callbacks, gen_event.EventHandler) else callbacks).process
+    return process
 
 
 def _awaited(callback: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(callback)
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        process = self.process
-        result = wait_for(process.system, functools.partial(callback, self, *args, **kwargs))
-        if type(result) is Reply and type(result.value) in GENERATORS:
+        process = _process_of(self)
+        function = functools.partial(callback, self, *args, **kwargs)
+        if process.system.scheduler.thread != get_ident():  # by a coroutine: ``await super().init()``
+            return _direct(function)
+        result = wait_for(process.system, function)
+        if type(result) is Reply and type(result.value) in GENERATORS and isinstance(self, GenServer):
             result.value = stream_for(process, result.value, args[1][0])
         return result
 
     called.__awaited__ = callback  # type: ignore[attr-defined]  # for `otp.unmatched`, which reads its source
     return called
+
+
+async def _direct(function: Callable[[], Any]) -> Any:
+    value = function()  # the answer to a request that is not of its type is no coroutine
+    return await value if iscoroutine(value) else value
 
 
 def awaitable(system: Any, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,13 +10,15 @@ import pytest
 
 from pyerlnode import (
     A,
+    Atom,
     Continue,
-    EventHandler,
-    GenServer,
-    GenStatem,
+    KeepState,
+    NextState,
     Node,
     NoReply,
+    Postpone,
     Reply,
+    ReplyTo,
     Stop,
     Supervise,
     Supervisor,
@@ -25,6 +27,7 @@ from pyerlnode import (
     atom_map,
 )
 from pyerlnode.errors import CallTimeout, NoProc, RemoteError, ServerExit, StartFailed
+from pyerlnode.otp import gen_event
 from pyerlnode.otp.child_spec import child_spec
 from pyerlnode.testing.waiting import wait_for
 
@@ -127,8 +130,10 @@ def test_many_of_them_wait_at_once() -> None:
         desks = [await cluster.start(Desk, seen) for _ in range(20)]
         calls = [asyncio.create_task(cluster.call(desk, A.hang, None)) for desk in desks]
         await until(lambda: seen.count("hangs") == 20)
-        for call in calls:
-            call.cancel()
+        for desk in desks:
+            await cluster.run(Node.exit, desk, A.kill)
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(end, ServerExit) for end in ends)
 
     run(body)
 
@@ -375,30 +380,201 @@ def test_coroutines_take_keywords_where_the_export_says_so() -> None:
     run(body)
 
 
-COROUTINES = {
-    "GenServer": (GenServer, ["init", "handle_call", "handle_cast", "handle_info", "handle_continue", "terminate"]),
-    "GenStatem": (GenStatem, ["init", "terminate"]),
-    "EventHandler": (EventHandler, ["init", "handle_event", "handle_call", "handle_info", "terminate"]),
-    "Supervisor": (Supervisor, ["init"]),
-    "aio.GenServer": (aio.GenServer, ["format_status", "code_change"]),
-}
+class Lock(aio.GenStatem):
+    """Opens by its code; `seen` says what ran, and in which thread."""
+
+    state_enter = True
+
+    async def init(self, seen: list[Any], code: int):
+        await asyncio.sleep(0)
+        self.process.trap_exit = True
+        self.seen, self.code = seen, code
+        return A.locked
+
+    async def locked(self, kind, content):
+        await self.note(kind, content)
+        match kind, content:
+            case (A.call, from_), A.hang:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self.seen.append("cancelled")
+            case (A.call, from_), code:
+                if code == self.code:
+                    return NextState(A.open, ReplyTo(from_, A.ok))
+                return KeepState(ReplyTo(from_, A.wrong))
+
+    def open(self, kind, content):  # a plain one: in the hub
+        self.seen.append((kind, threading.get_ident()))
+        return (
+            KeepState(Postpone()) if kind is A.cast else KeepState(ReplyTo(kind[1], content)) if content == 3 else None
+        )
+
+    async def note(self, kind, content):
+        """Takes an event, and is awaited by a state function."""
+        await asyncio.sleep(0)
+        self.seen.append((kind if type(kind) is Atom else kind[0], threading.get_ident()))
+
+    async def terminate(self, reason):
+        await asyncio.sleep(0)
+        self.seen.append(("terminate", self.state))
 
 
-@pytest.mark.parametrize("row", COROUTINES.values(), ids=COROUTINES.keys())
-def test_a_coroutine_that_nobody_would_await_is_refused_when_the_class_is_made(row: Any) -> None:
-    base, names = row
+def test_state_functions_may_be_coroutines() -> None:
+    async def body(cluster: aio.Cluster) -> None:
+        seen: list[Any] = []
+        here = threading.get_ident()
+        lock = await cluster.start(Lock, seen, 7)
+        assert await cluster.call(lock, 1) is A.wrong
+        assert seen == [(A.enter, here), (A.call, here)]
+        assert await cluster.call(lock, 7) is A.ok
+        assert await cluster.call(lock, 3) == 3
+        assert seen[-1][1] != here
+        await cluster.run(Node.stop_process, lock)
+        assert seen[-1] == ("terminate", A.open)
 
-    async def callback(self: Any, *args: Any) -> None:
-        """Nothing."""
+    run(body)
 
-    async def stream(self: Any, *args: Any) -> Any:
-        yield 1
 
-    for name in names:
-        for function in (callback, stream):
-            with pytest.raises(UsageError, match=rf"Mine.{name} is `async def`.*pyerlnode.aio.GenServer"):
-                type("Mine", (base,), {name: function, "__module__": "mine"})
-    type("Mine", (base,), {"helper": callback, "__module__": "mine"})
+def test_a_state_machine_is_cancelled_and_started_anew() -> None:
+    seen: list[Any] = []
+
+    class Tree(Supervisor):
+        def init(self):
+            return Supervise([child_spec(Lock, seen, 7, id="lock", name="lock")])
+
+    async def body(cluster: aio.Cluster) -> None:
+        await cluster.run(lambda node: node.start(Tree))
+        first = await cluster.whereis("lock")
+        assert first is not None
+        call = asyncio.create_task(cluster.call("lock", A.hang, None))
+        await until(lambda: len(seen) == 2)
+        await cluster.run(lambda node: node.exit(first, A.kill))
+        with pytest.raises(ServerExit, match="killed"):
+            await call
+        await until(lambda: "cancelled" in seen)
+        await until(lambda: cluster.node.run(cluster.node.whereis, "lock") not in (None, first))
+        assert await cluster.call("lock", 1) is A.wrong
+
+    run(body)
+    assert seen[-1] == ("terminate", A.locked)
+
+
+def test_one_function_may_handle_all_states_and_what_no_case_takes_is_one_as_elsewhere() -> None:
+    class Switch(aio.GenStatem):
+        callback_mode = A.handle_event_function
+        unmatched = "crash"
+
+        async def init(self):
+            return A.off
+
+        async def handle_event(self, kind, content, state):
+            await asyncio.sleep(0)
+            match kind, content:
+                case (A.call, from_), A.flip:
+                    return NextState(A.on if state is A.off else A.off, ReplyTo(from_, state))
+                case (A.call, _), A.raise_:
+                    raise ValueError("as asked")
+
+    async def body(cluster: aio.Cluster) -> None:
+        switch = await cluster.start(Switch)
+        assert [await cluster.call(switch, A.flip) for _ in range(3)] == [A.off, A.on, A.off]
+        with pytest.raises(ServerExit, match="ValueError: as asked"):
+            await cluster.call(switch, A.raise_)
+        switch = await cluster.start(Switch)
+        with pytest.raises(ServerExit, match="function_clause"):
+            await cluster.call(switch, A.unknown)
+
+    run(body)
+
+
+class Audit(aio.EventHandler):
+    async def init(self, args):
+        await asyncio.sleep(0)
+        self.seen: list[Any] = args
+
+    async def handle_event(self, event):
+        if event is A.raise_:
+            raise ValueError("as asked")
+        if event is A.hang:
+            try:
+                self.seen.append("hangs")
+                await asyncio.Event().wait()
+            finally:
+                self.seen.append("cancelled")
+        await asyncio.sleep(0)
+        self.seen.append((event, threading.get_ident()))
+
+    async def handle_call(self, request):
+        await asyncio.sleep(0)
+        return Reply((request, self.cluster.name))
+
+    async def terminate(self, why):
+        await asyncio.sleep(0)
+        self.seen.append(("terminate", why))
+
+
+def test_handlers_of_events_may_be_coroutines() -> None:
+    async def body(cluster: aio.Cluster) -> None:
+        seen: list[Any] = []
+        here = threading.get_ident()
+
+        def started(node: Node) -> Any:
+            events = gen_event.start(node.system, handlers=[Audit])
+            assert gen_event.add_handler(node.system, events, Audit, seen) is A.ok
+            for n in range(3):
+                gen_event.notify(node.system, events, n)
+            assert gen_event.call(node.system, events, Audit, 5) == (5, node.name)
+            gen_event.sync_notify(node.system, events, A.raise_)
+            assert gen_event.which_handlers(node.system, events) == []
+            assert gen_event.add_handler(node.system, events, Audit, seen) is A.ok
+            gen_event.notify(node.system, events, A.hang)
+            return events
+
+        events = await cluster.run(started)
+        assert seen[:3] == [(0, here), (1, here), (2, here)]
+        assert seen[3][0] == "terminate"
+        assert seen[3][1][0] is A.error
+        await until(lambda: seen[-1] == "hangs")
+        await cluster.run(lambda node: node.exit(events, A.kill))
+        await until(lambda: seen[-1] == "cancelled")
+
+    run(body)
+
+
+class Polite:
+    """Mixed in before a server."""
+
+    async def handle_call(self, request, from_):
+        await asyncio.sleep(0)
+        return Reply((A.ok, request))
+
+
+def test_a_coroutine_of_a_class_beside_ours_and_one_of_a_parent_are_awaited() -> None:
+    class Base(Polite, aio.GenServer):
+        async def init(self, count):
+            await asyncio.sleep(0)
+            self.count = count
+
+        async def handle_cast(self, order: Order):
+            self.count += order.count
+
+    class Derived(Base):
+        async def init(self, count):
+            await super().init(count + 1)
+
+        async def handle_call(self, request, from_):
+            if request is A.count:
+                return Reply(self.count)
+            return await super().handle_call(request, from_)
+
+    async def body(cluster: aio.Cluster) -> None:
+        pid = await cluster.start(Derived, 1)
+        await cluster.cast(pid, {A.count: 4})
+        assert await cluster.call(pid, A.count) == 6
+        assert await cluster.call(pid, 3) == (A.ok, 3)
+
+    run(body)
 
 
 def test_a_coroutine_is_no_export_of_a_node_without_a_loop() -> None:

@@ -32,6 +32,7 @@ from typing import Any, ClassVar
 from pyerlnode.brief import BRIEF, short, told
 from pyerlnode.errors import NoProc, PyerlnodeError, ServerExit, StartFailed, UsageError
 from pyerlnode.otp import gen, gen_server, where
+from pyerlnode.otp.coroutines import refuse_coroutines
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply, Stop
 from pyerlnode.otp.stopping import stop_processes
@@ -66,6 +67,10 @@ class Application:
     env: ClassVar[Mapping[str, Any]] = {}
     """Its environment, unless set otherwise."""
     controller: Applications
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_coroutines(cls)
 
     def start(self, type: str, args: Any) -> Pid | None:
         """Start the tree. `type` is ``normal``."""

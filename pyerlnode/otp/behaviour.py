@@ -19,9 +19,10 @@ from __future__ import annotations
 import sys as python
 from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyerlnode.otp.reserved import is_ours, protect, refuse_coroutines
+from pyerlnode.otp.coroutines import refuse_coroutines
+from pyerlnode.otp.reserved import is_ours, protect
 from pyerlnode.runtime.edges import caught
 from pyerlnode.runtime.handler import OtpHandler
 from pyerlnode.runtime.process import Process
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from pyerlnode.otp.results import Continue
 
 IN = A["in"]
-CALLBACKS: Final = ("init", "handle_call", "handle_cast", "handle_info", "handle_continue", "terminate")
-"""What a server of `aio` may define as a coroutine function."""
 
 
 class Behaviour(OtpHandler):
@@ -52,10 +51,11 @@ class Behaviour(OtpHandler):
         super().__init_subclass__(**kwargs)
         if not is_ours(cls):
             protect(cls, Behaviour)
-            refuse_coroutines(cls, CALLBACKS if cls._awaits else ())
+            cls._refuse_coroutines()
 
-    _awaits: ClassVar[bool] = False
-    """Whether coroutine functions may be callbacks, which somebody awaits."""
+    @classmethod
+    def _refuse_coroutines(cls) -> None:
+        refuse_coroutines(cls)
 
     @property
     def pid(self) -> Pid:

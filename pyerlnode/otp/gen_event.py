@@ -38,7 +38,8 @@ from pyerlnode.errors import ConnectError, EncodeError, Throw, UsageError
 from pyerlnode.etf.encodable import encodable
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
-from pyerlnode.otp.reserved import is_ours, refuse_coroutines
+from pyerlnode.otp.coroutines import refuse_coroutines
+from pyerlnode.otp.reserved import is_ours
 from pyerlnode.otp.results import UNSET, Reply, Stop
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.process import Process
@@ -84,7 +85,11 @@ class EventHandler:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not is_ours(cls):
-            refuse_coroutines(cls)
+            cls._refuse_coroutines()
+
+    @classmethod
+    def _refuse_coroutines(cls) -> None:
+        refuse_coroutines(cls)
 
     def init(self, args: Any) -> Any:
         """Set up the state."""

@@ -41,6 +41,7 @@ from pyerlnode.brief import short
 from pyerlnode.errors import Error, Exit, Throw, UsageError
 from pyerlnode.otp import gen, sys, unmatched
 from pyerlnode.otp.behaviour import Behaviour
+from pyerlnode.otp.coroutines import refuse_coroutines
 from pyerlnode.otp.gen_server import end_report, is_quiet, shape
 from pyerlnode.otp.gen_statem_core import (
     Answer,
@@ -105,6 +106,10 @@ class GenStatem(Behaviour):
     state_enter: ClassVar[bool] = False
     __core__: Core | None
     __timers__: dict[Key, Timer]
+
+    @classmethod
+    def _refuse_coroutines(cls) -> None:
+        refuse_coroutines(cls, by_state=cls.callback_mode is A.state_functions)
 
     # --- callbacks -------------------------------------------------------------------------------
     def init(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002  # the callback's shape

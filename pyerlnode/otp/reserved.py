@@ -12,9 +12,8 @@ alone, and have no such neighbours, do not pay for them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
-from inspect import isasyncgenfunction, iscoroutinefunction
 from types import FunctionType, MemberDescriptorType
 from typing import Any, Final, NoReturn
 
@@ -57,24 +56,6 @@ def protect(cls: type, root: type) -> None:
             for base in ours:
                 if name in vars(base) and (base is not root or name != "handle"):
                     raise UsageError(_refusal(base, cls, name))
-
-
-def refuse_coroutines(cls: type, awaited: Collection[str] = ()) -> None:
-    """Refuse a callback of `cls`, a class of somebody else's, that is a coroutine function or an async generator.
-
-    Nobody would await it: each call would be one to nothing. `awaited` are those that somebody does. Raises
-    `UsageError`.
-    """
-    for name, value in vars(cls).items():
-        if name in awaited or type(value) is not FunctionType:
-            continue
-        if not (iscoroutinefunction(value) or isasyncgenfunction(value)):
-            continue
-        if any(name in vars(base) and is_ours(base) for base in cls.__mro__[1:]):
-            raise UsageError(
-                f"{cls.__qualname__}.{name} is `async def`, and nothing here awaits it: "
-                f"a server with coroutines derives from pyerlnode.aio.GenServer"
-            )
 
 
 def _refusal(base: type, cls: type, name: str) -> str:

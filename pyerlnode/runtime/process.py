@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from types import CoroutineType
 from typing import Any, Final
 
 from gevent import getcurrent
 from greenlet import greenlet
 
 from pyerlnode.brief import told
-from pyerlnode.errors import Exit, MadeBeforeFork, NotAProcess
+from pyerlnode.errors import Exit, MadeBeforeFork, NotAProcess, UsageError
 from pyerlnode.runtime.edges import ProcessKilled, edge, escaped, stop_program, stops_program
 from pyerlnode.runtime.mailbox_core import (
     NOTHING,
@@ -318,7 +319,8 @@ class Process:
         fn, args, kwargs = self.greenlet.call
         self.greenlet.call = None  # what it was given lives as long as the body uses it
         try:
-            fn(*args, **kwargs)
+            if type(fn(*args, **kwargs)) is CoroutineType:
+                raise UsageError(f"{getattr(fn, '__qualname__', fn)} is `async def`, and a process awaits nothing")
         except BaseException as error:
             self.crashed(error)
         else:
