@@ -78,7 +78,7 @@ def test_a_flood_to_a_full_mailbox_stops_reading_and_every_message_arrives(victi
             gevent.sleep(0.0005)
             return super().handle_info(message)
 
-    node = python()
+    node = python(limits=Limits(overflow=200_000))
     events: list[str] = []
     node.telemetry.append(lambda event, *_: events.append(event))
     pid = gen_server.start(node.system, Slow, name="slow", mailbox=MailboxLimit(20))
@@ -99,11 +99,38 @@ def test_a_full_process_that_calls_the_peer_it_is_flooded_by_gets_its_answer(vic
                 self.kept.append(node.rpc(victim.name, "erlang", "abs", [-7], timeout=patience()))
             return super().handle_info(message)
 
-    node = python()
+    node = python(limits=Limits(overflow=1))
     pid = gen_server.start(node.system, Asker, name="asker", mailbox=MailboxLimit(5))
     victim.eval("[P ! N || N <- lists:seq(1, 2000)], ok", P=pid)
     wait_for(lambda: len(node.call(pid, A.kept, timeout=patience())) >= 2000)
     assert node.call(pid, A.kept)[0] == 7
+
+
+@pytest.mark.parametrize("overflow", [Limits().overflow, 1_000_000])
+def test_who_calls_another_server_does_not_wait_for_a_flood_to_a_full_one(
+    victim: Beam, python: Factory, overflow: int
+) -> None:
+    """The full one handles nothing at all, until the others were served beside 2.5 MB for it."""
+    go_on = gevent.event.Event()
+
+    class Stuck(Desk):
+        def handle_info(self, message: Any) -> Any:
+            go_on.wait()
+            return super().handle_info(message)
+
+    node = python(limits=Limits(overflow=overflow))
+    events: list[str] = []
+    node.telemetry.append(lambda event, *_: events.append(event))
+    stuck = gen_server.start(node.system, Stuck, mailbox=MailboxLimit(10))
+    other = gen_server.start(node.system, Desk)
+    victim.eval("spawn(fun() -> [P ! {N, binary:copy(<<1>>, 1000)} || N <- lists:seq(1, 2500)] end), ok", P=stuck)
+    called = "[element(2, erpc:call(node(), gen_server, call, [P, {echo, {ok, N}}, 120000])) || N <- lists:seq(1, 20)]"
+    assert victim.eval(called, P=other) == list(range(1, 21))
+    if overflow == 1_000_000:
+        wait_for(lambda: "connection.paused" in events)
+    go_on.set()
+    wait_for(lambda: len(node.call(stuck, A.kept, timeout=patience())) == 2500)
+    assert [message[1][0] for message in node.call(stuck, A.kept)] == list(range(1, 2501))
 
 
 # --- counters ----------------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ class Limits:
     """One message of the handshake; the longest legal one is below 1,100."""
     send_buffer: int = 8 * 1024 * 1024
     """Bytes queued to one peer before senders wait (OTP's `+zdbbl` is 1 MB)."""
+    overflow: int = 16 * 1024 * 1024
+    """Bytes that messages of one peer hold beyond mailbox limits (policy `suspend`) before it is read no further."""
 
 
 DEFAULT_LIMITS = Limits()

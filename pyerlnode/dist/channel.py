@@ -91,8 +91,8 @@ class Channel:
 
     __slots__ = (
         "_atoms", "_budget", "_cache", "_events", "_failed", "_fragmenting", "_fragments", "_frames", "_head",
-        "_header", "_limits", "_messages_out", "_read", "_sequence", "_ticks", "_vocabulary", "_writer", "bytes_in",
-        "bytes_out", "flags", "fragments_in", "fragments_out", "messages_in", "node", "peer", "ticks_in", "undecodable",
+        "_header", "_limits", "_messages_out", "_read", "_sequence", "_ticks", "_vocabulary", "_writer", "assembled",
+        "bytes_in", "bytes_out", "flags", "fragments_in", "fragments_out", "messages_in", "node", "peer", "ticks_in", "undecodable",
         "usual",
     )  # fmt: skip
 
@@ -111,6 +111,8 @@ class Channel:
         self.bytes_in = self.bytes_out = 0
         self.messages_in = self._messages_out = 0
         self.fragments_in = self.fragments_out = 0
+        self.assembled = 0
+        """Bytes of the payloads that came in fragments and were put together."""
         self.ticks_in = self.undecodable = 0
         self._limits = limits
         self._budget = AtomBudget(limits.atoms) if budget is None else budget
@@ -279,6 +281,7 @@ class Channel:
             done = self._fragments.add(sequence, number, data, at, end)
             if done is not None:
                 (signal, field, atoms), payload = done
+                self.assembled += len(payload)
                 self._payload(signal, field, payload, 0, len(payload), atoms, events)
             return
         atoms, at = self._read_atoms(data, at, end)

@@ -577,7 +577,9 @@ class Acceptor(_Handshake):
 
     def _closed(self, waited: State) -> HandshakeError:
         if waited is State.WAIT_ALIVE:  # a BEAM ends its dial so when ours has become the connection meanwhile
-            return HandshakeError(f"{self.peer_name} has ended its attempt, and keeps the connection that it has", "nok")
+            return HandshakeError(
+                f"{self.peer_name} has ended its attempt, and keeps the connection that it has", "nok"
+            )
         return super()._closed(waited)
 
     def _finish(self) -> None:

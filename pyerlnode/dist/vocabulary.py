@@ -116,9 +116,7 @@ class Vocabulary:
         self._send_sender = self._has(22)
         self._alias = self._has(33)
         self._altact = self._has(37)
-        self.check = check_for(
-            zeros=DistFlags.ALTACT_SIG in self.flags, records=DistFlags.NATIVE_RECORDS in self.flags
-        )
+        self.check = check_for(zeros=DistFlags.ALTACT_SIG in self.flags, records=DistFlags.NATIVE_RECORDS in self.flags)
         """Raises for a term that this peer does not take; None when it takes all."""
         self._exit_payload = self._has(24)
         self._monitors = self._has(19)

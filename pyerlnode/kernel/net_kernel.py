@@ -163,7 +163,7 @@ class NetKernel:
         self._name_is_lost = False
         self.telemetry = Telemetry(system.scheduler.loop.run_callback)
         self.keeper = Keeper(system, self.connect, self.connections.__contains__)
-        self._pressure = Pressure(system, self.connections.values, self._on_pressure)
+        self._pressure = Pressure(system, self.connections.values, settings.limits.overflow, self._on_pressure)
         system.mailbox_full = self._pressure.mailbox_full
         system.connector = self.begin
 

@@ -2,6 +2,7 @@
 
     policy         a message that finds the mailbox full
     suspend        makes its sender wait, when that is a greenlet of this node; one from a peer or from the hub is taken
+                   (and a peer that sends too many is read no further: `kernel.pressure`)
     drop_newest    is dropped
     drop_oldest    is taken; the oldest one that may be dropped goes
     crash          ends the receiver with ``{mailbox_full, Size}``
@@ -78,6 +79,12 @@ class BoundedProcess(Process):
         self.limit = limit
         self.senders: deque[Waiter] = deque()
         self.dropped = self.suspended = self.over = 0
+
+    @property
+    def excess(self) -> int:
+        """Messages in the mailbox beyond its limit."""
+        queue = self.queue
+        return 0 if queue is None or self.exit_reason is not ALIVE else max(0, len(queue) - self.limit.size)
 
     def deliver(self, message: Any) -> None:
         queue = self.queue

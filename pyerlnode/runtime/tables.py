@@ -61,7 +61,7 @@ class Alias:
         self.tied = tied
 
 
-def _not_told(process: Process) -> None:
+def _not_told(process: Any) -> None:
     """A system without peers has nobody to slow down."""
 
 
@@ -115,7 +115,7 @@ class Tables:
         self.on_spawn_request: Callable[[RemoteNode, SpawnRequest], None] = _no_spawn
         self.exported: Callable[[Any, Any, int], Callable[..., Any] | None] = nothing_exported
         """The function that others may call as module:name/arity; a node puts its table of exports here."""
-        self.mailbox_full: Callable[[Process], None] = _not_told
+        self.mailbox_full: Callable[[Any], None] = _not_told
         """Told of a message that a full mailbox took; a kernel slows its peers down by it."""
         self.trace_tokens: TraceTokens | None = None
         self.os_processes = OsProcesses()
