@@ -5,6 +5,7 @@
 NODES are separated by commas. The child counts; while it may, it appends its epoch to FILE, many times a second.
 """
 
+import logging
 import sys
 from typing import Any
 
@@ -56,7 +57,9 @@ def main(name: str, cookie: str, epmd_port: str, nodes: str, lease: str, path: s
         )
         print("ready", flush=True)
         FileObject(sys.stdin.buffer, "rb").read()  # a wait that lets the node run
+        node.stop(60.0)  # in order, however slow the machine is
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {sys.argv[1]} %(message)s")  # shown when a test fails
     main(*sys.argv[1:])

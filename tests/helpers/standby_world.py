@@ -102,8 +102,8 @@ class Member:
                 self.world.send(self, to, to_wire(self.pid, message))
             case core.StartChild(born, state):
                 self._start(born, state)
-            case core.StopChild(born, handoff) if self.stops:
-                self.world.after(0.1, self._stopped, self.machine, born, handoff)
+            case core.StopChild(born) if self.stops:
+                self.world.after(0.1, self._stopped, self.machine, born)
             case core.KillChild():
                 self.child = None
             case core.GiveState(_, state):
@@ -135,14 +135,14 @@ class Member:
         else:
             self.end_child("no start")
 
-    def _stopped(self, machine: Any, born: int, handoff: bool) -> None:
+    def _stopped(self, machine: Any, born: int) -> None:
         if machine is self.machine and self.child == born and not self.frozen:
             self.child = None
             state = f"state of {self.name}"
-            self.world.owed = state if handoff else None
-            self.event("child_stopped", born, (state,) if handoff else None)
+            self.world.owed = state
+            self.event("child_stopped", born, (state,))
         elif machine is self.machine and self.child == born:
-            self.world.after(0.1, self._stopped, machine, born, handoff)
+            self.world.after(0.1, self._stopped, machine, born)
 
     def end_child(self, reason: str = "crash") -> None:
         if self.child is not None and not self.frozen:

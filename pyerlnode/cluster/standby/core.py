@@ -29,9 +29,11 @@ the other stops its child and hands its state over.
     LEFT                  has been stopped
 
 What a child has left in an orderly stop (its *state*) is kept by the one that stopped it and by the successor, until a
-child runs that was started with it. Who has it gives it, before its `yes`, to any candidate that has not: so whoever is
-elected in the successor's place has it too. A member that leaves waits, for one `lease` at most, until another has what
-it holds. When a state comes to nothing all the same, that is the note ``state_lost``.
+child runs that was started with it. So is the state of a child that was stopped because its lease had ended: until it
+was, nobody else could have one. Who has a state gives it, before its `yes` or `no`, to any candidate that has not: so
+whoever is elected in the successor's place has it too. A member that leaves waits, for one `promise` at most, until
+another has what it holds. When a state comes to nothing all the same, that is the note ``state_lost``. So members that
+are suspended for less than a lease, at whatever moment, lose none.
 
 Priority: a leader that sees a better member that has been up for one `lease` stops its child, and that member's is
 started with the state of the first (takeover). A child that ends, or does not start, makes its member rest, so that the
@@ -102,9 +104,10 @@ class Core(Member):
         tenure = self.tenure
         if tenure is not None and tenure.born == born:
             tenure.child = child
+            self.ran = max(self.ran, born)
             if tenure.phase is A.starting:
                 tenure.phase, tenure.deadline = A.running, inf
-                self.ran, self._hand = max(self.ran, born), None
+                self._hand = None
                 self._tenure_note("active")
                 self._beat()
         return self._done()
@@ -161,10 +164,8 @@ class Core(Member):
             self._give_up()
         if self.tenure is None:
             pass  # `_done` does it, again and again until it comes about
-        elif self.tenure.phase is A.running:
+        elif self.tenure.phase is not A.stopping:
             self._begin_stop(self._best_other())
-        elif self.tenure.phase is A.starting:
-            self._begin_stop(None)
         return self._done()
 
     def deadline(self) -> float:
@@ -203,13 +204,13 @@ class Core(Member):
         newer = message.epoch > max(self.granted, self.led)
         if self.role is Role.CANDIDATE and newer and self._rank(sender.node) < self._rank(self.me):
             self._give_up()
+        self._give_hand(sender.node, message.hand)
         promise = self.promise
         again = promise is not None and promise.to == sender and promise.epoch == message.epoch
         if not self._is_free_for(sender) or not (newer or again):
             self._send(sender, No(message.epoch, self.known))
             return
         self._belong(sender, message.epoch)
-        self._give_hand(sender.node, message.hand)
         self._send(sender, Yes(message.epoch, message.stamp, self.ran))
 
     def _beaten(self, sender: Pid, message: Beat) -> None:
@@ -342,27 +343,32 @@ class Core(Member):
         tenure = self.tenure
         assert tenure is not None
         if tenure.lost is None:
-            beat = Beat(tenure.epoch, self._now, tenure.phase, tenure.born, tenure.child, self.pin, tenure.given)
+            phase = A.starting if tenure.child is None else tenure.phase  # one that never ran has no state either
+            beat = Beat(tenure.epoch, self._now, phase, tenure.born, tenure.child, self.pin, tenure.given)
             self._send_all(beat)
             if self.config.quorum == 1:
                 self._out.append(Lease(tenure.born, tenure.epoch, self.lease_until()))
 
     def _begin_stop(self, successor: Atom | None, *, merge: bool = False) -> None:
+        """Whoever is there at this moment, the state of the child is wanted: the next may be seen later."""
         tenure = self.tenure
         assert tenure is not None
         tenure.phase, tenure.successor, tenure.merge = A.stopping, successor, merge
         tenure.deadline = self._now + self.config.stop
-        self._out.append(StopChild(tenure.born, handoff=successor is not None))
+        self._out.append(StopChild(tenure.born))
         self._beat()
 
     def _lose(self, until: float) -> None:
-        """The lease has ended: the child is stopped now, and killed before others may start theirs."""
+        """The lease has ended: the child is stopped now, and killed before others may start theirs.
+
+        Until then nobody else can have one, so what this one leaves is still the state for the next.
+        """
         tenure = self.tenure
         assert tenure is not None
         tenure.lost = until
         self._tenure_note("lost_majority")
         if tenure.phase is not A.stopping:
-            self._out.append(StopChild(tenure.born, handoff=False))
+            self._out.append(StopChild(tenure.born))
             tenure.phase, tenure.deadline = A.stopping, inf
         tenure.deadline = min(tenure.deadline, until + self.config.shutdown)
         tenure.successor = None
@@ -407,11 +413,10 @@ class Core(Member):
     def _leave(self) -> None:
         """At once, or when another member has the state that is held here."""
         hand = self._hand
-        if hand is not None and not hand.kept:
-            self._leave_until = min(self._leave_until, self._now + self.config.lease)
-            to = self._best_other() or next((node for node in self.seen if self.is_up(node)), None)
-            if to is not None and self._now < self._leave_until:
-                self._give_hand(to)
+        if hand is not None and not self._is_kept():
+            self._leave_until = min(self._leave_until, self._now + self.config.promise)
+            if self.seen and self._now < self._leave_until:
+                self._give_hand(self._best_other() or next(filter(self.is_up, self.seen), self.me))
                 return
             self._note("state_lost", hand.epoch)
         self.role = Role.LEFT

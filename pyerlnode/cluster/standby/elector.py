@@ -108,7 +108,7 @@ class _Down:
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
-    handoff: bool
+    """In order, after its handoff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ class Elector(GenServer):
         if self._incumbent is not None and self._incumbent[0] == effect.born:
             assert self.activation is not None
             self.activation.open = False
-            self._incumbent[1].deliver(_Stop(effect.handoff))
+            self._incumbent[1].deliver(_Stop())
 
     def _kill_child(self, effect: core.KillChild) -> None:
         log.warning("standby %s kills its child: it has not stopped in time", self.options.name)
@@ -437,8 +437,8 @@ def incumbent(elector: Pid, born: int, mine: Activation, options: Options) -> No
             case (A.EXIT, Pid() as pid, _) if pid == elector:
                 stop_processes(me, [(child, options.spec.shutdown)])
                 return
-            case _Stop(handoff):
-                state = _handed_over(options, child) if handoff else None
+            case _Stop():
+                state = _handed_over(options, child)
                 stop_processes(me, [(child, options.spec.shutdown)])
                 system.send(elector, _Stopped(born, state))
                 return

@@ -159,18 +159,33 @@ class Member:
         """Keep a state until a child runs that was started with it."""
         if self._hand is None or self._hand.epoch < epoch:
             self._hand = Hand(state, epoch, self._now + self.config.within)
+        elif self._hand.epoch == epoch:
+            self._hand.kept = None  # whoever had it gives it back: it may be leaving
 
-    def _give_hand(self, node: Atom, knows: int = 0) -> None:
-        """Give the state on to one that may be the next to need it, unless it has it."""
+    def _give_hand(self, node: Atom, knows: int | None = None) -> None:
+        """Give the state on to one that may be the next to need it, unless it has it.
+
+        It may be lost on the way. Who asks says which one it `knows`; to others it is sent again after a beat.
+        """
         hand, seen = self._hand, self.seen.get(node)
-        if hand is not None and seen is not None and hand.epoch > knows and hand.sent.get(node) != seen.pid:
-            hand.sent[node] = seen.pid
+        if hand is None or seen is None:
+            return
+        to, at = hand.sent.get(node, (None, -inf))
+        needed = hand.epoch > knows if knows is not None else to != seen.pid or self._now - at >= self.config.beat
+        if needed:
+            hand.sent[node] = seen.pid, self._now
             self._send(node, Transfer(hand.epoch, hand.state))
 
     def _taken(self, sender: Pid, message: Taken) -> None:
         hand = self._hand
-        if hand is not None and hand.epoch == message.epoch and hand.sent.get(sender.node) == sender:
-            hand.kept = True
+        if hand is not None and hand.epoch == message.epoch and hand.sent.get(sender.node, (None,))[0] == sender:
+            hand.kept = sender
+
+    def _is_kept(self) -> bool:
+        """Whether another member has the state that is held here, as far as is known: one that has died has none."""
+        keeper = None if self._hand is None else self._hand.kept
+        seen = None if keeper is None else self.seen.get(keeper.node)
+        return seen is not None and seen.pid == keeper
 
     def _hand_to_use(self) -> Hand | None:
         """The state for a child that is started now. One that comes too late is told to the log."""

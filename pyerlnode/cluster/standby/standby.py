@@ -260,7 +260,8 @@ class Standby(GenServer):
         """In a process of its own: meanwhile those who call too late are told so."""
         system = self.process.system
         try:
-            gen.call(system, self.elector, A.leave, self.config.stop + self.config.shutdown)
+            seconds = self.config.stop + self.config.promise  # for its child, and for another to have its state
+            gen.call(system, self.elector, A.leave, seconds + self.config.shutdown)
         except Exit:  # it has ended already, or its child does not stop: it is killed with it
             system.exit(self.elector, A.shutdown)
 

@@ -80,10 +80,9 @@ class StartChild:
 
 @dataclass(frozen=True, slots=True)
 class StopChild:
-    """In order; with `handoff` its state is wanted. `ChildStopped` answers, or `KillChild` follows."""
+    """In order, and its state is wanted. `Core.child_stopped` answers, or `KillChild` follows."""
 
     born: int
-    handoff: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +168,10 @@ class Hand:
     state: Any
     epoch: int
     until: float
-    sent: dict[Atom, Pid] = field(default_factory=dict)
-    """The members that it is on its way to."""
-    kept: bool = False
-    """One of them has it."""
+    sent: dict[Atom, tuple[Pid, float]] = field(default_factory=dict)
+    """The members that it is on its way to, and since when."""
+    kept: Pid | None = None
+    """One of them that has it."""
 
 
 @dataclass(slots=True)
