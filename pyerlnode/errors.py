@@ -109,6 +109,21 @@ class HandshakeError(ProtocolError):
         self.reason = reason
 
 
+class AnotherNode(HandshakeError):
+    """Who answered is not the node that was dialled; `found` is its name."""
+
+    def __init__(self, message: str, found: str) -> None:
+        super().__init__(message, "protocol")
+        self.found = found
+
+
+class FlagsMissing(HandshakeError):
+    """The peer lacks flags that no node of today can do without."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "not_allowed")
+
+
 # --- the network's side ------------------------------------------------------------------------
 class NetworkError(PyerlnodeError, ConnectionError):
     """Something between the nodes: EPMD, a port, a host."""

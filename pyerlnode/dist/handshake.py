@@ -46,7 +46,7 @@ from pyerlnode.dist.handshake_messages import (
     digest_is_right,
 )
 from pyerlnode.dist.node_name import parse_peer
-from pyerlnode.errors import BadName, HandshakeError, UsageError
+from pyerlnode.errors import AnotherNode, BadName, FlagsMissing, HandshakeError, UsageError
 from pyerlnode.limits import DEFAULT_LIMITS
 
 __all__ = [
@@ -285,9 +285,8 @@ class _Handshake:
         return HandshakeError(f"{self._who()} closed the connection while we waited for {waited.value}", "closed")
 
     def _lacking(self, missing: DistFlags) -> HandshakeError:
-        return HandshakeError(
-            f"{self._who()} lacks mandatory distribution flags ({dist_flags.names(missing)}): it is older than OTP 25",
-            "not_allowed",
+        return FlagsMissing(
+            f"{self._who()} lacks mandatory distribution flags ({dist_flags.names(missing)}): it is older than OTP 25"
         )
 
 
@@ -372,9 +371,9 @@ class Initiator(_Handshake):
     def _challenge(self, message: bytes) -> None:
         theirs = Challenge.decode(message)
         if theirs.name != self.peer_name:
-            raise HandshakeError(
+            raise AnotherNode(
                 f"the node that answered for {self.peer_name} is {theirs.name!r}: wrong port or stale EPMD entry",
-                "protocol",
+                theirs.name,
             )
         if theirs.version == 5 and self.version >= 6:
             raise self._protocol("a challenge of version 5 to a handshake of version 6")

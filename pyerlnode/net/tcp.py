@@ -61,10 +61,10 @@ def numeric(address: str) -> str:
     return "127.0.0.1" if address == "localhost" else address
 
 
-def families(host: str) -> set[int]:
+def families(host: str, timeout: float = RESOLVING) -> set[int]:
     """Those by which `host` can be reached; none when it is not known."""
     try:
-        return {family for family, _ in _resolve(host, 0, host, RESOLVING)}
+        return {family for family, _ in _resolve(host, 0, host, timeout)}
     except ConnectError:
         return set()
 

@@ -160,8 +160,8 @@ def parser() -> Parser:
     run = command("run", _run, "Serve what MODULE:FACTORY makes, as production does, until SIGTERM.")
     _settings(run)
 
-    doctor = command("doctor", _doctor, "Say what a node finds on this machine, and what to do about it.")
-    _json(doctor)
+    doctor = command("doctor", _doctor, "Say why NODE is not reached, or what a node finds here, and how to mend it.")
+    _node(doctor, nargs="?", otherwise="; without one this machine is looked at")
 
     epmd = command("epmd", _epmd, "Serve EPMD, the port mapper of a host's nodes, until Ctrl-C.")
     epmd.add_argument("--address", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")

@@ -1,7 +1,8 @@
 """`doctor`: what a node would find on this machine, and what to do about what is not as it should be.
 
-One line a finding: `ok`, `note` (it works, but), or `bad` (it will not). Status 1 when anything is bad. Nothing is
-made or changed: no cookie, no EPMD.
+With a NODE: why it is not reached (`meeting`). One line a finding: `ok`, `note` (it works, but), or `bad` (it will
+not), and below it the command that mends it. Status 1 when anything is bad. Nothing is made or changed: no cookie,
+no EPMD.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import shutil
 import socket
 import sysconfig
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict
 
 from pyerlnode import __version__
 from pyerlnode.errors import EpmdError, PyerlnodeError
@@ -24,27 +24,30 @@ from pyerlnode.kernel import release_core as release
 from pyerlnode.net import tcp
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.node import this_host
+from pyerlnode.tools.meeting_core import Finding
 from pyerlnode.tools.output import Output
 
-State = Literal["ok", "note", "bad"]
 COLOURS = {"ok": "green", "note": "yellow", "bad": "red"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    what: str
-    state: State
-    text: str
 
 
 def doctor(args: argparse.Namespace) -> int:
     output = Output(json_=args.json)
-    findings = [finding for check in CHECKS for finding in check()]
+    findings = list(_find(args))
     for found in findings:
         output.line(f"{output.paint(f'{found.state:4}', COLOURS[found.state])} {found.what}: {found.text}")
+        if found.mend:
+            output.line(f"       {found.mend}")
     bad = any(found.state == "bad" for found in findings)
-    output.document(ok=not bad, findings=[{"what": f.what, "state": f.state, "text": f.text} for f in findings])
+    output.document(ok=not bad, findings=[asdict(found) for found in findings])
     return 1 if bad else 0
+
+
+def _find(args: argparse.Namespace) -> Iterator[Finding]:
+    if args.node is None:
+        return (finding for check in CHECKS for finding in check())
+    from pyerlnode.tools.meeting import meeting
+
+    return meeting(args)
 
 
 def python() -> Iterator[Finding]:
