@@ -7,7 +7,7 @@ import pytest
 
 from interop_tests.servers import Desk
 from interop_tests.test_groups_and_names import ALIKE
-from pyerlnode import A, ExternalFun
+from pyerlnode import A
 from pyerlnode.kernel.global_.locker import del_lock, set_lock
 from pyerlnode.runtime.names import Global
 from pyerlnode.testing.beam import Beam
@@ -172,7 +172,7 @@ def held(peer: Beam, node: Any, resource: Any) -> Any:
 
 RACE = """
 spawn(fun() ->
-    Took = [I || I <- lists:seq(1, 30), global:register_name({race, I}, self()) =:= yes],
+    Took = [I || I <- lists:seq(1, 30), global:register_name({race, I}, desk:start()) =:= yes],
     receive {tell, To} -> To ! {took, Took} end,
     receive stop -> ok end
 end)
@@ -185,17 +185,17 @@ def test_of_a_beam_and_python_that_want_the_same_names_at_once_each_name_goes_to
     node = python(hidden=False)
     node.connect(peer.name)
     synced(node, peer)
-    ours = node.start(Desk)
+    ours = {number: node.start(Desk) for number in range(1, 31)}
     runner = peer.eval(RACE)
-    took = {number for number in range(1, 31) if node.system.global_names.register_name((A.race, number), ours)}
+    took = {number for number, pid in ours.items() if node.global_.register_name((A.race, number), pid)}
     node.send(runner, (A.tell, node.self_()))
     tag, theirs = node.receive(timeout=patience())
     assert tag is A.took
     assert sorted([*took, *theirs]) == list(range(1, 31))
-    for number in range(1, 31):
+    for number, pid in ours.items():
         seen = peer.eval("global:whereis_name({race, I})", I=number)
         assert node.whereis(Global((A.race, number))) == seen
-        assert (seen == ours) == (number in took)
+        assert (seen == pid) == (number in took)
 
 
 def test_a_lock_that_a_beam_holds_keeps_python_from_registering_until_it_is_let_go(peer: Beam, python: Factory) -> None:
@@ -246,7 +246,7 @@ def test_a_conflict_ends_by_the_method_of_the_lesser_node_as_seen_by_both(
 ) -> None:
     node = python(f"{alive}_{method}@127.0.0.1", hidden=False)
     ours = node.start(Desk)
-    assert node.system.global_names.register_name(A.same, ours, ExternalFun(A["global"], A[method], 3))
+    assert node.global_.register_name(A.same, ours, getattr(node.global_, method)) is True
     theirs = peer.eval(CLASH.format(method))
     node.connect(peer.name)
     synced(node, peer)

@@ -294,7 +294,7 @@ class Node(Remote):
         kernel = NetKernel(system, settings)
         RemoteShell(system, self.exports, self._ticks.ticktime, lambda kinds: self.kernel.nodes_of(kinds)).install()
         server = SpawnServer(system, self.exports)
-        self._offers = Services(system, kernel, self.codec)
+        self._offers = Services(system, kernel, self.exports.add, self.codec)
         keeping = self._offers.keeping
         keeping.keep(NetKernelServer, server.spawn_for, name="net_kernel")
         keeping.keep(Rex, server, name="rex")
@@ -304,7 +304,6 @@ class Node(Remote):
             global_.start(
                 system,
                 kernel,
-                self.exports,
                 keeping,
                 connect_all=self._connect_all,
                 prevent_overlapping_partitions=self._prevent_overlapping_partitions,

@@ -6,12 +6,13 @@ Nodes are given by name, as text or atoms; calls raise what `kernel.remote.erpc`
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pyerlnode.brief import short
 from pyerlnode.errors import UsageError
 from pyerlnode.etf.codec import Codec
+from pyerlnode.kernel.global_.functions import GlobalFunctions
 from pyerlnode.kernel.global_.names import GlobalNames
 from pyerlnode.kernel.io import group_leader
 from pyerlnode.kernel.io.device import Device
@@ -180,12 +181,15 @@ class Rpc:
 class Services:
     """The services of one open node."""
 
-    def __init__(self, system: System, kernel: NetKernel, codec: Codec | None = None) -> None:
+    def __init__(
+        self, system: System, kernel: NetKernel, export: Callable[..., object], codec: Codec | None = None
+    ) -> None:
         self.kernel = kernel
         self.keeping = Keeping(system)
         group_leader.start_user(system, self.keeping)
         self.global_names = GlobalNames(system, kernel, self.keeping)
         system.global_names = self.global_names
+        self.global_ = GlobalFunctions(system, kernel, export)
         self.pg = Pg(system, kernel, self.keeping)
         self.logs = Logs(system, self.keeping)
         self.erpc = Erpc(system)
@@ -212,6 +216,11 @@ class Remote(Local):
     def pg(self) -> Pg:
         """Process groups of the cluster: join, leave, get_members, monitor."""
         return self._of_open().pg
+
+    @property
+    def global_(self) -> GlobalFunctions:
+        """The functions of `global`: register_name, re_register_name, set_lock, trans, disconnect."""
+        return self._of_open().global_
 
     def stream(self, stream: Stream, demand: int | None = None, timeout: float | None = None) -> Iterator[Any]:
         """The items of a generator of another node, made as they are asked for: ``for item in node.stream(it)``.

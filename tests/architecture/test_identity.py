@@ -26,8 +26,6 @@ LOOK_UPS = ("get", "pop", "setdefault")
 ALLOWED: dict[tuple[str, str], str] = {
     ("kernel/global_/core.py", "resource in self.locks"): "a `Key` that comes back in an effect",
     ("kernel/global_/core.py", "self.locks[resource]"): "a `Key` that comes back in an effect",
-    ("kernel/global_/core.py", "self.names.pop(key, None)"): "a `Key` that comes back in an effect",
-    ("kernel/global_/core.py", "self.names_ext.pop(key, None)"): "a `Key` that comes back in an effect",
     ("otp/supervisor.py", "self._state.children.get(id)"): "`Children` tells ids apart by their keys",
     ("runtime/mailbox_core.py", "one == other"): "two of one plain type",
     ("runtime/names.py", "hash((id(self.names), self.name))"): "a `Key`",

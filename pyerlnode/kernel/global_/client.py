@@ -8,8 +8,11 @@ registrar, the process that holds their lock.
 from __future__ import annotations
 
 import itertools
+import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from pyerlnode.brief import short, told
 from pyerlnode.errors import NoProc
 from pyerlnode.etf import encode
 from pyerlnode.kernel.global_.core import GLOBAL
@@ -18,11 +21,14 @@ from pyerlnode.kernel.keeping import Kept
 from pyerlnode.otp import gen, requests
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.service import Service
+from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.mailbox import Waiter
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.fun import ExternalFun
 from pyerlnode.term.pid import Pid
+
+log = logging.getLogger("pyerlnode.global")
 
 RANDOM_EXIT_NAME = ExternalFun(GLOBAL, A.random_exit_name, 3)
 
@@ -34,6 +40,7 @@ class Table(Protocol):
     def nodes(self) -> list[Atom]: ...
     def where(self, name: Any) -> Pid | None: ...
     def all_names(self) -> list[Any]: ...
+    def names_of(self, pid: Pid) -> list[Any]: ...
 
 
 class Registrar(Service):
@@ -89,7 +96,7 @@ class ClusterNames:
         return self._registrar.pid
 
     def register_name(self, name: Any, pid: Pid, method: Any = RANDOM_EXIT_NAME) -> bool:
-        """True when `pid` has the name now at every node; False when another process has it.
+        """True when `pid` has the name now at every node; False when a process has it, or `pid` has another name.
 
         Raises `EncodeError` for a name that is no term.
         """
@@ -98,18 +105,44 @@ class ClusterNames:
         def register(nodes: list[Atom]) -> bool:
             if self.server.where(name) is not None:
                 return False
+            if others := self.server.names_of(pid):
+                log.error("global: %s registered under several names: %s", pid, told([name, *others]))
+                return False
             requests.multi_call(self.system, nodes, SERVER, (A.register, name, pid, method))
             return True
 
         return bool(gen.call(self.system, self.registrar, register, None))
 
+    def re_register_name(self, name: Any, pid: Pid, method: Any = RANDOM_EXIT_NAME) -> None:
+        """`pid` has the name now at every node, whoever had it."""
+        encode(name)  # as above
+
+        def register(nodes: list[Atom]) -> None:
+            requests.multi_call(self.system, nodes, SERVER, (A.register, name, pid, method))
+
+        gen.call(self.system, self.registrar, register, None)
+
     def unregister_name(self, name: Any) -> bool:
+        """Nobody has the name then, at any node; True when somebody had."""
+        if self.server.where(name) is None:
+            return False
+
         def unregister(nodes: list[Atom]) -> bool:
             found = self.server.where(name) is not None
             requests.multi_call(self.system, nodes, SERVER, (A.unregister, name))
             return found
 
         return bool(gen.call(self.system, self.registrar, unregister, None))
+
+    take_away = unregister_name
+
+    def settled(self, name: Any, winner: Any) -> None:
+        """The name server learns of it by itself."""
+
+    def leave(self) -> list[Atom]:
+        """``global:disconnect``; the nodes that are parted from, while that goes on."""
+        nodes: list[Atom] = gen.call(self.system, SERVER, A.disconnect, None)
+        return nodes
 
     def whereis_name(self, name: Any) -> Pid | None:
         return self.server.where(name)
@@ -120,18 +153,39 @@ class ClusterNames:
 
 def resolve_it(system: System, method: Any, name: Any, his: Pid, mine: Pid) -> Any:
     """Who keeps a name that two processes have: what the method of the registration says (``global:resolve_it``)."""
-    low, high = sorted((his, mine), key=lambda pid: pid.node.name)
+    low, high = (his, mine) if his.node.name < mine.node.name else (mine, his)
     match method:
-        case ExternalFun(_, rule, _) | (_, rule):
+        case ExternalFun(module, rule) if method.arity == 3:
+            pass
+        case (module, rule):
             pass
         case _:
-            rule = None
-    if rule is A.random_notify_name:
-        system.send(high, (A.global_name_conflict, name))
-        return low
-    if rule is A.notify_all_name:
-        system.send(his, (A.global_name_conflict, name, mine))
-        system.send(mine, (A.global_name_conflict, name, his))
-        return A.none
-    system.exit(high, A.kill)
+            return A.none
+    if module is not GLOBAL:
+        return _asked(system.exported(module, rule, 3), name, his, mine)
+    match rule:
+        case A.random_exit_name:
+            system.exit(high, A.kill)
+        case A.random_notify_name:
+            system.send(high, (A.global_name_conflict, name))
+        case A.notify_all_name:
+            system.send(his, (A.global_name_conflict, name, mine))
+            system.send(mine, (A.global_name_conflict, name, his))
+            return A.none
+        case _:
+            return A.none
     return low
+
+
+def _asked(method: Callable[..., Any] | None, name: Any, his: Pid, mine: Pid) -> Any:
+    """What a program's own method gives; without one, and when it fails, neither keeps the name, as in OTP."""
+    if method is None:
+        log.warning("the method of the global name %s is not exported: no process keeps it", short(name))
+        return A.none
+    try:
+        winner = method(name, his, mine)
+    except BaseException as error:
+        caught(error)
+        report(log, "the method of the global name %s failed: no process keeps it", short(name), exc_info=error)
+        return A.none
+    return A.none if winner is None else winner

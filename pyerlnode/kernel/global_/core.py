@@ -3,7 +3,7 @@
 Reference: OTP's `global`, protocol version 8 (protocol.md E.7). `GlobalCore` keeps the names, the locks and who is
 known of one node; it knows no process, no socket and no clock, so a whole synchronisation is a chain of values:
 
-    answer, effects = core.call(request, caller)         set_lock, del_lock, register, unregister, get_known, …
+    answer, effects = core.call(request, caller)         set_lock, del_lock, register, unregister, disconnect, …
     effects = core.cast(request)                         init_connect, exchange, resolved, new_nodes, in_sync
     effects = core.info(message)                         nodeup, nodedown, words of locker and resolver, partings
     effects = core.ended(watched)                        a process that was watched is gone
@@ -129,6 +129,7 @@ class GlobalCore:
         self.connect_all = connect_all
         self.parts = connect_all and prevent_overlapping_partitions
         self.names: dict[Key, Named] = {}
+        self.names_of: dict[Pid, dict[Key, None]] = {}
         self.names_ext: dict[Key, tuple[Any, Pid, Atom]] = {}
         self.locks: dict[Key, tuple[Any, set[Pid]]] = {}
         self.known: dict[Atom, int] = {}
@@ -207,6 +208,8 @@ class GlobalCore:
             case (A.unregister, name):
                 self._delete(name)
                 return A.ok
+            case A.disconnect:
+                return self._leave()
         return self._told(request)
 
     def _told(self, question: Any) -> Any:
@@ -282,8 +285,7 @@ class GlobalCore:
                 self.locks[resource][1].discard(pid)
                 self._lock_ended(resource, went_down=True)
             case (A.name, key):
-                self.names.pop(key, None)
-                self.names_ext.pop(key, None)
+                self._drop(key)
         return self._done()
 
     # --- meeting a node --------------------------------------------------------------------------
@@ -485,6 +487,15 @@ class GlobalCore:
             self._nodedown(node, inform=False)
             self._effects.append(Disconnect(node))
 
+    def _leave(self) -> list[Atom]:
+        """``global:disconnect``: part from all, of which nobody is told, so that they stay together without us."""
+        nodes = list(self.up)
+        for node in nodes:
+            self.removing.add(node)
+            self._nodedown(node, inform=False)
+            self._effects.append(Disconnect(node))
+        return nodes
+
     def _pass_on(self, message: Any, but: Atom) -> None:
         self._effects += [
             Send(node, message) for node in dict.fromkeys((*self.known, *self.pending)) if node is not but
@@ -508,6 +519,7 @@ class GlobalCore:
         if self._still_locked(holder, lock):
             key = exact.key(name)
             self.names[key] = Named(name, pid, method)
+            self.names_of.setdefault(pid, {})[key] = None
             self._effects.append(Watch((A.name, key), pid))
 
     def _still_locked(self, holder: Pid | None, lock: Any) -> bool:
@@ -519,9 +531,18 @@ class GlobalCore:
 
     def _delete(self, name: Any) -> None:
         key = exact.key(name)
-        self.names_ext.pop(key, None)
-        if self.names.pop(key, None) is not None:
+        if self._drop(key):
             self._effects.append(Unwatch((A.name, key)))
+
+    def _drop(self, key: Key) -> bool:
+        self.names_ext.pop(key, None)
+        named = self.names.pop(key, None)
+        if named is None:
+            return False
+        del self.names_of[named.pid][key]
+        if not self.names_of[named.pid]:
+            del self.names_of[named.pid]
+        return True
 
     def _set_lock(self, lock: tuple[Any, Any], pid: Pid) -> bool:
         if not self.may_lock(lock):

@@ -21,6 +21,7 @@ from typing import Any
 from pyerlnode.brief import short
 from pyerlnode.errors import RpcError, UsageError
 from pyerlnode.etf import encode
+from pyerlnode.kernel.global_.client import RANDOM_EXIT_NAME
 from pyerlnode.kernel.global_.core import GLOBAL
 from pyerlnode.kernel.keeping import Keeping, Kept
 from pyerlnode.kernel.net_kernel import NetKernel
@@ -44,6 +45,7 @@ class Entry:
 
     name: Any
     pid: Pid
+    method: Any = RANDOM_EXIT_NAME
     home: Atom | None = None
 
 
@@ -58,19 +60,22 @@ class GlobalNames:
         self._keeper: Kept | None = None
 
     # --- the name service ----------------------------------------------------------------------
-    def register_name(self, name: Any, pid: Pid) -> bool:
-        """True when `pid`, a process of this node, has the name now; False when another one has it.
+    def register_name(self, name: Any, pid: Pid, method: Any = RANDOM_EXIT_NAME) -> bool:
+        """True when `pid` has the name now; False when another one has it.
 
-        Raises `EncodeError` for a name that is no term.
+        A process of another node gets it from a visible peer. Raises `EncodeError` for a name that is no term,
+        `UsageError` for a process of this node that has ended, and for one of another node without any peer.
         """
         encode(name)  # a peer shall keep it
         key = exact.key(name)
         if self.whereis_name(name) is not None:
             return False
+        if not self.system.is_local(pid):
+            return self._of_a_peer(name, pid, method)
         process = self.system.process(pid)
         if process is None:
             raise UsageError(f"{pid} can not have the name {short(name)}: it is no live process of this node")
-        entry = Entry(name, pid)
+        entry = Entry(name, pid, method)
         if not self._claim(entry) or key in self.entries:  # somebody else was quicker while we waited
             return False
         self.entries[key] = entry
@@ -81,17 +86,42 @@ class GlobalNames:
             self._keeper = self._keeping.keep(Keeper, self)
         return True
 
+    def re_register_name(self, name: Any, pid: Pid, method: Any = RANDOM_EXIT_NAME) -> None:
+        """Give the name to `pid`, whoever had it."""
+        while not self.register_name(name, pid, method):
+            self.take_away(name)
+
+    def take_away(self, name: Any) -> bool:
+        """Nobody has the name then, at any node."""
+        if self.unregister_name(name):
+            return True
+        for node in self.kernel.nodes("visible"):
+            self._ask(node, "unregister_name", [name])
+        return True
+
+    def settled(self, name: Any, winner: Any) -> None:
+        """A clash about a name was judged here: it is another's now, or nobody's."""
+        entry = self.entries.get(exact.key(name))
+        if entry is not None and not exact.same(entry.pid, winner):
+            self._forget(name)
+
+    def leave(self) -> list[Atom]:
+        """``global:disconnect`` of a node that is in no cluster."""
+        return []
+
     def unregister_name(self, name: Any) -> bool:
         """True when the name was registered here; names of other nodes are not ours to take away."""
+        entry = self._forget(name)
+        if entry is not None and entry.home is not None:
+            self._ask(entry.home, "unregister_name_external", [name])
+        return entry is not None
+
+    def _forget(self, name: Any) -> Entry | None:
         entry = self.entries.pop(exact.key(name), None)
-        if entry is None:
-            return False
-        process = self.system.process(entry.pid)
+        process = None if entry is None else self.system.process(entry.pid)
         if process is not None and process.monitored_by is not None:
             process.monitored_by.pop(entry, None)
-        if entry.home is not None:
-            self._ask(entry.home, "unregister_name_external", [name])
-        return True
+        return entry
 
     def whereis_name(self, name: Any) -> Pid | None:
         """The pid of any node that has the name, as the visible peers know it."""
@@ -120,7 +150,7 @@ class GlobalNames:
         for node in self.kernel.nodes("visible"):
             if self._ask(node, "whereis_name", [entry.name]) == entry.pid:  # left over from a home that was lost
                 self._ask(node, "unregister_name_external", [entry.name])
-            answer = self._ask(node, "register_name_external", [entry.name, entry.pid])
+            answer = self._ask(node, "register_name_external", [entry.name, entry.pid, entry.method])
             if answer is A.yes:
                 entry.home = node
                 self._unlink(entry.pid, node)
@@ -128,6 +158,13 @@ class GlobalNames:
             if answer is A.no:
                 return False
         return True
+
+    def _of_a_peer(self, name: Any, pid: Pid, method: Any) -> bool:
+        for node in self.kernel.nodes("visible"):
+            answer = self._ask(node, "register_name", [name, pid, method])
+            if answer is A.yes or answer is A.no:
+                return answer is A.yes
+        raise UsageError(f"{pid} can not have the name {short(name)}: no visible node is connected that could keep it")
 
     def _unlink(self, pid: Pid, node: Atom) -> None:
         """Undo the link that `global` makes for a C node: the loss of the home must not end the process."""

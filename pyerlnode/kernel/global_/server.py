@@ -35,7 +35,6 @@ from pyerlnode.kernel.global_.locker import SERVER, Cancel, Him, Locker
 from pyerlnode.kernel.keeping import Keeping
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.kernel.remote import erpc
-from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.otp import gen
 from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.service import Service
@@ -81,6 +80,9 @@ class Shared:
 
     def all_names(self) -> list[Any]:
         return [named.name for named in self.core.names.values()]
+
+    def names_of(self, pid: Pid) -> list[Any]:
+        return [self.core.names[key].name for key in self.core.names_of.get(pid, ())]
 
 
 class _Reached:
@@ -238,7 +240,6 @@ class GlobalNameServer(Service):
 def start(
     system: System,
     kernel: NetKernel,
-    exports: Exports,
     keeping: Keeping,
     *,
     connect_all: bool = True,
@@ -248,8 +249,3 @@ def start(
     shared = Shared(system, connect_all, prevent_overlapping_partitions)
     keeping.keep(GlobalNameServer, kernel, shared, name=SERVER)
     system.global_names = ClusterNames(system, shared, keeping.keep(Registrar, shared))
-
-    def resolve(method: Any, name: Any, his: Pid, mine: Pid) -> Any:
-        return resolve_it(system, method, name, his, mine)
-
-    exports.add(GLOBAL, resolve, A.resolve_it)

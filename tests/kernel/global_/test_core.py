@@ -513,6 +513,37 @@ def test_a_known_node_that_is_lost_is_told_to_the_others() -> None:
     assert (sent.message[1], sent.message[4]) == (N1, N3)
 
 
+def test_who_leaves_parts_from_all_and_tells_nobody_so_that_the_others_stay_together() -> None:
+    world = World(N1, N2, N3)
+    world.connect(N1, N2)
+    world.connect(N1, N3)
+    one = world.cores[N1]
+    one.info((A.nodeup, N4))  # connected, and not known yet
+    answer, effects = one.call(A.disconnect, pid(N1))
+    assert sorted(node.name for node in answer) == [N2.name, N3.name, N4.name]
+    assert [effect for effect in effects if type(effect) is Disconnect] == [Disconnect(node) for node in answer]
+    assert one.known == {}
+    for node in answer:
+        assert not [effect for effect in one.info((A.nodedown, node)) if type(effect) is Send]
+    assert one.call(A.disconnect, pid(N1)) == ([], [])
+    assert [type(effect) for effect in one.info((A.nodeup, N2))] == [Cast]  # and is met again
+
+
+def test_the_names_of_a_process_are_those_that_it_has_just_now() -> None:
+    one, server = core(), pid(N1)
+    for name in (1, 1.0, A.third):
+        one.call((A.set_lock, (GLOBAL, server)), server)
+        one.call((A.register, name, pid(N2), METHOD), server)
+    assert list(one.names_of) == [pid(N2)]
+    assert [one.names[key].name for key in one.names_of[pid(N2)]] == [1, 1.0, A.third]
+    one.call((A.register, 1.0, pid(N3), METHOD), server)
+    one.call((A.unregister, 1), server)
+    assert {p: len(keys) for p, keys in one.names_of.items()} == {pid(N2): 1, pid(N3): 1}
+    one.ended((A.name, exact.key(A.third)))
+    one.ended((A.name, exact.key(A.third)))
+    assert list(one.names_of) == [pid(N3)]
+
+
 def test_without_prevention_a_loss_is_told_to_nobody_and_parts_nobody() -> None:
     world = meshed(N1, N2, N3, prevent_overlapping_partitions=False)
     world.cut(N1, N2)
