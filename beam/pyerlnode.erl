@@ -40,12 +40,17 @@
 %% gives {ok, Item, Reader} and not done, and stream_close/1 for one that is not read to its end. At most `demand` items
 %% are made ahead. The generator is closed when it is through, when the reader closes it or ends, or with the connection.
 %%
+%% An object that stays in Python, whose handle a call gave: object_call/3,4 calls a method that the export allows, and
+%% fails as call/4 does; object_release/1,2 drops it. It belongs to the process that called, and is dropped when that ends
+%% or the connection is lost; then object_call/3 exits with {noproc, _}, as gen_server:call/2 does.
+%%
 %% supervisor:count_children/1 must not be asked of a supervisor with children on other nodes: OTP's asks
 %% is_process_alive/1, which takes pids of its own node only.
 -module(pyerlnode).
 -behaviour(gen_server).
 -export([child_spec/1, start_link/1, call/4, call/5, python_error/1, format_error/1]).
 -export([stream_fold/3, stream_open/1, stream_next/1, stream_close/1]).
+-export([object_call/3, object_call/4, object_release/1, object_release/2]).
 -export([port_child_spec/1, port_start_link/1, os_pid/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
@@ -60,7 +65,8 @@
                           name => {local, atom()}, id => term(), restart => supervisor:restart()}.
 -type python_error() :: #{type := binary(), text := binary(), stack := list()}.
 -type stream() :: #{'__struct__' := 'Elixir.Pyerlnode.Stream', pid := pid(), demand := pos_integer()}.
--export_type([child_options/0, port_options/0, python_error/0, stream/0, reader/0]).
+-type object() :: #{'__struct__' := 'Elixir.Pyerlnode.Object', pid := pid()}.
+-export_type([child_options/0, port_options/0, python_error/0, stream/0, reader/0, object/0]).
 
 -record(reader, {pid :: pid(), ref :: reference(), demand :: pos_integer(), left = 0 :: non_neg_integer()}).
 -opaque reader() :: #reader{}.
@@ -187,6 +193,28 @@ stream_close(#reader{pid = Pid, ref = Ref}) ->
     flush(Ref).
 
 flush(Ref) -> receive {Ref, _} -> flush(Ref) after 0 -> ok end.
+
+%% --- an object ----------------------------------------------------------------------------------
+-spec object_call(object(), atom(), [term()]) -> term().
+object_call(Object, Method, Args) -> object_call(Object, Method, Args, 5000).
+
+-spec object_call(object(), atom(), [term()], timeout()) -> term().
+object_call(#{pid := Pid}, Method, Args, Timeout) ->
+    case gen_server:call(Pid, {'$pyerlnode_method', Method, Args}, Timeout) of
+        {return, Value} -> Value;
+        {error, Reason, Stack} -> erlang:raise(error, Reason, Stack);
+        {Class, Reason} -> erlang:raise(Class, Reason, [])
+    end.
+
+%% Waits until it is released; one that was dropped before is no error.
+-spec object_release(object()) -> ok.
+object_release(Object) -> object_release(Object, 5000).
+
+-spec object_release(object(), timeout()) -> ok.
+object_release(#{pid := Pid}, Timeout) ->
+    try gen_server:call(Pid, '$pyerlnode_release', Timeout)
+    catch exit:{noproc, _} -> ok
+    end.
 
 %% --- the OS process as a child ------------------------------------------------------------------
 -spec port_child_spec(port_options()) -> supervisor:child_spec().

@@ -26,6 +26,8 @@ _HOMES = {
     "pyerlnode.etf": ("decode", "encode"),
     "pyerlnode.etf.codec": ("Codec",),
     "pyerlnode.facade": ("Cluster", "connect"),
+    "pyerlnode.kernel.objects.handle": ("ObjectHandle",),
+    "pyerlnode.kernel.objects.server": ("Kept", "keep"),
     "pyerlnode.kernel.remote.child": ("remote_child", "remote_server"),
     "pyerlnode.kernel.streams.handle": ("Stream",),
     "pyerlnode.kernel.streams.server": ("streamed",),
@@ -104,6 +106,7 @@ __all__ = [
     "Ignore",
     "ImproperList",
     "KeepState",
+    "Kept",
     "Limits",
     "MadeBeforeFork",
     "MailboxLimit",
@@ -115,6 +118,7 @@ __all__ = [
     "NoReply",
     "Node",
     "NodeDown",
+    "ObjectHandle",
     "PartitionSupervisor",
     "Pid",
     "Port",
@@ -162,6 +166,7 @@ __all__ = [
     "elixir_struct",
     "encode",
     "exit_",
+    "keep",
     "kw",
     "kwget",
     "kwmap",
@@ -223,6 +228,8 @@ if TYPE_CHECKING:
     from pyerlnode.etf import decode, encode
     from pyerlnode.etf.codec import Codec
     from pyerlnode.facade import Cluster, connect
+    from pyerlnode.kernel.objects.handle import ObjectHandle
+    from pyerlnode.kernel.objects.server import Kept, keep
     from pyerlnode.kernel.remote.child import remote_child, remote_server
     from pyerlnode.kernel.streams.handle import Stream
     from pyerlnode.kernel.streams.server import streamed

@@ -29,6 +29,7 @@ from pyerlnode.awaited import EventHandler, GenServer, GenStatem, awaitable
 from pyerlnode.errors import UsageError
 from pyerlnode.etf.codec import Codec
 from pyerlnode.facade import HubThread, Job
+from pyerlnode.kernel.objects.handle import ObjectHandle
 from pyerlnode.kernel.streams.handle import Stream
 from pyerlnode.kernel.streams.reading import Reader
 from pyerlnode.node import Node
@@ -148,6 +149,19 @@ class Cluster:
         finally:
             with suppress(UsageError):  # the hub is closed
                 await _in_hub(self._hub, reader.close)
+
+    async def call_method(
+        self, handle: ObjectHandle, method: str | Atom, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> Any:
+        """Call a method of an object that another node keeps; see `Node.call_method`."""
+        return await _in_hub(self._hub, lambda: self.node.call_method(handle, method, args, timeout))
+
+    async def release(self, handle: ObjectHandle, timeout: float | None = 5.0) -> None:
+        await _in_hub(self._hub, lambda: self.node.release(handle, timeout))
+
+    def awaitable(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """What a process of the node calls in the place of a coroutine function, which runs in the loop."""
+        return awaitable(self.node.anywhere, function)
 
     async def whereis(self, name: Any) -> Pid | None:
         return await _in_hub(self._hub, lambda: self.node.whereis(name))

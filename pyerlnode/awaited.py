@@ -12,8 +12,9 @@
 The process lives in the node's hub, as each of them; a callback that is a coroutine function becomes a task of the loop
 in which `aio.connect` was awaited, and the process waits for it. So it handles one message at a time, is linked,
 monitored, supervised and stopped as any other, and what a callback raises ends it. A generator in its `Reply`, async or
-not, goes to the caller as a stream (`kernel.streams`). When the process is ended meanwhile, by a supervisor or an exit,
-the task is cancelled. `GenStatem` and `EventHandler` are the same for state machines and handlers of events.
+not, goes to the caller as a stream, a `Kept` object as a handle (`kernel.remote.giving`). When the process is ended
+meanwhile, by a supervisor or an exit, the task is cancelled. `GenStatem` and `EventHandler` are the same for state
+machines and handlers of events.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction
 from typing import Any, ClassVar
 
 from pyerlnode.errors import UsageError
-from pyerlnode.kernel.streams.handle import GENERATORS
-from pyerlnode.kernel.streams.server import stream_for
+from pyerlnode.kernel.remote.giving import GIVEN, give
 from pyerlnode.otp import gen_event, gen_server, gen_statem
 from pyerlnode.otp.coroutines import coroutines_of, is_state, refuse_coroutines
 from pyerlnode.otp.reserved import is_ours
@@ -114,8 +114,8 @@ def _awaited(callback: Callable[..., Any]) -> Callable[..., Any]:
         if process.system.scheduler.thread != get_ident():  # by a coroutine: ``await super().init()``
             return _direct(function)
         result = wait_for(process.system, function)
-        if type(result) is Reply and type(result.value) in GENERATORS and isinstance(self, GenServer):
-            result.value = stream_for(process, result.value, args[1][0])
+        if type(result) is Reply and type(result.value) in GIVEN and isinstance(self, GenServer):
+            result.value = give(result.value, lambda: args[1][0])
         return result
 
     called.__awaited__ = callback  # type: ignore[attr-defined]  # for `otp.unmatched`, which reads its source

@@ -28,6 +28,7 @@ from gevent.monkey import is_module_patched
 from pyerlnode.errors import ConnectError, UsageError
 from pyerlnode.etf.codec import Codec
 from pyerlnode.kernel import release_core as release
+from pyerlnode.kernel.objects.handle import ObjectHandle
 from pyerlnode.kernel.remote.peer import Peer
 from pyerlnode.kernel.streams.handle import Stream
 from pyerlnode.node import Node, this_host
@@ -301,6 +302,15 @@ class Cluster:
         finally:
             with suppress(UsageError):  # the hub is closed
                 self._hub.run(reader.close)
+
+    def call_method(
+        self, handle: ObjectHandle, method: str | Atom, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> Any:
+        """Call a method of an object that another node keeps; see `Node.call_method`."""
+        return self._hub.run(lambda: self.node.call_method(handle, method, args, timeout))
+
+    def release(self, handle: ObjectHandle, timeout: float | None = 5.0) -> None:
+        self._hub.run(lambda: self.node.release(handle, timeout))
 
     def whereis(self, name: Any) -> Pid | None:
         return self._hub.run(lambda: self.node.whereis(name))

@@ -294,7 +294,7 @@ class PortProgram(Local):
 
 
 def _no_stream() -> NoReturn:
-    raise UsageError("a port carries no streams: answer a list, or be a node")
+    raise UsageError("a port carries no streams and no handles: answer terms, or be a node")
 
 
 __all__ = ["BEAM", "PortProgram"]

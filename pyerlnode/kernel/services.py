@@ -20,6 +20,7 @@ from pyerlnode.kernel.io.logger import ErlangHandler, Logs
 from pyerlnode.kernel.keeping import Keeping
 from pyerlnode.kernel.local import Local, read
 from pyerlnode.kernel.net_kernel import NetKernel
+from pyerlnode.kernel.objects.handle import ObjectHandle
 from pyerlnode.kernel.pg import Pg
 from pyerlnode.kernel.remote import applying, erpc, rpc, spawn
 from pyerlnode.kernel.remote.erpc import Request, RequestIds
@@ -234,6 +235,20 @@ class Remote(Local):
         from pyerlnode.kernel.streams import reading
 
         return reading.items(self.system, stream, demand, timeout)
+
+    def call_method(
+        self, handle: ObjectHandle, method: str | Atom, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> Any:
+        """Call a method of an object that another node keeps (`Kept`). Raises as `rpc`; `NoProc`: it was dropped."""
+        from pyerlnode.kernel.objects import client
+
+        return client.call_method(self.system, handle, method, args, timeout)
+
+    def release(self, handle: ObjectHandle, timeout: float | None = 5.0) -> None:
+        """Drop such an object, and wait until it is released; one that was dropped before is no error."""
+        from pyerlnode.kernel.objects import client
+
+        client.release(self.system, handle, timeout)
 
     def apply(
         self,

@@ -7,6 +7,7 @@ defmodule Pyerlnode do
     * `Pyerlnode.Port` - a child that owns the OS process of the Python interpreter
     * `Pyerlnode.PythonError` - a Python exception, with Python's frames as its stack
     * `Pyerlnode.Stream` - a Python generator that a call gave, as an `Enumerable`
+    * `Pyerlnode.Object` - an object that stays in Python, whose methods are called by a handle
 
   It is one file without dependencies: copy it, or add `{:pyerlnode, path: "beam/pyerlnode"}`.
 
@@ -222,6 +223,44 @@ defmodule Pyerlnode.Stream do
     def count(_), do: {:error, __MODULE__}
     def member?(_, _), do: {:error, __MODULE__}
     def slice(_), do: {:error, __MODULE__}
+  end
+end
+
+defmodule Pyerlnode.Object do
+  @moduledoc """
+  An object that stays in Python, as the answer of a call: the handle by which its methods are called.
+
+      model = Pyerlnode.call(:"calc@127.0.0.1", Model, :load, ["small"])
+      Pyerlnode.Object.call(model, :predict, [[1.0, 2.0]])
+      Pyerlnode.Object.release(model)
+
+  It belongs to the process that called: it is dropped when that process ends or releases it, or the connection is lost.
+  Others may use the handle until then.
+  """
+  defstruct [:pid]
+
+  @doc """
+  Calls a method that the export allows; any other is an `UndefinedFunctionError`.
+
+  A Python exception is raised as by `Pyerlnode.call/5`. An object that was dropped exits as a `GenServer.call/3` to a
+  process that has ended, with `:noproc`; so does one that is late, or whose node is lost.
+  """
+  def call(%{pid: pid}, method, args, timeout \\ 5000) do
+    case GenServer.call(pid, {:"$pyerlnode_method", method, args}, timeout) do
+      {:return, value} -> value
+      {:error, reason, stack} -> :erlang.raise(:error, exception(reason, stack), stack)
+      {class, reason} -> :erlang.raise(class, reason, [])
+    end
+  end
+
+  defp exception(:undef, stack), do: Exception.normalize(:error, :undef, stack)
+  defp exception(reason, _), do: Pyerlnode.exception(reason)
+
+  @doc "Drops the object, and waits until it is released; one that was dropped before is no error."
+  def release(%{pid: pid}, timeout \\ 5000) do
+    GenServer.call(pid, :"$pyerlnode_release", timeout)
+  catch
+    :exit, {:noproc, _} -> :ok
   end
 end
 

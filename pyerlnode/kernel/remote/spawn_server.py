@@ -26,11 +26,11 @@ from typing import Any, Final
 from pyerlnode.brief import short
 from pyerlnode.errors import Exit
 from pyerlnode.kernel.remote.exports import Exports
-from pyerlnode.kernel.streams.handle import GENERATORS
+from pyerlnode.kernel.remote.giving import GIVEN, give
 from pyerlnode.otp import gen, requests
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.handler import Applied
-from pyerlnode.runtime.process import Process, require_current
+from pyerlnode.runtime.process import Process
 from pyerlnode.runtime.reason_core import caught_class, python_error
 from pyerlnode.runtime.router import RemoteNode, RemoteWatcher
 from pyerlnode.runtime.system import System
@@ -319,13 +319,11 @@ def no_caller() -> Process | Pid:
 def execute(
     tag: Any, function: Callable[..., Any], args: list[Any], caller: Callable[[], Process | Pid] = no_caller
 ) -> tuple[Any, ...]:
-    """Run an exported function and say how it ended, as `erpc` does. A generator is given to `caller` as a stream."""
+    """Run an exported function and say how it ended, as `erpc` does. `giving` says what `caller` gets of no term."""
     try:
         value = function(*args)
-        if type(value) in GENERATORS:
-            from pyerlnode.kernel.streams.server import stream_for  # brings supervisors, for those who have one
-
-            value = stream_for(require_current(), value, caller())
+        if type(value) in GIVEN:
+            value = give(value, caller)
         return tag, RETURN, value
     except BaseException as error:
         caught(error)
