@@ -17,6 +17,8 @@ class Limits:
     """One packet of the distribution. OTP fragments payloads over 64 KiB, so real ones are smaller."""
     inflated_size: int = 256 * 1024 * 1024
     """What a compressed term may claim to inflate to."""
+    decoded_size: int = 512 * 1024 * 1024
+    """What the lists, tuples and maps of one term may take here: an empty list is a byte on the wire, and 64 here."""
     nesting: int = 1_000_000
     """Depth of a term. 100,000 nested lists are legal on a BEAM; both codecs keep the depth on the heap."""
     integer_digits: int = 16 * 1024 * 1024

@@ -27,15 +27,19 @@ from itertools import chain as _chain
 from pyerlnode.errors import DecodeError, EncodeError, LimitExceeded
 from pyerlnode.etf.common import (
     BIG_BINARY as _BIG_BINARY,
+    CONTAINER as _CONTAINER,
     ELIXIR as _ELIXIR,
     ERLANG as _ERLANG,
+    KEYED as _KEYED,
     MAX_ARITY as _MAX_ARITY,
     MAX_DEPTH as _MAX_DEPTH,
     MAX_ENCODED as _MAX_ENCODED,
     MOST_ROUNDS as _MOST_ROUNDS,
     NO_ATOMS as _NO_ATOMS,
+    NO_MEMORY as _NO_MEMORY,
     NONE_WIRE as _NONE_WIRE,
     ONLY_STR as _ONLY_STR,
+    PART as _PART,
     PLAIN_KEYS as _PLAIN_KEYS,
     STRUCT_KEY as _STRUCT_KEY,
     AtomBudget as _AtomBudget,
@@ -55,6 +59,7 @@ from pyerlnode.etf.common import (
     inflate as _inflate,
     named_atom as _named_atom,
     simplify as _simplify,
+    too_large as _too_large,
 )
 from pyerlnode.etf.locate import told as _told
 from pyerlnode.limits import DEFAULT_LIMITS
@@ -425,6 +430,8 @@ cdef Py_ssize_t MAX_ARITY = _MAX_ARITY, MAX_DEPTH = _MAX_DEPTH, BIG_BINARY = _BI
 cdef Py_ssize_t MOST_ROUNDS = _MOST_ROUNDS, MAX_ENCODED = _MAX_ENCODED
 cdef object THE_DEFAULT = DEFAULT_LIMITS, ELIXIR = _ELIXIR, ERLANG = _ERLANG
 cdef Py_ssize_t DEFAULT_NESTING = DEFAULT_LIMITS.nesting, DEFAULT_DIGITS = DEFAULT_LIMITS.integer_digits
+cdef Py_ssize_t DEFAULT_MOST = DEFAULT_LIMITS.decoded_size
+cdef Py_ssize_t CONTAINER = _CONTAINER, PART = _PART, KEYED = _KEYED
 
 start_atoms(<uint64_t>hash(b"the atoms of pyerlnode"))
 add_atom(<PyObject*>_true, py_true, <PyObject*>_true.utf8)

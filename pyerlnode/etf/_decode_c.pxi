@@ -138,6 +138,7 @@ cdef PyObject* read_term(Reader* r, Py_ssize_t* end) except NULL:
                 if n >= 4:
                     read_plain(r, top, &pos)
         elif tag == NIL:
+            charge(r, CONTAINER)
             value = new_list(0)
             pos += 1
         elif tag == MAP:
@@ -146,12 +147,14 @@ cdef PyObject* read_term(Reader* r, Py_ssize_t* end) except NULL:
             n = 2 * <Py_ssize_t>load32(p + 1)
             pos += 5
             claim(r, n, 0, size - pos)
+            if n:
+                charge(r, KEYED)
             top = push(r)
             top.kind = IN_MAP
             top.room = n
             top.box = new_dict()
         elif tag == STRING:
-            value = read_string(r, &pos)
+            value = read_string(r, &pos, CONTAINER)
         elif tag == NEW_PID:
             value = read_pid(r, &pos)
         elif tag == NEWER_REFERENCE:
@@ -220,13 +223,14 @@ cdef PyObject* read_term(Reader* r, Py_ssize_t* end) except NULL:
                     n = load32(p + 1)
                     if n + 1 + r.owed > left - 5:
                         over_claim(r, n, left - 5)
+                    charge(r, PART * n)
                     pos += 5
                     top.kind = IN_LONG_LIST
                     top.room = n
                     value = NULL
                     continue
                 elif p[0] == STRING:
-                    more = read_string(r, &pos)
+                    more = read_string(r, &pos, 0)
                     try:
                         for n in range(list_size(more)):
                             list_append(top.box, list_item(more, n))
@@ -254,11 +258,12 @@ cdef PyObject* read_term(Reader* r, Py_ssize_t* end) except NULL:
 
 cdef object run(Reader* r, Py_ssize_t* end):
     """One decoding, with its frames and its budget given back however it ends."""
-    cdef bint own_budget = r.budget == NULL
+    cdef bint own_budget = r.budget == NULL, starved = False
     cdef PyObject* value = NULL
     if end[0] < 0 or end[0] > r.size:
         raise DecodeError("the bytes end within a term", min(max(end[0], 0), r.size))
     r.owed = 0
+    r.memory = r.most
     r.stack = r.first
     r.depth = 0
     r.capacity = 16
@@ -271,12 +276,16 @@ cdef object run(Reader* r, Py_ssize_t* end):
     cdef bint paused = r.size - end[0] > 512 and pause_gc()
     try:
         value = read_term(r, end)
+    except MemoryError:
+        starved = True  # and told when what was made is given back: an error takes memory, too
     finally:
         if paused:
             resume_gc()
         drop_frames(r)
         if own_budget:
             xdecref(r.budget)
+    if starved:
+        raise DecodeError(_NO_MEMORY, r.at)
     return taken(value)
 
 
@@ -286,9 +295,11 @@ cdef int set_limits(Reader* r, object limits) except -1:
     if limits is THE_DEFAULT:
         r.nesting = DEFAULT_NESTING
         r.digits = DEFAULT_DIGITS
+        r.most = DEFAULT_MOST
     else:
         r.nesting = limits.nesting
         r.digits = limits.integer_digits
+        r.most = limits.decoded_size
     return 0
 
 

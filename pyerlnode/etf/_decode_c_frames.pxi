@@ -20,7 +20,9 @@ cdef struct Reader:
     Py_ssize_t size
     Py_ssize_t at        # where the term began that is being read: the offset of every error
     Py_ssize_t owed      # parts that the containers around the innermost one still want
+    Py_ssize_t memory    # what more containers may take
     Py_ssize_t nesting
+    Py_ssize_t most      # what the containers of one term may take
     Py_ssize_t digits
     PyObject* atoms      # references of the packet: a tuple or a list; NULL when there are none
     PyObject** refs      # the same, borrowed, where the packet's header was read here; used when `atoms` is NULL
@@ -41,6 +43,18 @@ cdef int truncated(Reader* r) except -1:
 
 cdef int refuse(Reader* r, str why) except -1:
     raise DecodeError(why, r.at)
+
+
+cdef int too_large(Reader* r) except -1:
+    raise _too_large(<object>r.limits, r.at)
+
+
+cdef inline int charge(Reader* r, Py_ssize_t bytes) except -1:
+    """Count what a container takes."""
+    r.memory -= bytes
+    if r.memory < 0:
+        too_large(r)
+    return 0
 
 
 # --- frames -------------------------------------------------------------------------------------
@@ -87,6 +101,7 @@ cdef inline int claim(Reader* r, Py_ssize_t parts, Py_ssize_t wanted, Py_ssize_t
         over_claim(r, parts, left)
     if r.depth >= r.nesting:
         raise LimitExceeded(f"more than {r.nesting} levels of nesting", r.at)
+    charge(r, CONTAINER + PART * parts)
     r.owed += top.room
     return 0
 

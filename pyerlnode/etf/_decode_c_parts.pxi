@@ -316,7 +316,8 @@ cdef object read_record_head(Reader* r, Py_ssize_t* pos, Py_ssize_t* count):
     return module, name, tuple(names), p[5] == 1
 
 
-cdef PyObject* read_string(Reader* r, Py_ssize_t* pos) except NULL:
+cdef PyObject* read_string(Reader* r, Py_ssize_t* pos, Py_ssize_t own) except NULL:
+    """A list of bytes; `own` is what the list takes beside its parts, where it does not go on with another one."""
     cdef const unsigned char* p = r.data + pos[0]
     cdef Py_ssize_t left = r.size - pos[0], size, i
     cdef PyObject* made
@@ -325,6 +326,7 @@ cdef PyObject* read_string(Reader* r, Py_ssize_t* pos) except NULL:
     size = load16(p + 1)
     if left < 3 + size:
         truncated(r)
+    charge(r, own + PART * size)
     made = new_list(size)
     for i in range(size):
         list_set(made, i, new_long(p[3 + i]))

@@ -5,7 +5,8 @@ It implements the External Term Format (protocol.md D; erlang.org/doc/apps/erts/
 The nesting is kept on the heap: a term 100,000 lists deep is legal. One container is filled at a time: `items`
 are its parts so far, `room` how many are missing, `kind` what becomes of them; the enclosing ones wait on a
 stack. A part takes at least a byte, so what all open containers still want (`owed` and `room`) may never exceed
-the bytes that are left: a packet can not claim more than it carries, however it nests its claims.
+the bytes that are left: a packet can not claim more than it carries, however it nests its claims. A part of one byte
+takes many more here, so what all containers take is counted, too (`memory`).
 
 An error names the byte where the term began that could not be read; for a map with a key twice, where it ends.
 """
@@ -19,9 +20,13 @@ from typing import Any, Final
 from pyerlnode.errors import DecodeError, LimitExceeded
 from pyerlnode.etf import tags
 from pyerlnode.etf.common import (
+    CONTAINER,
     ELIXIR,
     FLAT_KEYS,
+    KEYED,
     MAX_ARITY,
+    NO_MEMORY,
+    PART,
     STRUCT_KEY,
     AtomBudget,
     AtomValue,
@@ -35,6 +40,7 @@ from pyerlnode.etf.common import (
     known_atoms,
     may_collide,
     named_atom,
+    too_large,
 )
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.term.atom import Atom
@@ -125,7 +131,7 @@ class _Decoder:
 
     def run(self, offset: int) -> tuple[Any, int]:  # noqa: C901  # one branch a tag: calls would cost more than the work
         data, size, known, atoms = self.data, self.size, self.known, self.atoms
-        deepest = self.limits.nesting
+        deepest, memory = self.limits.nesting, self.limits.decoded_size
         stack: list[tuple[list[Any], int, int]] = []
         items: list[Any] = []
         room, kind, owed = 1, _ROOT, 0
@@ -164,6 +170,9 @@ class _Decoder:
                     opened, length, wanted, start = _LIST, _u32(data, offset + 1)[0], 1, offset + 5
                 elif tag == tags.NIL:
                     value = []
+                    memory -= CONTAINER
+                    if memory < 0:
+                        raise too_large(self.limits, offset)
                     offset += 1
                 elif tag == tags.MAP:
                     opened, length, wanted, start = _MAP, 2 * _u32(data, offset + 1)[0], 0, offset + 5
@@ -176,7 +185,11 @@ class _Decoder:
                         raise DecodeError("a float that is not finite", offset)
                     offset += 9
                 elif tag == tags.STRING:
-                    value, offset = self.string(offset)
+                    value, end = self.string(offset)
+                    memory -= CONTAINER + PART * len(value)
+                    if memory < 0:
+                        raise too_large(self.limits, offset)
+                    offset = end
                 elif tag == tags.LARGE_TUPLE:
                     opened, length, wanted, start = _TUPLE, _u32(data, offset + 1)[0], 0, offset + 5
                     if length > MAX_ARITY:
@@ -196,6 +209,9 @@ class _Decoder:
                         raise DecodeError(f"{length} parts claimed where {size - start} bytes are left", offset)
                     if len(stack) >= deepest:
                         raise LimitExceeded(f"more than {deepest} levels of nesting", offset)
+                    memory -= CONTAINER + PART * length + (KEYED if opened == _MAP and length else 0)
+                    if memory < 0:
+                        raise too_large(self.limits, offset)
                     stack.append((items, room, kind))
                     owed += room
                     room, kind, offset = length, opened, start
@@ -217,10 +233,17 @@ class _Decoder:
                                 raise DecodeError(
                                     f"{room} parts claimed where {size - offset - 5} bytes are left", offset
                                 )
+                            memory -= PART * room
+                            if memory < 0:
+                                raise too_large(self.limits, offset)
                             offset += 5
                             continue
                         elif tag == tags.STRING:
-                            more, offset = self.string(offset)
+                            more, end = self.string(offset)
+                            memory -= PART * len(more)
+                            if memory < 0:
+                                raise too_large(self.limits, offset)
+                            offset = end
                             items += more
                             value = items
                         else:
@@ -241,6 +264,11 @@ class _Decoder:
                     items, room, kind = stack.pop()
                     owed -= room
                     items.append(value)
+        except MemoryError:  # first: to look for others makes a tuple
+            value = None
+            items.clear()
+            stack.clear()  # an error takes memory, too
+            raise DecodeError(NO_MEMORY, offset) from None
         except (IndexError, struct.error):
             raise DecodeError("the bytes end within a term", min(max(offset, 0), size)) from None
 

@@ -56,6 +56,13 @@ MOST_ROUNDS: Final = 100
 MAX_ENCODED: Final = 1 << 30
 """Bytes of a term that is encoded, without its binaries of `BIG_BINARY` and more: what stands in a term at many places
 is written at each, so a short program makes a term that fills any memory."""
+CONTAINER: Final = 64
+"""Bytes that a container takes here, whatever is in it."""
+PART: Final = 8
+"""Bytes for each part of it."""
+KEYED: Final = 160
+"""Bytes more of a map that is not empty. Its parts take more than `PART`, but so they do on the wire."""
+NO_MEMORY: Final = "a term for which there is no memory"
 NOT_FINITE: Final = "a float that is not finite: a BEAM has none and drops the connection over it"
 
 STRUCT_KEY: Final = Atom("__struct__")
@@ -240,12 +247,25 @@ def build_struct(fields: dict[Any, Any]) -> Any:
     return made if decode is None else decode(made)
 
 
+def too_large(limits: Limits, offset: int) -> LimitExceeded:
+    """The refusal of a term whose containers take too much."""
+    return LimitExceeded(
+        f"lists, tuples and maps of more than {limits.decoded_size} bytes; raise Limits.decoded_size if meant", offset
+    )
+
+
 def inflate(data: Data, offset: int, limits: Limits) -> tuple[bytes, int]:
     """The body of the compressed term whose tag is at `offset`, and the offset after it.
 
     The size that is claimed is compared with the limit before, and with the truth while inflating.
     """
-    body = bytes(memoryview(data)[offset + 1 :])
+    try:
+        return _inflate(bytes(memoryview(data)[offset + 1 :]), len(data), offset, limits)
+    except MemoryError:
+        raise DecodeError(NO_MEMORY, offset) from None
+
+
+def _inflate(body: bytes, end: int, offset: int, limits: Limits) -> tuple[bytes, int]:
     size = int.from_bytes(body[:4], "big")
     if len(body) < 4 or size == 0:
         raise DecodeError("a compressed term without a size", offset)
@@ -258,7 +278,7 @@ def inflate(data: Data, offset: int, limits: Limits) -> tuple[bytes, int]:
         raise DecodeError("a compressed term that is no zlib stream", offset) from None
     if len(inflated) != size or not stream.eof:
         raise DecodeError(f"a compressed term that is not of the {size} bytes it claims", offset)
-    return inflated, len(data) - len(stream.unused_data)
+    return inflated, end - len(stream.unused_data)
 
 
 def deflate(body: bytes, level: int) -> bytes:
@@ -371,5 +391,5 @@ def as_encode_error(error: Exception, value: Any) -> EncodeError:
     if isinstance(error, RuntimeError) and not isinstance(error, RecursionError) and "during iteration" in str(error):
         return Changed()
     if isinstance(error, MemoryError):
-        return NoPlace("a term for which there is no memory")
+        return NoPlace(NO_MEMORY)
     return EncodeError(f"a {_bare_name(type(value))} that is made of wrong parts")

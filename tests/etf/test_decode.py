@@ -1,6 +1,8 @@
 import copy
 import dataclasses
 import mmap
+import subprocess
+import sys
 import time
 import tracemalloc
 import zlib
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from pyerlnode.errors import DecodeError, LimitExceeded
-from pyerlnode.limits import DEFAULT_LIMITS
+from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.term import A, Atom, FrozenList, FrozenMap, Fun, ImproperList, Pid, Struct, TermMap
 from pyerlnode.term.containers import KEY_NESTING
 from pyerlnode.term.order import identical
@@ -193,6 +195,73 @@ def test_a_zlib_bomb_is_refused_in_constant_memory(etf: ModuleType) -> None:
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()
+
+
+SMALL_PARTS = {
+    "nils": b"l" + (20_000).to_bytes(4, "big") + b"j" * 20_001,
+    "tuples of one": b"h\1" * 9_000 + b"j",
+    "maps of one": b"l" + (3_000).to_bytes(4, "big") + b"t\0\0\0\1a\1a\2" * 3_000 + b"j",
+    "strings": b"l\0\0\0\4" + (b"k\xff\xff" + bytes(0xFFFF)) * 4 + b"j",
+    "a list that goes on": b"l\0\0\0\1a\1" * 20_000 + b"j",
+    "a list that goes on as strings": b"l\0\0\0\1a\1" * 1_000 + b"k\xff\xff" + bytes(0xFFFF),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_PARTS)
+def test_what_is_small_on_the_wire_and_large_here_is_bounded_in_sum(etf: ModuleType, name: str) -> None:
+    body = SMALL_PARTS[name]
+    limits = dataclasses.replace(DEFAULT_LIMITS, decoded_size=80_000)
+    for data in (body, b"P" + len(body).to_bytes(4, "big") + zlib.compress(body, 1)):
+        with pytest.raises(LimitExceeded, match="decoded_size"):
+            etf.decode(b"\x83" + data, limits=limits)
+
+
+def test_sixteen_kilobytes_of_zipped_empty_lists_are_no_gigabyte(etf: ModuleType) -> None:
+    count = 16 * 1024 * 1024
+    body = b"l" + count.to_bytes(4, "big") + b"j" * (count + 1)
+    data = b"\x83P" + len(body).to_bytes(4, "big") + zlib.compress(body, 9)
+    assert len(data) < 20_000
+    assert count * (64 + 8) > DEFAULT_LIMITS.decoded_size
+    with pytest.raises(LimitExceeded, match="decoded_size"):
+        etf.decode(data, limits=Limits(decoded_size=150_000_000))
+
+
+def test_the_bound_of_what_is_decoded_is_the_same_to_the_byte(etf: ModuleType) -> None:
+    term = [[], (1,), {1: 2}, {}, list(b"abc"), ()]
+    wire = etf.encode(term)
+    exact = 64 + 6 * 8 + 64 + (64 + 8) + (64 + 160 + 16) + 64 + (64 + 24) + 64
+    assert etf.decode(wire, limits=Limits(decoded_size=exact)) == term
+    with pytest.raises(LimitExceeded):
+        etf.decode(wire, limits=Limits(decoded_size=exact - 1))
+
+
+def test_a_term_for_which_there_is_no_memory_is_a_decode_error(etf: ModuleType) -> None:
+    """In a process that may take little: whatever it is refused for, it goes on."""
+    program = """
+import resource, sys, zlib
+from pyerlnode.errors import DecodeError
+from pyerlnode.limits import Limits
+from tests.conftest import load_etf
+etf = load_etf(sys.argv[1])
+body = b"l" + (1_000_000).to_bytes(4, "big") + b"j" * 1_000_001
+zipped = b"\\x83P" + len(body).to_bytes(4, "big") + zlib.compress(body)
+large = b"m" + (60_000_000).to_bytes(4, "big") + bytes(60_000_000)
+bomb = b"\\x83P" + len(large).to_bytes(4, "big") + zlib.compress(large)
+del large
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 30_000_000,) * 2)
+for data in (b"\\x83" + body, zipped, bomb):
+    try:
+        etf.decode(data, limits=Limits(decoded_size=10**12))
+    except DecodeError as error:
+        assert "no memory" in str(error), error
+    else:
+        raise AssertionError("decoded")
+print(etf.decode(b"\\x83a\\1"))
+"""
+    name = etf.__name__.removeprefix("etf_")
+    done = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_an_error_within_a_compressed_term_keeps_its_class(etf: ModuleType) -> None:

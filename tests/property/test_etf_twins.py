@@ -29,7 +29,7 @@ SEEDS = [
 ]
 TAGS = [67, 70, 77, 80, 82, *range(88, 91), *range(97, 122)]
 ATOMS = [A.ok, True, None, A["a@b"], Atom("nil")]
-TIGHT = Limits(nesting=3, integer_digits=8, inflated_size=60)
+TIGHT = Limits(nesting=3, integer_digits=8, inflated_size=60, decoded_size=400)
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 EXAMPLES = 5_000 if LONG else 300
 SEED_COUNT, INPUTS = (100, 10_000) if LONG else (3, 500)
