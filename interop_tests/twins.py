@@ -26,6 +26,43 @@ from pyerlnode.otp.gen_statem_core import SetTimeout
 from pyerlnode.term.exact import ExactDict
 
 
+def changed(old_vsn: Any, extra: Any) -> Any:
+    """What a `code_change` notes, or how it fails."""
+    match extra:
+        case (A.error, reason):
+            raise Error(reason)
+        case (A.exit, reason):
+            raise Exit(reason)
+        case (A.throw_term, term):
+            raise Throw(term)
+    return A.changed, old_vsn, extra
+
+
+def noted(state: Any, word: Any) -> Any:
+    """The attributes of a twin with a word more in its log."""
+    return {**state, A.log: [*state[A.log], word]}
+
+
+def fails(error: BaseException) -> Any:
+    def replaces(_state: Any) -> Any:
+        raise error
+
+    return replaces
+
+
+FAILURES: dict[str, Any] = {
+    "replace_error": fails(Error(A.no)),
+    "replace_exit": fails(Exit(A.no)),
+    "replace_throw": fails(Throw(A.no)),
+}
+SERVER_STATES = {"replace_note": lambda state: noted(state, A.replaced), **FAILURES}
+MACHINE_STATES = {
+    "replace_note": lambda state: (state[0], noted(state[1], A.replaced)),
+    "replace_next": lambda state: (A.t, state[1]),
+    **FAILURES,
+}
+
+
 class TwinServer(GenServer):
     def init(self, what: Any) -> Any:  # noqa: C901  # the vocabulary of the scripts
         self.log: list[Any] = []
@@ -100,6 +137,9 @@ class TwinServer(GenServer):
             self.result(self.ending, None)
         if self.teller is not None:
             send(self.teller, (A.terminated, reason))
+
+    def code_change(self, old_vsn: Any, extra: Any) -> None:
+        self.log = [*self.log, changed(old_vsn, extra)]
 
     @staticmethod
     def then(then: Any) -> dict[str, Any]:
@@ -182,6 +222,9 @@ class TwinMachine(GenStatem):
         name = A.call if type(kind) is tuple and kind[0] is A.call else kind
         self.log.append((self.mark(name), number, state))
         return self.result(ExactDict(plans.items()).get(state, A.keep), kind)
+
+    def code_change(self, old_vsn: Any, extra: Any) -> None:
+        self.log = [*self.log, changed(old_vsn, extra)]
 
     def result(self, what: Any, kind: Any) -> Any:  # noqa: C901  # the vocabulary of the scripts
         match what:
@@ -303,3 +346,27 @@ class TwinEvents(EventHandler):
     def terminate(self, why: Any) -> Any:
         send(self.teller, (A.terminated, self.name, why))
         return A.bye, self.name
+
+    def code_change(self, old_vsn: Any, extra: Any) -> None:
+        self.log = [*self.log, changed(old_vsn, extra)]
+
+
+def note_handler(handler: Any) -> Any:
+    module, id, state = handler
+    return module, id, noted(state, A.replaced)
+
+
+def other_handler(handler: Any) -> Any:
+    module, id, state = handler
+    return (module, A.other, noted(state, id)) if state[A.name] % 2 == 0 else note_handler(handler)
+
+
+def broken_handler(handler: Any) -> Any:
+    if handler[2][A.name] % 2 == 0:
+        raise Error(A.no)
+    return note_handler(handler)
+
+
+EVENT_STATES = {
+    **FAILURES, "replace_note": note_handler, "replace_other": other_handler, "replace_error": broken_handler,
+}  # fmt: skip

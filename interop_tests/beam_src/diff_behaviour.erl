@@ -48,6 +48,10 @@ do(link, #{pid := Pid, ended := false} = S) -> {link(Pid), S};
 do(unlink, #{pid := Pid} = S) -> {unlink(Pid), S};
 do(suspend, #{pid := Pid} = S) -> Said = plain(catch sys:suspend(Pid, infinity)), {Said, S#{suspended := Said =:= {value, ok}}};
 do(resume, #{pid := Pid} = S) -> {plain(catch sys:resume(Pid, infinity)), S#{suspended := false}};
+do({sys, state}, #{pid := Pid} = S) -> {states(plain(catch sys:get_state(Pid, infinity))), S};
+do({sys, replace, How}, #{pid := Pid} = S) ->
+    {states(plain(catch sys:replace_state(Pid, erlang:make_fun(twin(S), How, 1), infinity))), S};
+do({sys, change, Extra}, #{pid := Pid} = S) -> {plain(catch sys:change_code(Pid, twin(S), old, Extra, infinity)), S};
 do({sys, Function, Args}, #{pid := Pid} = S) -> {plain(catch apply(sys, Function, [Pid | Args])), S};
 do(_, S) -> {skipped, S}.
 
@@ -82,6 +86,17 @@ answers(Message, Seen, [Request | Rest], Before, Number) ->
     end.
 
 flush(S) -> receive Message -> [Message | flush(S)] after 0 -> [] end.
+
+twin(#{module := gen_server}) -> twin_server;
+twin(#{module := gen_statem}) -> twin_machine.
+
+%% Of a state what both twins have.
+states({value, {State, Data}}) -> {value, {State, logged(Data)}};
+states({value, Data}) -> {value, logged(Data)};
+states(Other) -> Other.
+
+logged(#{log := Log}) -> Log;
+logged({_, Log}) -> lists:reverse(Log).
 
 %% Without pids, which differ, and without the call that OTP's reasons repeat; `noconnection` is told as it is at home.
 plain({'EXIT', {{nodedown, _}, {_, _, _}}}) -> {exited, noconnection};

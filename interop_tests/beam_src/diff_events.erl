@@ -44,7 +44,20 @@ do({die, Who, Reason}, #{clients := Clients}) ->
     receive {'DOWN', Ref, _, _, _} -> ok end;
 do({exit, Who, Reason}, #{manager := M} = S) -> by(Who, S, fun() -> exit(M, Reason), catch gen_event:which_handlers(M), ok end);
 do({stop, Reason}, #{manager := M}) -> gen_event:stop(M, Reason, infinity);
-do(suspend, #{manager := M}) -> {sys:suspend(M, infinity), sys:resume(M, infinity)}.
+do(suspend, #{manager := M}) -> {sys:suspend(M, infinity), sys:resume(M, infinity)};
+do({sys, state}, #{manager := M}) -> states(sys:get_state(M, infinity));
+do({sys, replace, How}, #{manager := M}) -> states(sys:replace_state(M, erlang:make_fun(twin_events, How, 1), infinity));
+do({sys, change, Module, Extra}, #{manager := M}) ->
+    sys:suspend(M, infinity),
+    Said = sys:change_code(M, Module, old, Extra, infinity),
+    sys:resume(M, infinity),
+    Said.
+
+%% Of a state what both twins have.
+states(States) when is_list(States) -> [{Module, Id, logged(State)} || {Module, Id, State} <- States].
+
+logged(#{log := Log}) -> Log;
+logged({_, _, Log}) -> lists:reverse(Log).
 
 handler(false) -> twin_events;
 handler(Id) -> {twin_events, Id}.

@@ -56,7 +56,7 @@ named(Pid, Names) when is_pid(Pid) -> maps:get(Pid, Names, stranger);
 named(Ref, Names) when is_reference(Ref) -> maps:get(Ref, Names, reference);
 named([{M, F, _, L} | _], _) when is_atom(M), is_atom(F), is_list(L) -> stack;
 named([Head | Tail], Names) -> [named(Head, Names) | named(Tail, Names)];
-named(Tuple, Names) when is_tuple(Tuple) -> list_to_tuple(named(tuple_to_list(Tuple), Names));
+named(Tuple, Names) when is_tuple(Tuple) -> list_to_tuple([named(Element, Names) || Element <- tuple_to_list(Tuple)]);
 named(Map, Names) when is_map(Map) -> maps:from_list(named(maps:to_list(Map), Names));
 named(Atom, Names) when is_atom(Atom) -> maps:get({atom, Atom}, Names, Atom);
 named(Term, _) -> Term.

@@ -1,9 +1,10 @@
 %% `twin_machine` by another name, with state enter calls, which is seen in its log.
 -module(twin_changed).
 -behaviour(gen_statem).
--export([init/1, callback_mode/0, handle_event/4]).
+-export([init/1, callback_mode/0, handle_event/4, code_change/4]).
 
 init(_) -> ignore.
 callback_mode() -> [handle_event_function, state_enter].
 handle_event(Kind, Content, State, Data) ->
     twin_machine:handle_event(fun(Name) -> {entering, Name} end, Kind, Content, State, Data).
+code_change(Old, State, Data, Extra) -> twin_machine:code_change(Old, State, Data, Extra).

@@ -1,7 +1,8 @@
 %% A gen_statem whose events say, for each state, what is to be done: {Id, #{State => Result}}.
 -module(twin_machine).
 -behaviour(gen_statem).
--export([start/2, init/1, callback_mode/0, handle_event/4, handle_event/5]).
+-export([start/2, init/1, callback_mode/0, handle_event/4, handle_event/5, code_change/4]).
+-export([replace_note/1, replace_next/1, replace_error/1, replace_exit/1, replace_throw/1]).
 
 %% `twin_other` and `twin_changed` are the modules that it can be told to change to.
 
@@ -23,6 +24,17 @@ handle_event(Mark, enter, Old, State, {Enter, Log}) ->
 handle_event(Mark, Kind, {Id, Plans}, State, {Enter, Log}) ->
     Name = case Kind of {call, _} -> call; _ -> Kind end,
     result(maps:get(State, Plans, keep), Kind, {Enter, [{Mark(Name), Id, State} | Log]}).
+
+code_change(_, _, _, {error, Reason}) -> error(Reason);
+code_change(_, _, _, {exit, Reason}) -> exit(Reason);
+code_change(_, _, _, {throw_term, Term}) -> throw(Term);
+code_change(Old, State, {Enter, Log}, Extra) -> {ok, State, {Enter, [{changed, Old, Extra} | Log]}}.
+
+replace_note({State, {Enter, Log}}) -> {State, {Enter, [replaced | Log]}}.
+replace_next({_, Data}) -> {t, Data}.
+replace_error(_) -> error(no).
+replace_exit(_) -> exit(no).
+replace_throw(_) -> throw(no).
 
 result(keep, _, Data) -> {keep_state, Data};
 result({keep, Actions}, Kind, Data) -> {keep_state, Data, actions(Kind, Actions)};

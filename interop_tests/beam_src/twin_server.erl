@@ -1,7 +1,8 @@
 %% A gen_server that does what each message says: a message is {Id, What}; it keeps what it was asked.
 -module(twin_server).
 -behaviour(gen_server).
--export([start/1, init/1, handle_call/3, handle_cast/2, handle_info/2, handle_continue/2, terminate/2]).
+-export([start/1, init/1, handle_call/3, handle_cast/2, handle_info/2, handle_continue/2, terminate/2, code_change/3]).
+-export([replace_note/1, replace_error/1, replace_exit/1, replace_throw/1]).
 
 start(What) ->
     case gen_server:start(?MODULE, What, [{timeout, case What of hang -> 100; _ -> infinity end}]) of
@@ -28,7 +29,7 @@ init({then, Then}) -> {ok, #{log => [], owed => [], teller => none}, then(Then)}
 init(bad) -> bad;
 init(ok) -> {ok, #{log => [], owed => [], teller => none}}.
 
-handle_call(log, _, S = #{log := Log}) -> {reply, lists:reverse(Log), S};
+handle_call(log, _, S = #{log := Log}) -> {reply, Log, S};
 handle_call({Id, What}, From, S) -> result(What, From, note({call, Id}, S)).
 
 handle_cast({Id, What}, S) -> result(What, none, note({cast, Id}, S)).
@@ -48,7 +49,17 @@ terminate(_, #{ending := {throw_term, Term}}) -> throw(Term);
 terminate(Reason, #{teller := none}) -> Reason;
 terminate(Reason, #{teller := Teller}) -> Teller ! {terminated, Reason}.
 
-note(What, S = #{log := Log}) -> S#{log := [What | Log]}.
+code_change(_, _, {error, Reason}) -> error(Reason);
+code_change(_, _, {exit, Reason}) -> exit(Reason);
+code_change(_, _, {throw_term, Term}) -> throw(Term);
+code_change(Old, S, Extra) -> {ok, note({changed, Old, Extra}, S)}.
+
+replace_note(S) -> note(replaced, S).
+replace_error(_) -> error(no).
+replace_exit(_) -> exit(no).
+replace_throw(_) -> throw(no).
+
+note(What, S = #{log := Log}) -> S#{log := Log ++ [What]}.
 
 then({timeout, Ms}) -> Ms;
 then(hibernate) -> hibernate;

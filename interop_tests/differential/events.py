@@ -7,7 +7,7 @@ from typing import Any
 
 from interop_tests.differential import words
 from interop_tests.differential.kinds import Kind
-from interop_tests.twins import TwinEvents
+from interop_tests.twins import EVENT_STATES, TwinEvents
 from pyerlnode import A, Atom
 from pyerlnode.otp import gen_event
 from pyerlnode.term import TermMap
@@ -75,16 +75,22 @@ class Script:
                 return Atom(kind), self.who(), words.reason(rng)
             case "stop":
                 return A.stop, words.reason(rng)
+            case "sys":
+                asked = words.asked_by_sys(rng, REPLACING)
+                return A.sys, *((A.change, rng.choice(MODULES), *asked[1:]) if asked[0] is A.change else asked)
         return A.suspend
 
 
+REPLACING = (*words.REPLACING, A.replace_other)
+MODULES = (A.twin_events, A.twin_events, A.twin_events, A.another)
 STEPS = {
     "add": 14, "add_sup": 10, "delete": 5, "swap": 6, "swap_sup": 4, "call": 6, "notify": 10, "sync_notify": 6,
-    "info": 3, "die": 3, "exit": 2, "stop": 1, "suspend": 1,
+    "info": 3, "die": 3, "exit": 2, "stop": 1, "suspend": 1, "sys": 6,
 }  # fmt: skip
 
 
 def prepare(node: Any) -> None:
+    node.export("twin_events", EVENT_STATES)
     node.export("diff_events", lambda: gen_event.start(node.system, handlers=[TwinEvents]), name="start")
     node.export("diff_events", lambda pid: links(node, pid), name="links")
 

@@ -16,6 +16,10 @@ KEPT: dict[str, dict[str, str]] = {
     },
     "gen_server": {
         "what ends in its first continue": "{{false,{then,{continue,{3,{stop,[]}}}}},[{call,{1,{reply,a}}}]}",
+        "what code_change raises is what catch gives": (
+            "{{false,ok},[suspend,{sys,change,{error,no}},{sys,change,{exit,no}},{sys,change,{throw_term,ball}},"
+            "{sys,change,x},{sys,state}]}"
+        ),
         "calls that nobody is there for": "{{false,ok},[{cast,{1,{stop,x}}},{ask,{2,later}},{ask,{3,{reply,a}}}]}",
     },
     "gen_event": {
@@ -33,6 +37,13 @@ KEPT: dict[str, dict[str, str]] = {
             "[{add_sup,p,1,{named,1}},{add,2,{named,2}},{exit,p,boom},{call,2,log}]"
         ),
         "an init that fails leaves its link": "[{add_sup,p,1,{fail,no}},{stop,boom}]",
+        "a handler whose state can not be replaced keeps it": (
+            "[{add,1,{named,1}},{add,2,{named,2}},{sys,replace,replace_error},{sys,replace,replace_other},{sys,state}]"
+        ),
+        "a change of code is for the handlers of the module, and for all or none": (
+            "[{add,1,{named,1}},{sys,change,twin_events,x},{sys,change,another,x},{sys,change,twin_events,{exit,no}},"
+            "{sys,state}]"
+        ),
     },
     "pg": {
         "who joins when it is no more": "[{watch,0,'$all'},{die,{0,3}},{join,0,g,[{0,3},{0,1}]}]",

@@ -12,13 +12,16 @@ from typing import Any
 
 from interop_tests.differential import words
 from interop_tests.differential.kinds import Kind
-from interop_tests.twins import TwinMachine
+from interop_tests.twins import MACHINE_STATES, TwinMachine
 from pyerlnode import A, Atom
 from pyerlnode.term import TermMap
 
 FAR_MS = 3_600_000
 PLAIN_STATES = (A.s, A.t, A.u)
 ALIKE = (1, 1.0, True, [1], TermMap([(1, 1)]), TermMap([(1.0, 1)]), b"\x01", (A.s, 1), A.state, A.process, 2**61 - 1, 0)
+
+
+REPLACING = (*words.REPLACING, A.replace_next)
 
 
 class Script:
@@ -52,7 +55,8 @@ class Script:
     def step(self) -> Any:
         rng = self.rng
         match rng.choices(
-            ("cast", "ask", "call", "info", "suspend", "resume", "exit", "stop", "link"), (12, 6, 2, 3, 1, 1, 1, 1, 1)
+            ("cast", "ask", "call", "info", "suspend", "resume", "exit", "stop", "link", "sys"),
+            (12, 6, 2, 3, 2, 1, 1, 1, 1, 3),
         )[0]:
             case "cast":
                 return A.cast, self.event(2)
@@ -64,6 +68,8 @@ class Script:
                 return A.info, self.event(2)
             case "exit" | "stop" as kind:
                 return A[kind], words.reason(rng)
+            case "sys":
+                return A.sys, *words.asked_by_sys(rng, REPLACING)
             case kind:
                 return A[kind]
 
@@ -140,6 +146,7 @@ def prepare(node: Any) -> None:
     def start(enter: Any, started: Any) -> Any:
         return node.start(Plain, {}, started) if enter is A.none else node.start(Entering, enter, started)
 
+    node.export("twin_machine", MACHINE_STATES)
     node.export("diff_machines", start, name="start")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from interop_tests.differential import words
 from interop_tests.differential.kinds import Kind
-from interop_tests.twins import TwinServer
+from interop_tests.twins import SERVER_STATES, TwinServer
 from pyerlnode import A, Atom
 from pyerlnode.errors import StartFailed
 
@@ -57,7 +57,7 @@ class Script:
             case "exit" | "stop" as kind:
                 return Atom(kind), words.reason(rng)
             case "sys":
-                return A.sys, *rng.choice(SYS)
+                return A.sys, *(rng.choice(SYS) if rng.random() < 0.2 else words.asked_by_sys(rng))
             case kind:
                 return Atom(kind)
 
@@ -103,7 +103,7 @@ class Script:
 
 STEPS = {
     "call": 22, "ask": 14, "cast": 14, "info": 8, "other": 4, "timeout": 4, "exit": 4, "stop": 2, "link": 3,
-    "unlink": 1, "suspend": 4, "resume": 4, "sys": 3,
+    "unlink": 1, "suspend": 4, "resume": 3, "sys": 8,
 }  # fmt: skip
 SYS = ((A.terminate, [A.why]), (A.terminate, [A.normal]))
 
@@ -118,6 +118,7 @@ def started(cls: Any, node: Any, *args: Any) -> Any:
 
 
 def prepare(node: Any) -> None:
+    node.export("twin_server", SERVER_STATES)
     node.export("diff_servers", lambda what: started(TwinServer, node, what), name="start")
 
 

@@ -47,3 +47,21 @@ def nested(rng: Random, depth: int = 3) -> Any:
 def reason(rng: Random) -> Any:
     """Why something ends: one of OTP's words in most cases."""
     return rng.choice(hostile.REASONS) if rng.random() < 0.8 else term(rng)
+
+
+REPLACING = tuple(A[f"replace_{how}"] for how in ("note", "note", "error", "exit", "throw"))
+
+
+def asked_by_sys(rng: Random, replacing: tuple[Any, ...] = REPLACING) -> Any:
+    """What `sys` asks of any process, and what it does about it."""
+    match rng.randrange(5):
+        case 0:
+            return (A.state,)
+        case 1 | 2:
+            return A.replace, rng.choice(replacing)
+    return A.change, extra(rng)
+
+
+def extra(rng: Random) -> Any:
+    """What `code_change` is given."""
+    return rng.choice((term(rng), term(rng), (A.error, reason(rng)), (A.exit, reason(rng)), (A.throw_term, A.ball)))

@@ -4,20 +4,21 @@
 `Behaviour`. A derived class has ``handle(message)``, which gives ``{system, From, Request}`` to
 `sys.handle_system_message` and ends, by `system_terminate`, on the exit signal of its parent. What `sys` asks of it:
 
-    method                          for
-    system_get_state()              sys:get_state, and the state in a status
-    system_replace_state(fun)       sys:replace_state; gives the new state
-    system_code_change(vsn, extra)  sys:change_code; raises when it can not
-    system_misc(debug)              the last element of sys:get_status
-    system_terminate(reason)        sys:terminate, and the end of the parent
-    system_resumed()                the process takes messages again
-    handle_debugged(message, note)  `handle`, telling `note(event)` what came in and went out
+    method                                   for
+    system_get_state()                       sys:get_state, and the state in a status
+    system_replace_state(fun)                sys:replace_state; gives the new state
+    system_code_change(module, vsn, extra)   sys:change_code; raises when it can not
+    system_misc(debug)                       the last element of sys:get_status
+    system_terminate(reason)                 sys:terminate, and the end of the parent
+    system_resumed()                         the process takes messages again
+    handle_debugged(message, note)           `handle`, telling `note(event)` what came in and went out
 """
 
 from __future__ import annotations
 
 import sys as python
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -85,15 +86,15 @@ class Behaviour(OtpHandler):
         attributes.update({str(key): value for key, value in state.items()})
         return state
 
-    def system_code_change(self, old_vsn: Any, extra: Any) -> None:
-        """Take the class that its module has now, so after `importlib.reload` the new code, and let it convert."""
-        newer: Any = python.modules.get(type(self).__module__)
-        for part in type(self).__qualname__.split("."):
-            newer = getattr(newer, part, None)
-        if isinstance(newer, type) and newer is not type(self) and issubclass(newer, Behaviour):
-            self.__class__ = newer
+    def system_code_change(self, module: Any, old_vsn: Any, extra: Any) -> None:  # noqa: ARG002  # gen_event's
+        """Take the class that its module has now, so after `importlib.reload` the new code, and let it convert.
+
+        Where that fails the attributes are as they were.
+        """
         self.process.asks = True
-        self.code_change(old_vsn, extra)
+        with unchanged_by_failure([self]):
+            take_newest_class(self, Behaviour)
+            self.code_change(old_vsn, extra)
 
     def code_change(self, old_vsn: Any, extra: Any) -> None:
         """Convert the state to what this version of the class expects. For subclasses."""
@@ -129,3 +130,25 @@ class Behaviour(OtpHandler):
 
     def system_resumed(self) -> None:
         """A time-out that ran when it was suspended starts anew."""
+
+
+def take_newest_class(it: Any, base: type) -> None:
+    """Give `it` the class that its module has now by the name of its own."""
+    newer: Any = python.modules.get(type(it).__module__)
+    for part in type(it).__qualname__.split("."):
+        newer = getattr(newer, part, None)
+    if isinstance(newer, type) and newer is not type(it) and issubclass(newer, base):
+        it.__class__ = newer
+
+
+@contextmanager
+def unchanged_by_failure(these: Iterable[Any]) -> Iterator[None]:
+    """The attributes of `these` are as before when the body raises."""
+    before = [(vars(it), dict(vars(it))) for it in these if hasattr(it, "__dict__")]
+    try:
+        yield
+    except BaseException:
+        for attributes, old in before:
+            attributes.clear()
+            attributes.update(old)
+        raise

@@ -22,6 +22,7 @@ manager was started with (``handlers=[Audit]``), and nothing else.
     handle_call(request)   Reply(value), RemoveHandler(reply=…), SwapHandler(…, reply=…)
     handle_info(message)   as handle_event
     terminate(why)         the answer to delete_handler, or what the successor's init gets as ``(args, value)``
+    code_change(old_vsn, extra)   sys:change_code of its module; is ignored
 
 `why` is OTP's: the arguments of delete or swap, ``remove_handler``, ``stop``, ``{stop, Reason}`` when the supervising
 process has ended, ``{error, {'EXIT', Reason}}`` after an exception. A handler that raises is removed; the others go on,
@@ -37,7 +38,7 @@ from typing import Any, ClassVar
 from pyerlnode.errors import ConnectError, EncodeError, Throw, UsageError
 from pyerlnode.etf.encodable import encodable
 from pyerlnode.otp import gen, sys, unmatched
-from pyerlnode.otp.behaviour import Behaviour
+from pyerlnode.otp.behaviour import Behaviour, take_newest_class, unchanged_by_failure
 from pyerlnode.otp.coroutines import refuse_coroutines
 from pyerlnode.otp.reserved import is_ours
 from pyerlnode.otp.results import UNSET, Reply, Stop
@@ -105,6 +106,9 @@ class EventHandler:
 
     def terminate(self, why: Any) -> Any:  # noqa: ARG002  # the callback's shape
         return A.ok
+
+    def code_change(self, old_vsn: Any, extra: Any) -> None:
+        """Convert the state to what this version of the class expects."""
 
 
 class _Entry:
@@ -348,13 +352,31 @@ class GenEvent(Behaviour):
         return [(entry.module, entry.id, _attributes(entry.handler)) for entry in self.entries]
 
     def system_replace_state(self, fun: Any) -> Any:
-        states = []
-        for entry in self.entries:
-            module, id, state = fun((entry.module, entry.id, _attributes(entry.handler)))
-            vars(entry.handler).clear()
-            vars(entry.handler).update({str(key): value for key, value in state.items()}, manager=self)
-            states.append((module, id, state))
-        return states
+        """One handler after the other; one for which `fun` fails, or gives another name, stays as it is."""
+        return [self._replaced(entry, fun) for entry in self.entries]
+
+    def _replaced(self, entry: _Entry, fun: Any) -> Any:
+        now = (entry.module, entry.id, _attributes(entry.handler))
+        try:
+            module, id, state = fun(now)
+            if module is not entry.module or not exact.same(id, entry.id):
+                return now
+            attributes = {str(key): value for key, value in state.items()}
+        except BaseException as error:
+            caught(error)
+            return now
+        vars(entry.handler).clear()
+        vars(entry.handler).update(attributes, manager=self)
+        return module, id, state
+
+    def system_code_change(self, module: Any, old_vsn: Any, extra: Any) -> None:
+        """Of all handlers of `module`, or of none when one fails."""
+        self.process.asks = True
+        handlers = [entry.handler for entry in self.entries if entry.module is module]
+        with unchanged_by_failure(handlers):
+            for handler in handlers:
+                take_newest_class(handler, EventHandler)
+                handler.code_change(old_vsn, extra)
 
     def system_terminate(self, reason: Any) -> None:
         installed = list(self.entries)

@@ -202,7 +202,10 @@ class GenStatem(Behaviour):
         return self.state, super().system_get_state()
 
     def system_replace_state(self, fun: Any) -> Any:
-        state, data = fun(self.system_get_state())
+        replaced = fun(self.system_get_state())
+        if type(replaced) is not tuple or len(replaced) != 2:
+            raise Error((A.badmatch, replaced))
+        state, data = replaced
         super().system_replace_state(lambda _: data)
         assert self.__core__ is not None
         self.__core__.state = state

@@ -46,7 +46,7 @@ from pyerlnode.otp.results import Continue
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.handler import StandIn
 from pyerlnode.runtime.info import dictionary
-from pyerlnode.runtime.reason_core import erlang_class
+from pyerlnode.runtime.reason_core import caught_class, erlang_class
 from pyerlnode.runtime.system import System
 from pyerlnode.term import exact
 from pyerlnode.term.atom import A, Atom
@@ -242,15 +242,21 @@ def _carry_out(server: Behaviour, request: Any) -> Any:
             )
         case A.get_status:
             return status(server)
-        case (A.change_code, _, old_vsn, extra) if state.suspended:
-            try:
-                server.system_code_change(old_vsn, extra)
-            except BaseException as error:  # the process goes on with the code it has
-                return A.error, caught(error)
-            return A.ok
+        case (A.change_code, module, old_vsn, extra) if state.suspended:
+            return _change_code(server, module, old_vsn, extra)
         case (A.debug, what):
             return _debug(server, what)
     return A.error, (A.unknown_system_msg, request)
+
+
+def _change_code(server: Behaviour, module: Any, old_vsn: Any, extra: Any) -> Any:
+    try:
+        server.system_code_change(module, old_vsn, extra)
+    except BaseException as error:  # the process goes on, and the caller is told what ``catch`` gives
+        caught(error)
+        kind, reason, stack = caught_class(error)
+        return A.error, reason if kind is A.throw else (A.EXIT, reason if kind is A.exit else (reason, stack))
+    return A.ok
 
 
 def _replacing(server: Behaviour, fun: Any) -> Callable[[Any], Any]:

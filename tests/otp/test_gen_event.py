@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from pyerlnode.errors import UsageError
+from pyerlnode.errors import Throw, UsageError
 from pyerlnode.otp import gen, gen_event, sys
 from pyerlnode.otp.gen_event import EventHandler, RemoveHandler, SwapHandler
 from pyerlnode.otp.results import Reply, Stop
@@ -212,3 +212,49 @@ def test_replace_state_maps_each_handlers_state(system, manager):
     sys.replace_state(system, manager, lambda s: (s[0], s[1], {**s[2], A.args: 9}))
     assert sys.get_state(system, manager)[0][2][A.args] == 9
     assert sys.get_status(system, manager)[2] == (A.module, A.gen_event)
+
+
+def test_a_handler_for_which_replace_state_fails_stays_as_it_is(system, manager):
+    for args in (1, 2, 3):
+        gen_event.add_handler(system, manager, (Audit, args), args)
+
+    def replaced(handler):
+        module, id, state = handler
+        assert id != 2
+        return (module, id if id == 1 else 1.0, {**state, A.seen: [A.replaced]})
+
+    assert [(id, state[A.seen]) for _, id, state in sys.replace_state(system, manager, replaced)] == [
+        (3, []),
+        (2, []),
+        (1, [A.replaced]),
+    ]
+    assert gen_event.call(system, manager, (Audit, 1), A.get) == (A.get, [A.replaced])
+    assert gen_event.call(system, manager, (Audit, 2), A.get) == (A.get, [])
+
+
+class Converted(EventHandler):
+    def init(self, args):
+        self.args = args
+        self.version = 1
+
+    def code_change(self, old_vsn, extra):
+        self.version = (old_vsn, extra)
+        if extra is self.args:
+            raise Throw(A.ball)
+
+
+def test_a_change_of_code_is_for_the_handlers_of_its_module_and_for_all_or_none(system):
+    manager = gen_event.start(system)
+    gen_event.add_handler(system, manager, Audit, 1)
+    for id in (A.a, A.b):
+        gen_event.add_handler(system, manager, (Converted, id), id)
+    sys.suspend(system, manager)
+    module = module_atom(Converted)
+
+    def versions(asked, extra):
+        told = gen.call(system, manager, (A.change_code, asked, 1, extra), label=A.system)
+        return told, [state.get(A.version) for _, _, state in sys.get_state(system, manager)]
+
+    assert versions(A.another, A.x) == (A.ok, [1, 1, None])
+    assert versions(module, A.a) == ((A.error, A.ball), [1, 1, None])
+    assert versions(module, A.x) == (A.ok, [(1, A.x), (1, A.x), None])

@@ -6,7 +6,7 @@ import os
 import gevent
 import pytest
 
-from pyerlnode.errors import Exit
+from pyerlnode.errors import Error, Exit, Throw
 from pyerlnode.otp import gen, gen_server, sys
 from pyerlnode.otp.gen_server import GenServer
 from pyerlnode.otp.results import NoReply, Reply, Timeout
@@ -144,6 +144,25 @@ def test_change_code_needs_a_suspended_process_and_calls_code_change(system, pid
         sys.change_code(system, pid, A.m, 1, A.refuse)
     sys.resume(system, pid)
     assert sys.get_state(system, pid)[A.vsn] == (1, A.extra)
+
+
+def test_a_code_change_that_fails_is_told_as_catch_gives_it_and_leaves_the_attributes(system):
+    class Converted(GenServer):
+        def init(self):
+            self.value = 1
+
+        def code_change(self, old_vsn, extra):
+            self.value, self.other = 2, 3
+            raise extra
+
+    pid = gen_server.start(system, Converted)
+    sys.suspend(system, pid)
+    for extra, told in ((Exit(A.no), (A.EXIT, A.no)), (Throw(A.ball), A.ball)):
+        assert gen.call(system, pid, (A.change_code, A.m, 1, extra), label=A.system) == (A.error, told)
+    error, (exited, (reason, stack)) = gen.call(system, pid, (A.change_code, A.m, 1, Error(A.no)), label=A.system)
+    assert (error, exited, reason) == (A.error, A.EXIT, A.no)
+    assert isinstance(stack, list)
+    assert sys.get_state(system, pid) == {A.value: 1}
 
 
 def test_log_keeps_the_last_events_and_statistics_count_them(system, pid):
