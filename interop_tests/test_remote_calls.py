@@ -268,12 +268,6 @@ def test_the_rest_of_rpc_from_python(beam: Beam, node: Any, slow: Any) -> None:
         assert node.rpc.sbcast([beam.name], "no_such_name", A.x) == ([], [beam.node])
         node.rpc.abcast([beam.name, NOBODY], "answers", A.x)
         assert node.rpc.block_call(beam.name, "erlang", "abs", [-1]) == 1
-        with pytest.raises(RemoteError):
-            node.rpc.block_call(beam.name, "erlang", "error", [A.oops])
-        with pytest.raises(RemoteExit):
-            node.rpc.block_call(beam.name, "erlang", "exit", [A.oops])
-        with pytest.raises(RpcFailed):
-            node.rpc.block_call(NOBODY, "erlang", "abs", [-1])
         key = node.rpc.async_call(beam.name, "erlang", "abs", [-1])
         assert node.rpc.yield_(key) == 1
         desk, call = slow
@@ -292,6 +286,38 @@ def test_the_rest_of_rpc_from_python(beam: Beam, node: Any, slow: Any) -> None:
         assert node.rpc.pinfo(beam.eval("spawn(fun() -> ok end)")) is None
     finally:
         beam.eval("exit(whereis(answers), kill)")
+
+
+ENDS = """[{erlang, abs, [-1]}, {erlang, throw, [ball]}, {erlang, exit, [bye]}, {erlang, error, [oops]},
+    {erlang, list_to_tuple, [['EXIT', x]]}, {erlang, throw, [{'EXIT', x}]}, {erlang, throw, [{badrpc, x}]},
+    {erlang, list_to_tuple, [[badrpc, x]]}, {nomod, f, []}, {erlang, exit, [{oops, []}]}]"""
+
+
+def test_rpc_gives_as_values_what_the_functions_of_erlang_give(beam: Beam, node: Any) -> None:
+    ends = [tuple(end) for end in beam.eval(ENDS)]
+    for name in ("call", "block_call"):
+        theirs = beam.eval(f"[rpc:{name}(N, M, F, A, 9999) || {{M, F, A}} <- {ENDS}]", N=beam.node)
+        assert [getattr(node.rpc, name)(beam.name, *end) for end in ends] == theirs
+    keys = [node.rpc.async_call(beam.name, *end) for end in ends]
+    theirs = beam.eval(f"[rpc:yield(rpc:async_call(N, M, F, A)) || {{M, F, A}} <- {ENDS}]", N=beam.node)
+    assert [node.rpc.yield_(key) for key in keys] == theirs
+    assert node.rpc.parallel_eval(ends, [beam.name]) == theirs
+    assert [node.rpc.multicall([beam.name], *end) for end in ends] == [([value], []) for value in theirs]
+
+
+def test_rpc_gives_as_values_that_a_call_failed(beam: Beam, node: Any) -> None:
+    for name in ("call", "block_call"):
+        ours = getattr(node.rpc, name)
+        script = f"{{rpc:{name}(N, timer, sleep, [300], 1), rpc:{name}('{NOBODY}', erlang, abs, [1], 9999)}}"
+        late, unreached = beam.eval(script, N=beam.node)
+        assert ours(beam.name, "timer", "sleep", [300], 0.001) == late == (A.badrpc, A.timeout)
+        assert ours(NOBODY, "erlang", "abs", [1]) == unreached == (A.badrpc, A.nodedown)
+    with pytest.raises(Exit) as failed:
+        node.rpc.pmap((A.erlang, A.abs), [], [-1, A.x])
+    assert failed.value.reason is beam.eval("try rpc:pmap({erlang, abs}, [], [-1, x]) catch exit:R -> R end")
+    killed = "rpc:call(N, erlang, apply, [fun() -> exit(self(), kill) end, []], 9999)"
+    fun = beam.eval("fun() -> exit(self(), kill) end")
+    assert node.rpc.call(beam.name, "erlang", "apply", [fun, []]) == beam.eval(killed, N=beam.node)
 
 
 def test_a_node_calls_its_own_exported_functions_as_a_peer_would(calc: Any) -> None:

@@ -1,6 +1,6 @@
 """What a node offers by name beside its own methods: ``node.erpc``, ``node.rpc``, each bound to that node.
 
-Nodes are given by name, as text or atoms; calls raise what `kernel.remote.erpc` and `kernel.remote.rpc` say.
+Nodes are given by name, as text or atoms; calls give and raise what `kernel.remote.erpc` and `kernel.remote.rpc` say.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Erpc:
 
 
 class Rpc:
-    """``rpc`` of one node; called itself, it is ``erpc:call``."""
+    """``rpc`` of one node, whose failures are values; called itself, it is ``erpc:call``, which raises."""
 
     def __init__(self, system: System, codec: Codec | None = None) -> None:
         self._system = system
@@ -106,7 +106,11 @@ class Rpc:
         """
         return read(erpc.call(self._system, node_atom(name), module, function, args, timeout), codec or self._codec)
 
-    call = __call__
+    def call(
+        self, node: Name, module: Name, function: Name, args: Iterable[Any] = (), timeout: float | None = 5.0
+    ) -> Any:
+        """``rpc:call``: the value, what the function threw, or ``(A.badrpc, reason)``. See `kernel.remote.rpc`."""
+        return rpc.call(self._system, node_atom(node), module, function, args, timeout)
 
     def block_call(
         self, node: Name, module: Name, function: Name, args: Iterable[Any] = (), timeout: float | None = 5.0

@@ -22,7 +22,6 @@ TEXTS = ("str", "format", "ascii")
 
 ALLOWED: dict[tuple[str, str], str] = {
     ("kernel/net_kernel.py", "log.info('connection to %s is down: %s', node, reason)"): "an atom (`Connection`)",
-    ("kernel/remote/rpc.py", "f'{module}:{function}/{len(args)} on {node}'"): "atoms of the line before",
     (
         "kernel/remote/spawn_server.py",
         "log.warning('%s asked for %s:%s/%s, which is not exported', node, module, function, short(count))",

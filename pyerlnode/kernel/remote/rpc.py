@@ -1,5 +1,6 @@
-"""``rpc``: what is left of it beside `erpc` (protocol.md E.6).
+"""``rpc``: the older calls beside `erpc`, whose failures are values (protocol.md E.6).
 
+    call                 one call
     block_call           in the peer's `rex` itself, one after the other
     multicall            values, and the nodes that gave none
     abcast, sbcast       a message to a name on many nodes; sbcast says where the name was known
@@ -9,7 +10,12 @@
     parallel_eval, pmap  many calls spread over nodes
     pinfo                ``process_info`` of a process anywhere
 
-A failed call raises what `erpc.call` raises; in a list of results (`multicall`) it is ``{badrpc, Reason}``.
+What the function gave or threw is the value of the call, and each other end is the value ``{badrpc, Reason}``:
+
+    error(R), exit(R)    {'EXIT', {R, Stack}}, {'EXIT', R}        time-out             timeout
+    a signal             {'EXIT', Reason}                         no connection        nodedown
+
+so a function that gives or throws ``{badrpc, _}`` can not be told from one that failed: `erpc` tells them apart.
 """
 
 from __future__ import annotations
@@ -17,9 +23,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from pyerlnode.errors import CallTimeout, Exit, NodeDown, NoProc, RpcError, RpcFailed, UsageError
+from pyerlnode.errors import (
+    CallTimeout,
+    Exit,
+    NodeDown,
+    RemoteError,
+    RemoteExit,
+    RemoteThrow,
+    RpcFailed,
+    UsageError,
+)
 from pyerlnode.kernel.remote import erpc
-from pyerlnode.kernel.remote.errors import outcome
 from pyerlnode.otp import gen
 from pyerlnode.runtime.api import ANYTHING, receive_as
 from pyerlnode.runtime.mailbox import DOWN, REPLY, Waiter
@@ -32,23 +46,55 @@ from pyerlnode.term.pid import Pid, Reference
 NO_ANSWER: Final = object()
 
 
+def call(
+    system: System, node: Atom, module: Any, function: Any, args: Iterable[Any] = (), timeout: float | None = 5.0
+) -> Any:
+    """``rpc:call``: what came of it as a value. Raises `EncodeError` for arguments that have no form as terms."""
+    return as_value(lambda: erpc.call(system, node, module, function, args, timeout))
+
+
+def as_value(ask: Callable[[], Any]) -> Any:
+    """What ``rpc:call`` gives where `ask`, which is ``erpc:call``, gives a value or raises."""
+    try:
+        return _marked(ask())
+    except RemoteThrow as thrown:
+        return _marked(thrown.value)
+    except RemoteExit as ended:
+        return A.badrpc, (A.EXIT, ended.reason)
+    except RemoteError as failed:
+        return A.badrpc, (A.EXIT, (failed.reason, failed.stack))
+    except RpcFailed as failed:
+        return A.badrpc, _why(failed.reason)
+
+
+def _marked(value: Any) -> Any:
+    """A value that looks like a caught exit is one, to ``rpc``."""
+    return (A.badrpc, value) if type(value) is tuple and len(value) == 2 and value[0] is A.EXIT else value
+
+
+def _why(reason: Any) -> Any:
+    match reason:
+        case A.timeout | A.notsup:
+            return reason
+        case A.noconnection:
+            return A.nodedown
+        case (A.signal, signal):
+            return A.EXIT, signal
+    return A.EXIT, reason
+
+
 def block_call(
     system: System, node: Atom, module: Any, function: Any, args: Iterable[Any] = (), timeout: float | None = 5.0
 ) -> Any:
-    """``rpc:block_call``: no other block_call runs on `node` meanwhile. Raises as `erpc.call`."""
+    """``rpc:block_call``: no other block_call runs on `node` meanwhile. Raises `NoProc` where there is no `rex`."""
     module, function, args = Atom(str(module)), Atom(str(function)), list(args)
-    leader = leader_of(system)
-    what = f"{module}:{function}/{len(args)} on {node}"
+    request = (A.block_call, module, function, args, leader_of(system))
     try:
-        answer = gen.call(system, (A.rex, node), (A.block_call, module, function, args, leader), timeout)
-    except CallTimeout as error:
-        raise RpcFailed(A.timeout, f"{what} did not return within {timeout} s") from error
-    except (NodeDown, NoProc) as error:
-        raise RpcFailed(A.noconnection if isinstance(error, NodeDown) else A.notsup, f"{what}: {error}") from error
-    result = erpc.from_rex(None, answer)
-    if isinstance(result, RpcError):
-        raise result
-    return outcome(None, result, what)
+        return _marked(gen.call(system, (A.rex, node), request, timeout))
+    except CallTimeout:
+        return A.badrpc, A.timeout
+    except NodeDown:
+        return A.badrpc, A.nodedown
 
 
 def leader_of(system: System) -> Pid:
@@ -80,15 +126,13 @@ def badrpc(term: tuple[Any, Any]) -> Any:
     """What ``rpc:call`` gives for a result of ``erpc:multicall``."""
     match term:
         case (A.ok | A.throw, value):
-            return value
+            return _marked(value)
         case (A.exit, (A.exception | A.signal, reason)):
             return A.badrpc, (A.EXIT, reason)
         case (_, (A.exception, reason, stack)):
             return A.badrpc, (A.EXIT, (reason, stack))
-        case (_, (_, A.noconnection)):
-            return A.badrpc, A.nodedown
         case (_, (_, reason)):
-            return A.badrpc, reason
+            return A.badrpc, _why(reason)
     raise AssertionError(term)
 
 
@@ -187,13 +231,13 @@ def async_call(system: System, node: Atom, module: Any, function: Any, args: Ite
 
 
 def yield_(key: erpc.Request) -> Any:
-    """``rpc:yield``: wait for the value; raises as `erpc.call`."""
-    return erpc.receive_response(key)
+    """``rpc:yield``: wait for the value, which is what `call` gives."""
+    return as_value(lambda: erpc.receive_response(key))
 
 
 def nb_yield(key: erpc.Request, timeout: float = 0.0) -> tuple[Atom, Any] | Atom:
     """``rpc:nb_yield``: ``(A.value, value)``, or ``A.timeout`` after `timeout` seconds; then one may ask again."""
-    value = erpc.wait_response(key, timeout)
+    value = as_value(lambda: erpc.wait_response(key, timeout))
     return A.timeout if value is erpc.PENDING_RESPONSE else (A.value, value)
 
 
@@ -212,10 +256,16 @@ def parallel_eval(system: System, calls: Iterable[tuple[Any, Any, Iterable[Any]]
 def pmap(
     system: System, function: tuple[Any, Any], extra: Iterable[Any], items: Iterable[Any], nodes: Iterable[Atom]
 ) -> list[Any]:
-    """``rpc:pmap({M, F}, Extra, List)``: ``apply(M, F, [Item | Extra])`` for each, in order."""
+    """``rpc:pmap({M, F}, Extra, List)``: ``apply(M, F, [Item | Extra])`` for each, in order.
+
+    Raises ``Exit(A.badrpc)`` when one of them failed.
+    """
     module, name = function
     more = list(extra)
-    return parallel_eval(system, [(module, name, [item, *more]) for item in items], nodes)
+    values = parallel_eval(system, [(module, name, [item, *more]) for item in items], nodes)
+    if any(type(value) is tuple and len(value) == 2 and value[0] is A.badrpc for value in values):
+        raise Exit(A.badrpc)
+    return values
 
 
 def pinfo(system: System, pid: Pid, items: Any = None, here: Callable[[Pid, Any], Any] | None = None) -> Any:
