@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from interop_tests.twins import TwinEvents
-from pyerlnode import A, receive
+from pyerlnode import A, NoProc, receive
 from pyerlnode.otp import gen_event
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.patience import patience
@@ -92,18 +92,56 @@ def _without_pids(text: str) -> str:
     return re.sub(r"<[\d.]+>", "<pid>", text)
 
 
-def test_python_uses_a_manager_of_the_beam(helper: Callable[[str], Beam], node: Any) -> None:
+CALLS = """Me = self(), H = twin_events, process_flag(trap_exit, true), P = twin_events:start(),
+    register(twin, P), T = {twin, node()},
+    Answers = [gen_event:add_sup_handler(T, H, {a, Me}), gen_event:add_handler(P, {H, 3}, {fail, no}),
+        gen_event:notify(P, 1), gen_event:sync_notify(T, 2), gen_event:call(P, H, log), gen_event:call(T, {H, 9}, log),
+        gen_event:call(P, H, log, 9999), gen_event:which_handlers(P),
+        gen_event:swap_handler(P, {H, why}, {{H, 2}, {b, Me}}),
+        gen_event:swap_sup_handler(T, {{H, 2}, more}, {{H, 4}, {c, Me}}), gen_event:add_handler(P, H, {d, Me}),
+        gen_event:which_handlers(P), gen_event:delete_handler(P, {H, 4}, done),
+        gen_event:delete_handler(P, {H, 4}, done), gen_event:stop(P), element(2, catch gen_event:which_handlers(P))],
+    All = fun All() -> receive M when element(1, M) =/= 'EXIT' -> [M | All()] after 0 -> [] end end,
+    {Me, Answers, All()}"""
+"""What Erlang's functions give, and what the process of the handlers hears."""
+
+
+def test_the_node_asks_a_manager_of_the_beam_as_erlang_does(helper: Callable[[str], Beam], node: Any) -> None:
     beam = helper("twin_events.erl")
-    manager = beam.eval("twin_events:start()")
-    me = node.self_()
-    system = node.system
-    assert gen_event.add_sup_handler(system, manager, A.twin_events, (A.a, me)) is A.ok
-    gen_event.notify(system, manager, 1)
-    assert gen_event.sync_notify(system, manager, 2) is A.ok
-    assert gen_event.call(system, manager, A.twin_events, A.log) == [1, 2]
-    assert gen_event.which_handlers(system, manager) == [A.twin_events]
-    assert gen_event.swap_handler(system, manager, (A.twin_events, A.why), ((A.twin_events, 2), (A.b, me))) is A.ok
-    assert gen_event.delete_handler(system, manager, (A.twin_events, 2), A.end) == (A.bye, A.b)
-    seen = [receive(timeout=patience())[0] for _ in range(4)]
-    assert seen == [A.terminated, A["gen_event_EXIT"], A.swapped_in, A.terminated] or set(seen) >= {A.terminated}
-    gen_event.stop(system, manager)
+    asked_by, answers, heard = beam.eval(CALLS)
+    p = beam.eval("P = twin_events:start(), register(twin, P), P")
+    h, me, ask, there = A.twin_events, node.self_(), node.gen_event, ("twin", beam.name)
+    ours = [
+        ask.add_sup_handler(there, h, (A.a, me)),
+        ask.add_handler(p, (h, 3), (A.fail, A.no)),
+        ask.notify(p, 1) or A.ok,
+        ask.sync_notify(there, 2),
+        ask.call(p, h, A.log),
+        ask.call(there, (h, 9), A.log),
+        ask.call(p, h, A.log, patience()),
+        ask.which_handlers(p),
+        ask.swap_handler(p, (h, A.why), ((h, 2), (A.b, me))),
+        ask.swap_sup_handler(there, ((h, 2), A.more), ((h, 4), (A.c, me))),
+        ask.add_handler(p, h, (A.d, me)),
+        ask.which_handlers(p),
+        ask.delete_handler(p, (h, 4), A.done),
+        ask.delete_handler(p, (h, 4), A.done),
+        ask.stop(p) or A.ok,
+    ]
+    with pytest.raises(NoProc):
+        ask.which_handlers(p)
+    assert [*ours, A.noproc] == answers
+    ours = [receive(timeout=patience()) for _ in heard]
+    assert repr(ours).replace(repr(me), "me") == repr(heard).replace(repr(asked_by), "me")
+
+
+def test_the_node_has_managers_that_its_process_starts(node: Any) -> None:
+    manager, monitor = node.gen_event.start_monitor(name="events", handlers=[TwinEvents])
+    linked = node.gen_event.start_link()
+    assert node.process_info(linked, "links") == [node.self_()]
+    assert node.gen_event.add_handler("events", TwinEvents, (A.a, node.self_())) is A.ok
+    assert node.gen_event.which_handlers(manager) == [A.twin_events]
+    node.unlink(linked)
+    node.gen_event.stop(linked)
+    node.gen_event.stop("events", A.bye)
+    assert receive((A.DOWN, monitor, A.process, manager, A.bye), timeout=patience())

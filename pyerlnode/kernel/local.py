@@ -25,6 +25,7 @@ from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.pid import Pid, Reference
 
 if TYPE_CHECKING:
+    from pyerlnode.kernel.events import Events
     from pyerlnode.otp.starts import Starts
 
 T = TypeVar("T")
@@ -61,6 +62,13 @@ class Local(ABC):
     def _home(self) -> Any:
         """`anywhere`; where messages are many, an attribute."""
         return self.anywhere
+
+    @property
+    def gen_event(self) -> Events:
+        """The functions of ``gen_event``, for managers of any node (`kernel.events`)."""
+        from pyerlnode.kernel.events import Events  # for those who have events
+
+        return Events(self.system)
 
     # --- messages ------------------------------------------------------------------------------
     def send(self, dest: Any, message: Any) -> None:
