@@ -21,9 +21,9 @@ KINDS = kinds()
 
 
 @pytest.fixture
-def lab(beam: Beam, node: Any, beam_factory: Callable[..., Beam]) -> Iterator[Lab]:
+def lab(beam: Beam, node: Any, python: Callable[..., Any], beam_factory: Callable[..., Beam]) -> Iterator[Lab]:
     with quiet():
-        yield Lab(beam, node, lambda: beam_factory(cookie=beam.cookie))
+        yield Lab(beam, node, lambda: beam_factory(cookie=beam.cookie), lambda: python(hidden=False))
 
 
 def shown(lab: Lab, kind: Kind, differing: list[Difference]) -> str:

@@ -4,22 +4,23 @@
 
 -define(AT_ONCE, 8).
 
-%% Kind is a module with `trace(Where, Script)`: what was seen, a list; and maybe `prepare()` and `finished()` around all of them. Each script is {Id, Text}, an Erlang term.
+%% Kind is a module with `trace(Where, Script)`: what was seen, a list; and maybe `prepare()` and `finished()` around all of them, and `at_once()`, how many run side by side. Each script is {Id, Text}, an Erlang term.
 run(Kind, One, Other, Scripts, Limit) ->
     Parent = self(),
     Run = make_ref(),
     Work = fun({Id, Text}) -> Parent ! {Run, compare(Kind, One, Other, Id, parsed(Text), Limit)} end,
     erlang:function_exported(Kind, prepare, 0) andalso Kind:prepare(),
-    try spread(Run, Work, Scripts, 0, [])
+    AtOnce = case erlang:function_exported(Kind, at_once, 0) of true -> Kind:at_once(); false -> ?AT_ONCE end,
+    try spread(AtOnce, Run, Work, Scripts, 0, [])
     after erlang:function_exported(Kind, finished, 0) andalso Kind:finished()
     end.
 
-spread(_, _, [], 0, Seen) -> lists:sort(Seen);
-spread(Run, Work, [Script | Rest], Busy, Seen) when Busy < ?AT_ONCE ->
+spread(_, _, _, [], 0, Seen) -> lists:sort(Seen);
+spread(AtOnce, Run, Work, [Script | Rest], Busy, Seen) when Busy < AtOnce ->
     spawn_link(fun() -> Work(Script) end),
-    spread(Run, Work, Rest, Busy + 1, Seen);
-spread(Run, Work, Scripts, Busy, Seen) ->
-    receive {Run, Found} -> spread(Run, Work, Scripts, Busy - 1, Found ++ Seen) end.
+    spread(AtOnce, Run, Work, Rest, Busy + 1, Seen);
+spread(AtOnce, Run, Work, Scripts, Busy, Seen) ->
+    receive {Run, Found} -> spread(AtOnce, Run, Work, Scripts, Busy - 1, Found ++ Seen) end.
 
 parsed(Text) ->
     {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Text) ++ "."),

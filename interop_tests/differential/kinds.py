@@ -19,6 +19,7 @@ class Kind:
         prepare: exports from a node what the Erlang side starts there.
         pair: whether a script runs on two nodes, so that one of them may be a BEAM and the other ours.
         few: how many seeds the suite takes.
+        visible: whether ours is a node that takes part in the cluster.
     """
 
     name: str
@@ -27,10 +28,11 @@ class Kind:
     prepare: Callable[[Any], None]
     pair: bool = False
     few: int = 60
+    visible: bool = False
 
 
 def kinds() -> dict[str, Kind]:
-    from interop_tests.differential import actors, events, groups, machines, servers, trees
+    from interop_tests.differential import actors, events, groups, machines, names, servers, trees
 
-    found = (actors.KIND, servers.KIND, machines.KIND, events.KIND, trees.KIND, groups.KIND)
+    found = (actors.KIND, servers.KIND, machines.KIND, events.KIND, trees.KIND, groups.KIND, names.KIND)
     return {kind.name: kind for kind in found}

@@ -6,7 +6,7 @@ import difflib
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pyerlnode import A
 from pyerlnode.term.text import format_term
 from pyerlnode.testing.beam import Beam
 from pyerlnode.testing.patience import patience
+from pyerlnode.testing.waiting import wait_for
 
 BEAM_SRC = Path(__file__).parent.parent / "beam_src"
 HUNG_S = 60
@@ -55,27 +56,54 @@ def printed(script: Any) -> str:
 
 
 class Lab:
-    """A BEAM, maybe a second one, and a Python node that are connected."""
+    """A BEAM, maybe a second one, and a Python node that are connected; and another one for kinds that are visible."""
 
-    def __init__(self, beam: Beam, node: Any, second: Callable[[], Beam] | None = None) -> None:
+    def __init__(
+        self, beam: Beam, node: Any, second: Callable[[], Beam] | None = None, visible: Callable[[], Any] | None = None
+    ) -> None:
         self.beam, self.node = beam, node
         self._second = second
+        self._visible = visible
+        self._member: Any = None
         self._away: Beam | None = None
         self._ready: set[str] = set()
         node.connect(beam.name)
 
     def places(self, kind: Kind, *, alone: bool = False) -> list[Place]:
         """Where scripts of a kind are run; `alone` without a second BEAM."""
-        home, ours = self.beam.node, A[self.node.name]
+        home, ours = self.beam.node, A[self.ours(kind).name]
         one = Place("on one node", (home, home), (ours, ours))
         if alone or not kind.pair or self._second is None:
             return [one]
         away = self.away(kind)
+        if kind.visible:
+            self._met()
         return [
             one,
             Place("ours is the second", (home, away.node), (home, ours)),
             Place("ours is the first", (home, away.node), (ours, home)),
         ]
+
+    def ours(self, kind: Kind) -> Any:
+        """The Python node that carries out scripts of a kind."""
+        if not kind.visible:
+            return self.node
+        if self._member is None:
+            assert self._visible is not None
+            self._member = self._visible()
+            self._member.connect(self.beam.name)
+            self._met()
+        return self._member
+
+    def _met(self) -> None:
+        """All nodes of the cluster know each other's names."""
+        beams = [self.beam] if self._away is None else [self.beam, self._away]
+        names = {A[self._member.name], *(beam.node for beam in beams)}
+        for beam in beams:
+            others = list(names - {beam.node})
+            beam.wait_until("Nodes -- gen_server:call(global_name_server, get_known) =:= []", Nodes=others)
+        server = self._member.system.global_names.server
+        wait_for(lambda: {A[self._member.name], *server.nodes} >= names and not server.is_locked())
 
     def away(self, kind: Kind) -> Beam:
         if self._away is None:
@@ -93,7 +121,7 @@ class Lab:
     def ready(self, kind: Kind) -> None:
         if kind.name not in self._ready:
             self._load(self.beam, kind)
-            kind.prepare(self.node)
+            kind.prepare(self.ours(kind))
             self._ready.add(kind.name)
 
     # --- running -----------------------------------------------------------------------------------
@@ -158,7 +186,12 @@ def lab(command: str = "auto", *, pair: bool = True) -> Iterator[Lab]:
     try:
         beam = supply.shared()
         second = (lambda: supply.fresh(None, cookie=beam.cookie)) if pair else None
-        with Node(python_name(), cookie=beam.cookie, epmd="external", epmd_port=beam.epmd_port) as node:
-            yield Lab(beam, node, second)
+        with ExitStack() as stack:
+
+            def python(*, hidden: bool) -> Node:
+                settings = {"cookie": beam.cookie, "epmd": "external", "epmd_port": beam.epmd_port}
+                return stack.enter_context(Node(python_name(), hidden=hidden, **settings))
+
+            yield Lab(beam, python(hidden=True), second, lambda: python(hidden=False))
     finally:
         supply.stop()
