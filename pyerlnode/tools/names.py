@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from pyerlnode.errors import NetworkError, UsageError
 from pyerlnode.net.epmd_client import Epmd
+from pyerlnode.tools.inspector.live.terminal import package
 from pyerlnode.tools.output import Output
 
 INTERVAL = 1.0
@@ -87,14 +88,7 @@ class View:
 def _watch(args: argparse.Namespace, output: Output) -> int:
     if args.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("--watch needs a terminal and no --json; leave it out to list the names once")
-    import term
-
-    if not hasattr(term, "cbreakmode"):
-        raise UsageError(
-            f"the module `term` of this environment ({term.__file__}) is another package of that name: "
-            "pip uninstall it, then pip install --force-reinstall 'term>=3.0'"
-        )
-    with term.cbreakmode(sys.stdin, min=0):
+    with package().cbreakmode(sys.stdin, min=0):
         sys.stdout.write(ALTERNATE)
         try:
             _live(args, output)

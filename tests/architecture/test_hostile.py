@@ -17,6 +17,7 @@ NO_TERMS = {
     "dist/test_handshake.py": "draws bytes",
     "otp/test_dynamic_core.py": "draws times of restarts; ids are those of `otp/test_hostile_ids.py`",
     "otp/test_supervisor_core.py": "draws ends and their times; ids are those of `otp/test_supervisor_ids.py`",
+    "tools/inspector/live/test_frame_core.py": "draws texts and sizes",
     "property/test_etf_twins.py": "draws damaged bytes, of seeds that hold every kind of term",
 }
 """Property tests that draw no term, and what they draw."""

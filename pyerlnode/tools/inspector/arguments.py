@@ -55,6 +55,7 @@ def _processes(look: Look) -> None:
     top.add_argument("--match", default="", metavar="TEXT", help="only those whose application, module, name or label "
                      "contains TEXT")  # fmt: skip
     top.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N")
+    _live(top)
 
     _who(look("proc", "processes", "One process: what it is, does and is tied to, and its stack.", 50))
 
@@ -74,6 +75,7 @@ def _things(look: Look) -> None:
     tree = look("tree", "things", "Applications and their supervisors, asked in parallel.", 20)
     tree.add_argument("root", nargs="?", metavar="ROOT", help="an application, or a supervisor: a pid or a name")
     tree.add_argument("--depth", type=whole, default=20, metavar="N", help="levels; default: 20")
+    _live(tree)
 
     look("apps", "things", "Applications that are loaded, whether they run, and how many processes each has.")
     ets = look("ets", "things", "The largest tables.", 20)
@@ -118,6 +120,11 @@ def _changes(look: Look) -> None:
         _who(made)
     for made in (trace, evaluate, kill, collect):
         made.add_argument("--yes", action="store_true", help="yes, do it")
+
+
+def _live(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--once", action="store_true", help="print once, at a terminal too, where it is a live view")
+    made.add_argument("--read-only", action="store_true", help="a live view that does not kill")
 
 
 def _who(made: argparse.ArgumentParser) -> None:

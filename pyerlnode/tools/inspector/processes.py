@@ -10,6 +10,8 @@ from pyerlnode.inspect.process_core import Cut, Some
 from pyerlnode.inspect.rank_core import Row
 from pyerlnode.inspect.text_core import mfa, number, size
 from pyerlnode.tools.inspector.asking import Face, inspected
+from pyerlnode.tools.inspector.live.run import possible
+from pyerlnode.tools.inspector.live.run import top as live
 from pyerlnode.tools.inspector.table import table
 from pyerlnode.tools.output import jsonable
 
@@ -22,6 +24,8 @@ def top(args: argparse.Namespace) -> int:
     """Print a ranking of processes."""
     if not 0 <= args.window <= 3600 or args.skip < 0:
         raise UsageError("--window is 0 to 3600 seconds, --skip 0 or more")
+    if not args.skip and possible(args):
+        return live(args)
     with inspected(args) as (node, face):
         told = node.top(args.by, window=args.window, limit=args.limit, skip=args.skip, match=args.match)
         face.document(told)

@@ -9,19 +9,22 @@ from pyerlnode.inspect.text_core import mfa, number, size
 from pyerlnode.inspect.tree_core import Child, lines
 from pyerlnode.term.atom import A
 from pyerlnode.tools.inspector.asking import Face, inspected
+from pyerlnode.tools.inspector.live.asker import supervised
+from pyerlnode.tools.inspector.live.run import possible
+from pyerlnode.tools.inspector.live.run import tree as live
 from pyerlnode.tools.inspector.processes import who
 from pyerlnode.tools.inspector.table import plain, table
 
 
 def tree(args: argparse.Namespace) -> int:
     """Draw the supervision trees of a node, of an application, or below a supervisor."""
+    if possible(args):
+        return live(args)
     with inspected(args) as (node, face):
-        options = {"limit": args.limit, "depth": args.depth}
-        told = node.tree(args.root, **options) if args.root is None or args.root.isidentifier() else ()
-        if args.root is not None and not any(application.top or application.late for application in told):
-            top = node.process(args.root).tree(**options)  # no application of that name has processes
-            face.document(top)
-            _draw(face, top)
+        told = supervised(node, args.root, args.limit, args.depth)
+        if isinstance(told, Child):
+            face.document(told)
+            _draw(face, told)
             return 0
         face.output.document(ok=True, applications=[face.json(application) for application in told])
         for application in told:
