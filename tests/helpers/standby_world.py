@@ -103,7 +103,7 @@ class Member:
             case core.StartChild(born, state):
                 self._start(born, state)
             case core.StopChild(born) if self.stops:
-                self.world.after(0.1, self._stopped, self.machine, born)
+                self.world.after(self.world.stopping, self._stopped, self.machine, born)
             case core.KillChild():
                 self.child = None
             case core.GiveState(_, state):
@@ -173,6 +173,8 @@ class World:
         self.delay = 0.01
         self.delays: Callable[[], float] = lambda: self.delay
         """Of each message; none overtakes one on the same way."""
+        self.stopping = 0.1
+        """What the end of a child takes."""
         self.owed: Any = None
         """The state that a child has left in order, until one runs again."""
         self.lost: list[Any] = []

@@ -300,7 +300,8 @@ class Core(Member):
         self.known = max(self.known, message.known)
         if self.role is Role.CANDIDATE and message.epoch == self.granted:
             self._denied = True
-            self._refused.add(sender.node)
+            if not self._leads(sender.node):  # of one that does, what its child leaves is still to come
+                self._refused.add(sender.node)
             if not self.config.majority:
                 self._give_up()
             else:
@@ -318,6 +319,10 @@ class Core(Member):
         """Those who are there and know something: a state that one of them holds comes with its answer."""
         nodes = (node for node in self.seen if node not in self.votes and node not in self._refused)
         return not any(self.is_up(node) and self.seen[node].state is not A.waiting for node in nodes)
+
+    def _leads(self, node: Atom) -> bool:
+        """Whether that member has a child, when last heard of."""
+        return self.is_up(node) and self.seen[node].state is A.active
 
     def _give_up(self) -> None:
         self.role = Role.FOLLOWER
@@ -507,7 +512,8 @@ class Core(Member):
 
     def _watch_round(self) -> None:
         if self._now >= self._round_until:
-            if self.config.majority and self.lease_until() > self._now:
+            left = any(self._leads(node) for node in self.seen if node not in self.votes)
+            if self.config.majority and self.lease_until() > self._now and not left:
                 self._lead()  # enough have said yes, if not all that are there
             elif self.config.majority or self._denied:
                 self._lost_rounds += 1

@@ -221,6 +221,31 @@ def test_in_order_no_state_is_lost_by_members_that_stand_still_for_less_than_a_l
     assert all("state_lost" not in member.notes for member in world.members.values())
 
 
+def test_who_comes_back_takes_over_with_the_state_whatever_message_is_the_slower_one():
+    """It asks as soon as it may, and the active one stops for it as soon as it sees it: both at one moment.
+
+    The active one has refused it before its child was stopped, the third says yes after that; so the state is on its
+    way when all have answered.
+    """
+    world = group()
+    world["a"].event("leave")
+    world.advance(8.2)
+    world["a"].boot()
+    world.advance(3.0)
+    world.stopping = 0.001
+    slow = {("a", "c"): 0.2, ("b", "a"): 0.3}
+    send = world.send
+
+    def skewed(sender: Any, to: Any, term: Any) -> None:
+        way = sender.name.name, (to.node if isinstance(to, Pid) else to).name
+        world.delays = lambda: slow.get(way, 0.001)
+        send(sender, to, term)
+
+    world.send = skewed  # type: ignore[method-assign]
+    world.advance(10.0)
+    assert (world.running(), world.lost) == (["a"], []), world.history()
+
+
 def orderly(rng: Random, slowest: float, still: float = 0.0) -> World:
     """A group whose members are stopped, moved and started again while they stand `still` for so long at most."""
     names = rng.choice(["abc", "abcde"])
