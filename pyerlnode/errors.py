@@ -141,7 +141,7 @@ class ConnectError(NetworkError):
     """No connection to `node` came about; `reason` is one word.
 
     The words: `no_epmd`, `unknown_node`, `unknown_host`, `refused`, `timeout`, `bad_cookie`, `not_allowed`,
-    `nok`, `closed`, `protocol`, `self`, `stopped`, `tls`, `bad_name`.
+    `not_connected`, `nok`, `closed`, `protocol`, `self`, `stopped`, `tls`, `bad_name`.
     """
 
     def __init__(self, message: str, node: str, reason: str) -> None:

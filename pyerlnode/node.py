@@ -40,6 +40,7 @@ from pyerlnode.kernel.remote.exports import Exports
 from pyerlnode.kernel.remote.peer import Peer
 from pyerlnode.kernel.remote.rex import Rex
 from pyerlnode.kernel.remote.spawn_server import SpawnServer
+from pyerlnode.kernel.rules import AutoConnect
 from pyerlnode.kernel.services import Remote, Services
 from pyerlnode.kernel.telemetry import Telemetry
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
@@ -129,7 +130,8 @@ class Node(Remote):
         listen: the one address to listen at. Unless given, loopback for a loopback name, else all addresses, by each
             family that the host of the name has.
         ports: the port, or a range of ports, to listen at; any unless given.
-        allow: names of the only nodes that may connect.
+        allow: names of the only nodes that connections are made to and taken from.
+        dist_auto_connect: OTP's: ``never`` connects by `connect` alone, ``once`` too after a node was lost.
         setup_time: seconds for each step of a connection.
         ticktime, tickintensity: OTP's net_ticktime, in seconds, and net_tickintensity, 4..1000.
         ask_name_of: have no name of its own, but take the one that this peer gives: no EPMD knows the node, nobody can
@@ -158,6 +160,7 @@ class Node(Remote):
         listen: str | None = None,
         ports: int | Iterable[int] = 0,
         allow: Collection[str] | None = None,
+        dist_auto_connect: AutoConnect = "always",
         setup_time: float = 7.0,
         ticktime: float = 60.0,
         tickintensity: int = 4,
@@ -202,6 +205,7 @@ class Node(Remote):
         self._listen = self._name.host if listen is None else [tcp.numeric(listen)]
         self._ports = ports
         self._allow = allow
+        self._auto_connect: AutoConnect = dist_auto_connect
         self._setup_time = setup_time
         self._ticks = TickSettings(ticktime, tickintensity)
         self._limits = limits
@@ -285,6 +289,7 @@ class Node(Remote):
             where=where,
             cookies=self._cookies,
             allow=self._allow,
+            auto_connect=self._auto_connect,
             setup_time=self._setup_time,
             ticks=self._ticks,
             limits=self._limits,
@@ -292,7 +297,7 @@ class Node(Remote):
             busy_wait=self._busy_wait,
         )
         kernel = NetKernel(system, settings)
-        RemoteShell(system, self.exports, self._ticks.ticktime, lambda kinds: self.kernel.nodes_of(kinds)).install()
+        RemoteShell(system, self.exports, kernel.tick_time.get, lambda kinds: self.kernel.nodes_of(kinds)).install()
         server = SpawnServer(system, self.exports)
         self._offers = Services(system, kernel, self.exports.add, self.codec)
         keeping = self._offers.keeping
@@ -450,6 +455,36 @@ class Node(Remote):
             return gen.call(self.system, ("net_kernel", node), (Atom("is_auth"), self.system.node)) is Atom("yes")
         except (Exit, ConnectError):
             return False
+
+    def set_cookie(self, cookie: str, name: str | Atom | None = None) -> None:
+        """The own cookie, or the one for the node `name`, for connections that are made from now on."""
+        self.kernel.rules.set_cookie(cookie, None if name is None or str(name) == self.name else str(name))
+
+    def get_cookie(self, name: str | Atom | None = None) -> str:
+        """The cookie for the node `name`, or the own one."""
+        return self.kernel.rules.cookie_for(self.name if name is None else str(name))
+
+    def allow(self, names: Iterable[str]) -> None:
+        """``net_kernel:allow``: from now on `names`, beside those allowed before, are the only nodes to connect with.
+
+        Connections that stand are left.
+        """
+        self.kernel.rules.allow(names)
+
+    def allowed(self) -> list[str]:
+        """The names that are allowed; none of them: every node is."""
+        return self.kernel.rules.allowed()
+
+    def set_net_ticktime(self, ticktime: float, transition: float = 60.0) -> Any:
+        """``net_kernel:set_net_ticktime``: ``A.change_initiated``, ``A.unchanged``, or the change that goes on already.
+
+        Until `transition` seconds are over the shorter time rules what is sent, and the longer one who is given up.
+        """
+        return self.kernel.tick_time.set(ticktime, transition)
+
+    def get_net_ticktime(self) -> Any:
+        """Seconds, or ``(A.ongoing_change_to, seconds)``."""
+        return self.kernel.tick_time.get()
 
     def keep_connected(self, name: str | Atom, flag: bool = True, *, longest: float = 30.0) -> None:
         """Connect to `name`, and again whenever it is lost, at growing distances up to `longest` seconds.

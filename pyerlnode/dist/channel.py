@@ -394,6 +394,10 @@ class Channel:
         """What is due. Keep `bytes_out` at what has been written to the socket."""
         return self._ticks.check(now, self.bytes_in, self.bytes_out)
 
+    def change_ticks(self, settings: TickSettings, now: float) -> None:
+        """Another tick time from now on."""
+        self._ticks.change(settings, now)
+
     def revive(self) -> None:
         """The peer was given up, but bytes of it have been found unread."""
         self._ticks.revive()

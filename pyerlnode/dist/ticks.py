@@ -67,6 +67,12 @@ class TickClock:
             return [TickAction.SEND_TICK]
         return []
 
+    def change(self, settings: TickSettings, now: float) -> None:
+        """Go by other settings: silence so far counts for as much time as it lasted."""
+        self._silent = int(self._silent * self.settings.interval / settings.interval)
+        self.settings = settings
+        self.deadline = min(self.deadline, now + settings.interval)
+
     def revive(self) -> None:
         """The peer has been heard after all: bytes of it lay unread when it was given up."""
         self._silent = 0

@@ -37,7 +37,9 @@ from pyerlnode.etf import AtomBudget
 from pyerlnode.kernel.given_names import GivenNames
 from pyerlnode.kernel.pressure import Pressure
 from pyerlnode.kernel.reconnect import UNWANTED, Keeper
+from pyerlnode.kernel.rules import AutoConnect, Rules
 from pyerlnode.kernel.telemetry import Telemetry
+from pyerlnode.kernel.tick_time import TickTime
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net import connector
 from pyerlnode.net.busy_wait import BusyWait
@@ -82,6 +84,7 @@ class Settings:
         allow: names of the only nodes that may connect, None for all.
         setup_time: seconds for each step of a connection.
         tls: speak TLS with every peer, and with no other.
+        auto_connect: whether who sends to a node that is not connected connects to it (`kernel.rules`).
         busy_wait: stay awake between packets that follow each other closely (`net.busy_wait`).
     """
 
@@ -95,6 +98,7 @@ class Settings:
     limits: Limits = DEFAULT_LIMITS
     tls: Tls | None = None
     busy_wait: bool = True
+    auto_connect: AutoConnect = "always"
 
 
 class _Attempt:
@@ -141,7 +145,9 @@ class NetKernel:
         self.system = system
         self.settings = settings
         self.own = OwnIdentity(system.node.name, system.creation, settings.flags)
+        self.rules = Rules(settings.cookie, settings.cookies, settings.allow, settings.auto_connect)
         self.ticker = Ticker(settings.ticks)
+        self.tick_time = TickTime(settings.ticks, self.ticker.change, system.timers.start)
         self._busy_wait = BusyWait(system.scheduler.loop) if settings.busy_wait else None
         self.connections: dict[Atom, Connection] = {}
         self.stopped = False
@@ -172,7 +178,7 @@ class NetKernel:
         return Reception(
             self.own,
             self._decide,
-            self.cookie_for,
+            self.rules.cookie_for,
             self._accepted,
             give_name=self._give_name,
             prove=self._proven,
@@ -182,15 +188,12 @@ class NetKernel:
             tls=None if self.settings.tls is None else self.settings.tls.server,
         )
 
-    def cookie_for(self, name: str) -> str:
-        return self.settings.cookies.get(name, self.settings.cookie)
-
     # --- connecting ----------------------------------------------------------------------------
-    def begin(self, node: Atom) -> Route:
+    def begin(self, node: Atom, explicit: bool = False) -> Route:
         """The connection to `node`; when there is none an attempt begins, and what keeps signals until it is over.
 
         Raises:
-            ConnectError: this node is stopped; `reason` is one word.
+            ConnectError: this node is stopped, or its rules say no; `reason` is one word.
             NoSuchNodeName: `node` is no name of a node, or long where ours is short; a `BadName` too.
         """
         connection = self.connections.get(node)
@@ -205,6 +208,7 @@ class NetKernel:
         if known is not None and known.dialling is not None:
             return known.dialling
         self._check_name(node)
+        self.rules.check_dial(node, explicit)
         attempt = self._attempts[node] = _Attempt()
         route = self.system.peer(node).dial(self.settings.limits.send_buffer)
         if node.name in self._accepting:
@@ -218,6 +222,8 @@ class NetKernel:
 
         This node itself always is. Raises what `begin` does, and `ConnectError` when it did not come about.
         """
+        if node is not self.system.node and node not in self.connections:
+            self.begin(node, explicit=True)
         self.system.connect(node, timeout)
 
     def _check_name(self, node: Atom) -> None:
@@ -248,7 +254,7 @@ class NetKernel:
             sock, peer, leftover = connector.connect(
                 node.name,
                 own=self.own,
-                cookie=self.cookie_for(node.name),
+                cookie=self.rules.cookie_for(node.name),
                 epmd=self.settings.where,
                 setup_time=self.settings.setup_time,
                 still_wanted=partial(self._is_wanted, node, attempt),
@@ -293,6 +299,7 @@ class NetKernel:
     def _give_up(self, node: Atom, attempt: _Attempt, error: ConnectError) -> None:
         if self._attempts.get(node) is attempt:
             del self._attempts[node]
+            self.rules.lost(node)
             if attempt.timer is not None:
                 attempt.timer.cancel()
             self.telemetry.emit("connection.failed", {}, peer=node.name, reason=error.reason, text=str(error))
@@ -322,7 +329,7 @@ class NetKernel:
     def _decide(self, name: str, flags: DistFlags) -> Status:
         del flags  # the handshake itself has checked the mandatory ones
         node = existing(name)
-        if self.stopped or (self.settings.allow is not None and name not in self.settings.allow):
+        if self.stopped or not self.rules.allows(name):
             return Status.NOT_ALLOWED
         if node is self.system.node:
             return Status.NOK
@@ -370,7 +377,7 @@ class NetKernel:
 
     def _give_name(self, host: str) -> tuple[str, int] | None:
         """For a peer without a name; a node that allows certain names only gives none."""
-        return None if self.stopped or self.settings.allow is not None else self._given.give(host)
+        return None if self.stopped or self.rules.selective else self._given.give(host)
 
     def _not_accepted(self, name: str, error: HandshakeError) -> None:
         self._no_longer(name)
@@ -415,7 +422,7 @@ class NetKernel:
         if budget is None:
             budget = self._budgets[node] = AtomBudget(settings.limits.atoms, self._atoms)
         now = self.ticker.now()
-        channel = Channel(info, limits=settings.limits, ticks=settings.ticks, now=now, budget=budget)
+        channel = Channel(info, limits=settings.limits, ticks=self.tick_time.current, now=now, budget=budget)
         peer = system.peer(node)
         connection = Connection(
             sock,
@@ -455,6 +462,7 @@ class NetKernel:
         self.telemetry.emit("connection.down", asdict(connection.stats), peer=node.name, reason=reason)
         self.system.peer(node).lost()
         self._given.back(node.name)
+        self.rules.lost(node)
         self._name_is_lost = self._name_is_lost or node is self._lender
         info = {A.node_type: A.hidden if connection.peer.hidden else A.visible, A.nodedown_reason: reason}
         self._tell(A.nodedown, node, info)

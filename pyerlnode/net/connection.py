@@ -28,7 +28,7 @@ from typing import Any
 import gevent
 
 from pyerlnode.dist.channel import Channel, Undecodable
-from pyerlnode.dist.ticks import TickAction
+from pyerlnode.dist.ticks import TickAction, TickSettings
 from pyerlnode.errors import ProtocolError
 from pyerlnode.limits import DEFAULT_LIMITS, Limits
 from pyerlnode.net.busy_wait import BusyWait
@@ -316,6 +316,10 @@ class Connection(Outgoing):
                 self.channel.revive()  # the silence is ours
             else:
                 self._silent()
+
+    def change_ticks(self, settings: TickSettings, now: float) -> None:
+        """Another tick time from now on."""
+        self.channel.change_ticks(settings, now)
 
     def _silent(self) -> None:
         """No byte for so long; unless this program was busy itself and they lie in the socket."""

@@ -53,6 +53,14 @@ class NativeThread:
             self._ended.acquire()
             self._ended.release()
 
+    def change(self, interval: float) -> None:
+        """Another interval from now on."""
+        running = self.running
+        self.stop()
+        self._interval = interval
+        if running:
+            self.start()
+
     @property
     def ended(self) -> bool:
         """Whether no thread runs: setting this is the last thing that one does."""

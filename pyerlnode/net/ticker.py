@@ -29,6 +29,7 @@ class Ticked(Protocol):
     def next_deadline(self) -> float: ...
     def on_timer(self, now: float) -> None: ...
     def tick_from_thread(self) -> None: ...
+    def change_ticks(self, settings: TickSettings, now: float) -> None: ...
 
 
 class Ticker:
@@ -58,6 +59,15 @@ class Ticker:
         self._connections.pop(connection, None)
         if not self._connections:
             self._cancel()
+
+    def change(self, settings: TickSettings) -> None:
+        """Another tick time for all connections, from now on."""
+        self.settings = settings
+        now = self.now()
+        for connection in self._connections:
+            connection.change_ticks(settings, now)
+        self.thread.change(settings.interval)
+        self._schedule()
 
     def stop(self) -> None:
         """End the timer and the thread; the ticker may be used again."""

@@ -34,7 +34,7 @@ class RemoteShell:
     """The functions of one node that shells ask for."""
 
     def __init__(
-        self, system: System, exports: Exports, ticktime: float, nodes: Callable[[list[str]], list[Atom]]
+        self, system: System, exports: Exports, ticktime: Callable[[], Any], nodes: Callable[[list[str]], list[Atom]]
     ) -> None:
         self.system = system
         self.nodes = nodes
@@ -62,8 +62,12 @@ class RemoteShell:
             return A.module, module
         return A.error, A.nofile
 
-    def get_net_ticktime(self) -> int:
-        return round(self.ticktime)
+    def get_net_ticktime(self) -> Any:
+        match self.ticktime():
+            case (what, seconds):
+                return what, round(seconds)
+            case seconds:
+                return round(seconds)
 
     def system_info(self, item: Any) -> Any:
         match item:
