@@ -59,6 +59,7 @@ class TlsStream:
         self._side = side
         self._heard = b""  # the beginning of what came
         self._early = heard
+        self._shown: bytes | None = None  # the peer's certificate that was checked
         self._end = float("inf")  # of the wait that goes on, as `settimeout` has begun it
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = side.context().wrap_bio(
@@ -90,6 +91,7 @@ class TlsStream:
     def _check(self) -> None:
         """What OpenSSL does not."""
         side = self._side
+        self._shown = self._tls.getpeercert(binary_form=True)
         if self._host and side.checks_host and not self.is_for(self._host):
             raise HandshakeError(f"{self._who}: its certificate is not for the host {self._host}", "tls")
         depth = side.options.depth
@@ -100,6 +102,19 @@ class TlsStream:
         if side.options.suites and suite.startswith("TLS_") and suite not in side.options.suites:
             text = f"it and this node came to the cipher {suite}, which the option ciphers does not have"
             raise HandshakeError(f"{self._who}: {text}", "tls")
+
+    def check_again(self) -> bool:
+        """Check the certificate that the peer shows when it negotiates anew; False while that goes on.
+
+        Raises `HandshakeError`. OpenSSL itself has seen who signed it.
+        """
+        try:
+            shown = self._tls.getpeercert(binary_form=True)
+        except ValueError:  # "handshake not done yet"
+            return False
+        if shown != self._shown:
+            self._check()
+        return True
 
     def _intermediates(self, allowed: int) -> int:
         """Those in the peer's chain; no closer look at a chain that is short enough anyway."""
@@ -120,7 +135,8 @@ class TlsStream:
         return True
 
     def is_for(self, host: str) -> bool:
-        """Whether the peer's certificate, which was verified, names `host`."""
+        """Whether the peer's certificate, which was verified, names `host`, as each that it shows later has to."""
+        self._host = host
         return certificate_is_for(self._tls.getpeercert(), host)
 
     @property
@@ -175,7 +191,8 @@ class TlsStream:
 
     def transport(self) -> TlsTransport:
         """The session for a connection; this stream is spent."""
-        return TlsTransport(self._sock, self._tls, self._incoming, self._outgoing)
+        again = self.check_again if self._side.verifies else None
+        return TlsTransport(self._sock, self._tls, self._incoming, self._outgoing, check_again=again)
 
     # --- records ------------------------------------------------------------------------------------
     def _bound(self) -> None:
@@ -245,13 +262,19 @@ class TlsTransport:
     """A session as a `Transport`. It takes the descriptor of `sock` (plain or gevent's) over."""
 
     __slots__ = (
-        "__weakref__", "_again", "_cipher", "_closed", "_ended", "_failed", "_incoming", "_lock", "_loop", "_outgoing",
-        "_read", "_readable", "_sock", "_stalled", "_thread", "_tls", "_view", "_wants_read", "_wants_write",
-        "_writable", "_write", "name", "threadsafe",
+        "__weakref__", "_again", "_anew", "_check_again", "_cipher", "_closed", "_ended", "_failed", "_incoming",
+        "_lock", "_loop", "_outgoing", "_read", "_readable", "_sock", "_stalled", "_thread", "_tls", "_view",
+        "_wants_read", "_wants_write", "_writable", "_write", "name", "threadsafe",
     )  # fmt: skip
 
     def __init__(
-        self, sock: Any, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, hub: Any = None
+        self,
+        sock: Any,
+        tls: ssl.SSLObject,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        hub: Any = None,
+        check_again: Callable[[], bool] | None = None,
     ) -> None:
         self.name = peer_name(sock)
         self.threadsafe = True
@@ -267,6 +290,8 @@ class TlsTransport:
         self._thread = _get_ident()
         self._ended = self._closed = self._again = False
         self._stalled = False  # nothing can be encrypted until records have come
+        self._check_again = check_again
+        self._anew = False  # the session is negotiated anew, so the peer may show another certificate
         self._failed: OSError | None = None
         self._wants_read = self._wants_write = False
         self._readable: Callable[[], None] | None = None
@@ -289,7 +314,10 @@ class TlsTransport:
             parts = self._decrypt()
             self._stalled = False
             if self._outgoing.pending:  # an answer of TLS itself
+                self._anew = self._check_again is not None
                 self._flush()
+            if self._anew and not self._is_the_peer():
+                parts = []
         self._watch()
         if not parts:
             if self._failed is not None:
@@ -298,6 +326,16 @@ class TlsTransport:
         if self._ended or self._failed is not None:
             self._call_again()
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _is_the_peer(self) -> bool:
+        """False when who negotiates anew has shown a certificate with which it would not have been let in."""
+        assert self._check_again is not None
+        try:
+            self._anew = not self._check_again()
+        except HandshakeError as error:
+            self._failed = ConnectionAbortedError(str(error))
+            log.warning("the TLS session with %s is broken off: %s", self.name, error)
+        return self._failed is None
 
     def _fill(self) -> None:
         try:

@@ -22,17 +22,19 @@ _SUITES = frozenset((_FIRST_SUITE, "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_
 _GROUPS = {"secp256r1": "prime256v1", "x25519": "X25519", "x448": "X448"}
 """Of those that OpenSSL knows by another name."""
 _WITHOUT_EFFECT = frozenset((
-    "beast_mitigation", "hibernate_after", "honor_cipher_order", "honor_ecc_order", "keep_secrets", "ktls", "log_alert",
+    "beast_mitigation", "hibernate_after", "honor_cipher_order", "honor_ecc_order", "keep_secrets", "log_alert",
     "log_level", "middlebox_comp_mode", "receiver_spawn_opts", "reuse_session", "reuse_sessions", "secure_renegotiate",
     "sender_spawn_opts", "session_tickets",
 ))  # fmt: skip
-"""Options of OTP that have no meaning here and take no protection away. What kTLS sends is the same TLS."""
+"""Options of OTP that have no meaning here and take no protection away."""
 _NO_FILES = "certificates and keys come from files here: certfile, keyfile, cacertfile"
 _NO_RENEWAL = (
     "Python's ssl can not begin one. What the peer begins is answered; leave the option out, also of a file that is "
     "shared, or give it to the BEAM's own file"
 )
 _REFUSED = {
+    "ktls": "there is no TLS of the kernel here, OpenSSL encrypts. A peer that has it sends the same TLS: leave the "
+    "option out of this node's file",
     "cert": _NO_FILES, "key": _NO_FILES, "cacerts": _NO_FILES,
     "renegotiate_at": f"it asks this side to negotiate anew, and {_NO_RENEWAL}",
     "key_update_at": f"it asks this side to renew the keys, and {_NO_RENEWAL}",
@@ -114,6 +116,8 @@ def side(given: Mapping[str, Any]) -> SideOptions:
     for name, value in given.items():
         if name in _TAKE:
             taken.update(_TAKE[name](name, value))
+        elif name == "ktls" and value is False:
+            continue
         elif name in _REFUSED:
             raise UsageError(f"the TLS option {name} is not supported: {_REFUSED[name]}")
         elif name not in _WITHOUT_EFFECT:

@@ -82,8 +82,10 @@ def test_a_server_that_must_be_shown_a_certificate_and_does_not_verify_it_is_an_
     assert word in refused({**authority.options(), "verify": "verify_none"})
 
 
-def test_the_file_of_a_node_with_ktls_is_read(authority: Authority, tmp_path: Path) -> None:
-    more = ", {ktls, true}, {versions, ['tlsv1.3']}, {ciphers, [\"TLS_AES_256_GCM_SHA384\"]}, {log_level, error}"
+def test_the_file_of_a_node_that_was_made_for_ktls_is_read_without_that_word(
+    authority: Authority, tmp_path: Path
+) -> None:
+    more = ", {ktls, false}, {versions, ['tlsv1.3']}, {ciphers, [\"TLS_AES_256_GCM_SHA384\"]}, {log_level, error}"
     tls = Tls.of(authority.optfile(tmp_path / "tls.conf", server=more, client=more))
     for side_ in (tls.server, tls.client):
         assert side_.options.suites == ("TLS_AES_256_GCM_SHA384",)
@@ -151,6 +153,7 @@ def test_a_list_of_the_revoked_that_changes_is_read_anew_and_a_certificate_besid
         ({"crl_check": "best_effort"}, "best_effort: OpenSSL refuses"),
         ({"crl_check": True, "crl_cache": "/no/such"}, "crl_cache names /no/such"),
         ({"crl_cache": 7}, "crl_cache is {ssl_crl_hash_dir"),
+        ({"ktls": True}, "ktls is not supported: there is no TLS of the kernel here"),
         ({"renegotiate_at": 1000}, "renegotiate_at is not supported: it asks this side to negotiate anew, and Python"),
         ({"key_update_at": 1000}, "key_update_at is not supported: it asks this side to renew the keys, and Python"),
         ({"signature_algs": []}, "signature_algs is not supported: Python's ssl can not choose"),
