@@ -49,4 +49,10 @@ KEPT: dict[str, dict[str, str]] = {
         "who joins when it is no more": "[{watch,0,'$all'},{die,{0,3}},{join,0,g,[{0,3},{0,1}]}]",
         "a process of another node leaves": "[{join,1,g,[{1,1}]},{leave,0,g,[{1,1}]}]",
     },
+    "global_meetings": {
+        "a method that fails leaves the name to the other one": (
+            "[{1,{{diff_meetings,fails},{diff_meetings,fails}}},{2,{{diff_meetings,nothing},{diff_meetings,nothing}}},"
+            "{3,{{diff_meetings,odd},{diff_meetings,odd}}}]"
+        ),
+    },
 }

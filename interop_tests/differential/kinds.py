@@ -20,6 +20,7 @@ class Kind:
         pair: whether a script runs on two nodes, so that one of them may be a BEAM and the other ours.
         few: how many seeds the suite takes.
         visible: whether ours is a node that takes part in the cluster.
+        ordered: whether a script meets a second node with the first, BEAM or ours, of a lesser name and of a greater.
     """
 
     name: str
@@ -29,10 +30,11 @@ class Kind:
     pair: bool = False
     few: int = 60
     visible: bool = False
+    ordered: bool = False
 
 
 def kinds() -> dict[str, Kind]:
-    from interop_tests.differential import actors, events, groups, machines, names, servers, trees
+    from interop_tests.differential import actors, events, groups, machines, meetings, names, servers, trees
 
-    found = (actors.KIND, servers.KIND, machines.KIND, events.KIND, trees.KIND, groups.KIND, names.KIND)
+    found = (actors.KIND, servers.KIND, machines.KIND, events.KIND, trees.KIND, groups.KIND, names.KIND, meetings.KIND)
     return {kind.name: kind for kind in found}

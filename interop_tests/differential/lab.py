@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import random
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -59,18 +60,25 @@ class Lab:
     """A BEAM, maybe a second one, and a Python node that are connected; and another one for kinds that are visible."""
 
     def __init__(
-        self, beam: Beam, node: Any, second: Callable[[], Beam] | None = None, visible: Callable[[], Any] | None = None
+        self,
+        beam: Beam,
+        node: Any,
+        second: Callable[[str | None], Beam] | None = None,
+        visible: Callable[[str | None], Any] | None = None,
     ) -> None:
         self.beam, self.node = beam, node
         self._second = second
         self._visible = visible
         self._member: Any = None
         self._away: Beam | None = None
+        self._ordered: dict[str, tuple[Beam, Any]] = {}
         self._ready: set[str] = set()
         node.connect(beam.name)
 
     def places(self, kind: Kind, *, alone: bool = False) -> list[Place]:
         """Where scripts of a kind are run; `alone` without a second BEAM."""
+        if kind.ordered:
+            return [self._meeting(kind, order, name) for order, name in (("lesser", "aa"), ("greater", "zz"))]
         home, ours = self.beam.node, A[self.ours(kind).name]
         one = Place("on one node", (home, home), (ours, ours))
         if alone or not kind.pair or self._second is None:
@@ -90,10 +98,27 @@ class Lab:
             return self.node
         if self._member is None:
             assert self._visible is not None
-            self._member = self._visible()
+            self._member = self._visible(None)
             self._member.connect(self.beam.name)
             self._met()
         return self._member
+
+    def _meeting(self, kind: Kind, order: str, name: str) -> Place:
+        """The BEAM and a second node, of another BEAM and of ours, with names on the same side of its own."""
+        if name not in self._ordered:
+            assert self._second is not None
+            assert self._visible is not None
+            away, ours = self._second(on_its_side(name)), self._visible(on_its_side(name))
+            self._load(away, kind)
+            kind.prepare(ours)
+            ours.connect(self.beam.name)
+            assert self.beam.eval("net_adm:ping(Node)", Node=away.node) is A.pong
+            self._ordered[name] = away, ours
+        away, ours = self._ordered[name]
+        assert (away.name < self.beam.name) == (ours.name < self.beam.name) == (order == "lesser")
+        known = [away.node, A[ours.name]]
+        self.beam.wait_until("Nodes -- gen_server:call(global_name_server, get_known) =:= []", Nodes=known)
+        return Place(f"ours is the {order}", (self.beam.node, away.node), (self.beam.node, A[ours.name]))
 
     def _met(self) -> None:
         """All nodes of the cluster know each other's names."""
@@ -108,7 +133,7 @@ class Lab:
     def away(self, kind: Kind) -> Beam:
         if self._away is None:
             assert self._second is not None
-            self._away = self._second()
+            self._away = self._second(None)
             self.node.connect(self._away.name)
             self.beam.eval("true = net_kernel:connect_node(Node)", Node=self._away.node)
         self._load(self._away, kind)
@@ -121,7 +146,8 @@ class Lab:
     def ready(self, kind: Kind) -> None:
         if kind.name not in self._ready:
             self._load(self.beam, kind)
-            kind.prepare(self.ours(kind))
+            if not kind.ordered:
+                kind.prepare(self.ours(kind))
             self._ready.add(kind.name)
 
     # --- running -----------------------------------------------------------------------------------
@@ -157,6 +183,16 @@ class Lab:
         return again[0] if again else difference
 
 
+def on_its_side(prefix: str) -> str:
+    """A new node name that begins with `prefix`."""
+    return f"{prefix}_{uuid.uuid4().hex[:10]}@127.0.0.1"
+
+
+def named(name: str | None) -> dict[str, str]:
+    """The option of a BEAM that has a name of ours."""
+    return {} if name is None else {"name": name}
+
+
 def of_seeds(kind: Kind, seeds: Sequence[int]) -> list[tuple[int, Any]]:
     return [(seed, kind.script(random.Random(f"{kind.name} {seed}"))) for seed in seeds]
 
@@ -185,13 +221,13 @@ def lab(command: str = "auto", *, pair: bool = True) -> Iterator[Lab]:
     supply = Supply(Settings(beam=command))
     try:
         beam = supply.shared()
-        second = (lambda: supply.fresh(None, cookie=beam.cookie)) if pair else None
+        second = (lambda name: supply.fresh(None, cookie=beam.cookie, **named(name))) if pair else None
         with ExitStack() as stack:
 
-            def python(*, hidden: bool) -> Node:
+            def python(name: str | None, *, hidden: bool) -> Node:
                 settings = {"cookie": beam.cookie, "epmd": "external", "epmd_port": beam.epmd_port}
-                return stack.enter_context(Node(python_name(), hidden=hidden, **settings))
+                return stack.enter_context(Node(name or python_name(), hidden=hidden, **settings))
 
-            yield Lab(beam, python(hidden=True), second, lambda: python(hidden=False))
+            yield Lab(beam, python(None, hidden=True), second, lambda name: python(name, hidden=False))
     finally:
         supply.stop()

@@ -23,6 +23,7 @@ from pyerlnode.otp.results import NoReply, Reply
 from pyerlnode.otp.service import Service
 from pyerlnode.runtime.edges import caught, report
 from pyerlnode.runtime.mailbox import Waiter
+from pyerlnode.runtime.reason_core import caught_class
 from pyerlnode.runtime.system import System
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.fun import ExternalFun
@@ -152,7 +153,11 @@ class ClusterNames:
 
 
 def resolve_it(system: System, method: Any, name: Any, his: Pid, mine: Pid) -> Any:
-    """Who keeps a name that two processes have: what the method of the registration says (``global:resolve_it``)."""
+    """What the method of the registration says (``global:resolve_it``): who keeps a name that two processes have.
+
+    One that fails gives what ``catch`` does, ``{'EXIT', Reason}``, which OTP's `rpc` makes a ``badrpc`` of: `his` then
+    keeps the name, as `winner_of` has it.
+    """
     low, high = (his, mine) if his.node.name < mine.node.name else (mine, his)
     match method:
         case ExternalFun(module, rule) if method.arity == 3:
@@ -160,9 +165,9 @@ def resolve_it(system: System, method: Any, name: Any, his: Pid, mine: Pid) -> A
         case (module, rule):
             pass
         case _:
-            return A.none
+            return A.EXIT, (A.badfun, method)
     if module is not GLOBAL:
-        return _asked(system.exported(module, rule, 3), name, his, mine)
+        return _asked(system.exported(module, rule, 3), method, name, his, mine)
     match rule:
         case A.random_exit_name:
             system.exit(high, A.kill)
@@ -173,19 +178,28 @@ def resolve_it(system: System, method: Any, name: Any, his: Pid, mine: Pid) -> A
             system.send(mine, (A.global_name_conflict, name, his))
             return A.none
         case _:
-            return A.none
+            return A.EXIT, (A.undef, method)
     return low
 
 
-def _asked(method: Callable[..., Any] | None, name: Any, his: Pid, mine: Pid) -> Any:
-    """What a program's own method gives; without one, and when it fails, neither keeps the name, as in OTP."""
-    if method is None:
-        log.warning("the method of the global name %s is not exported: no process keeps it", short(name))
-        return A.none
+def winner_of(answer: Any, his: Pid) -> Any:
+    """Who keeps the name by what `resolve_it` gave, here or elsewhere; nobody, unless it is one of the two."""
+    failed = type(answer) is tuple and len(answer) == 2 and answer[0] is A.EXIT
+    return his if failed else answer
+
+
+def _asked(function: Callable[..., Any] | None, method: Any, name: Any, his: Pid, mine: Pid) -> Any:
+    """What a program's own method gives."""
+    if function is None:
+        log.warning("the method of the global name %s is not exported", short(name))
+        return A.EXIT, (A.undef, method)
     try:
-        winner = method(name, his, mine)
+        winner = function(name, his, mine)
     except BaseException as error:
         caught(error)
-        report(log, "the method of the global name %s failed: no process keeps it", short(name), exc_info=error)
-        return A.none
+        kind, reason, stack = caught_class(error)
+        if kind is A.throw:
+            return reason
+        report(log, "the method of the global name %s failed", short(name), exc_info=error)
+        return A.EXIT, reason if kind is A.exit else (reason, stack)
     return A.none if winner is None else winner

@@ -215,7 +215,7 @@ class GlobalCore:
     def _told(self, question: Any) -> Any:
         match question:
             case A.get_known:
-                return self.known_list()
+                return list(self.known)
             case A.get_synced:
                 return list(self.synced)
             case A.get_protocol_version:

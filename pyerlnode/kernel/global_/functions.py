@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from pyerlnode.brief import short
 from pyerlnode.errors import Exit, UsageError
 from pyerlnode.kernel.global_ import locker
-from pyerlnode.kernel.global_.client import RANDOM_EXIT_NAME, resolve_it
+from pyerlnode.kernel.global_.client import RANDOM_EXIT_NAME, resolve_it, winner_of
 from pyerlnode.kernel.global_.core import GLOBAL
 from pyerlnode.kernel.net_kernel import NetKernel
 from pyerlnode.otp import requests
@@ -59,8 +59,9 @@ class GlobalFunctions:
         Args:
             method: settles it when two clusters meet that gave the name to different processes: one of the three of
                 this class, a function of ours, ``method(name, pid, pid)``, or an `ExternalFun`. It gives the process
-                that keeps the name; by anything else, and when it fails, neither does. It is asked at the node of the
-                process, so one of Python is for processes of this node. Give the same function again, no new one.
+                that keeps the name; by anything else neither does; when it fails the other one does. It is asked at the
+                node of the process, so one of Python is for processes of this node. Give the same function again, no
+                new one.
 
         False also when `pid` has another name, as in OTP.
         """
@@ -187,7 +188,7 @@ class GlobalFunctions:
     def _resolve_it(self, method: Any, name: Any, his: Pid, mine: Pid) -> Any:
         """What a node that judges a clash asks the one of the process that it knows."""
         winner = resolve_it(self._system, method, name, his, mine)
-        self._names.settled(name, winner)
+        self._names.settled(name, winner_of(winner, his))
         return winner
 
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from pyerlnode.errors import ConnectError, Exit, PyerlnodeError, RpcError
 from pyerlnode.kernel.global_ import effects_core as do
-from pyerlnode.kernel.global_.client import ClusterNames, Registrar, resolve_it
+from pyerlnode.kernel.global_.client import ClusterNames, Registrar, resolve_it, winner_of
 from pyerlnode.kernel.global_.core import CLUSTER, GLOBAL, NO_ANSWER, GlobalCore
 from pyerlnode.kernel.global_.effects_core import Clash, Effect, Watched, verdict
 from pyerlnode.kernel.global_.locker import SERVER, Cancel, Him, Locker
@@ -222,9 +222,9 @@ class GlobalNameServer(Service):
         his, mine = clash.his, clash.mine
         try:
             if mine.pid.node is self.system.node:
-                return resolve_it(self.system, mine.method, his.name, his.pid, mine.pid)
+                return winner_of(resolve_it(self.system, mine.method, his.name, his.pid, mine.pid), his.pid)
             args = [mine.method, his.name, his.pid, mine.pid]
-            return erpc.call(self.system, mine.pid.node, GLOBAL, A.resolve_it, args)
+            return winner_of(erpc.call(self.system, mine.pid.node, GLOBAL, A.resolve_it, args), his.pid)
         except (Exit, ConnectError, RpcError):
             return his.pid
 

@@ -436,7 +436,7 @@ def test_questions_are_answered_and_what_is_not_known_is_not() -> None:
     world = World(N1, N2)
     world.connect(N1, N2)
     one = world.settle().cores[N1]
-    assert one.call(A.get_known, pid(N2))[0] == [(N2, VERSION)]
+    assert one.call(A.get_known, pid(N2))[0] == [N2]
     assert one.call(A.get_synced, pid(N2))[0] == [N2]
     assert one.call(A.get_protocol_version, pid(N2))[0] == 8
     assert one.call((A.sync, 1), pid(N2))[0] is A.ok

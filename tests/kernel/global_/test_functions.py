@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pyerlnode import A, ExternalFun, Node, receive
-from pyerlnode.errors import EncodeError, Exit, UsageError
-from pyerlnode.kernel.global_.client import resolve_it
+from pyerlnode import A, Atom, ExternalFun, Node, receive
+from pyerlnode.errors import EncodeError, Error, Exit, Throw, UsageError
+from pyerlnode.kernel.global_.client import resolve_it, winner_of
 from pyerlnode.term.pid import Pid
 from pyerlnode.testing.waiting import wait_for
 from tests.helpers.two_nodes import two_nodes
@@ -119,24 +119,37 @@ def test_of_two_processes_of_one_node_the_known_one_keeps_the_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "method",
+    ("method", "reason"),
     [
-        ExternalFun(A["global"], A.nothing_like_it, 3),
-        ExternalFun(A.nowhere, A.method, 3),
-        ExternalFun(A.m, A.fails, 3),
-        ExternalFun(A.m, A.exits, 3),
-        ExternalFun(A.m, A.two, 3),
-        A.method,
+        (ExternalFun(A["global"], A.nothing_like_it, 3), A.undef),
+        (ExternalFun(A.nowhere, A.method, 3), A.undef),
+        (ExternalFun(A.m, A.two, 3), A.undef),
+        (ExternalFun(A.m, A.fails, 3), A.no),
+        (A.method, A.badfun),
     ],
     ids=str,
 )
-def test_a_method_that_is_none_or_fails_leaves_the_name_to_nobody(method: Any) -> None:
-    def exits(*_: Any) -> None:
-        raise Exit(A.no)
-
+def test_by_a_method_that_is_none_or_fails_the_other_one_keeps_the_name(method: Any, reason: Atom) -> None:
+    """As `catch` gives it, and `rpc` takes it for a ``badrpc``."""
     with Node("one@127.0.0.1", cookie="secret", epmd="none") as node:
-        node.export("m", lambda _name, _his, _mine: 1 // 0, name="fails")
-        node.export("m", exits, name="exits")
+        node.export("m", lambda _name, _his, _mine: raises(Error(A.no)), name="fails")
         node.export("m", lambda _name, _his: _his, name="two")
-        his, mine = (Pid(A[f"{name}@127.0.0.1"], 100, 0, 1) for name in ("a", "b"))
-        assert resolve_it(node.system, method, A.same, his, mine) is A.none
+        answer = resolve_it(node.system, method, A.same, HIS, MINE)
+        assert (answer[0], answer[1][0]) == (A.EXIT, reason)
+        assert winner_of(answer, HIS) == HIS
+
+
+def test_a_method_may_exit_and_throw() -> None:
+    with Node("one@127.0.0.1", cookie="secret", epmd="none") as node:
+        node.export("m", lambda _name, _his, _mine: raises(Exit(A.no)), name="exits")
+        node.export("m", lambda _name, _his, mine: raises(Throw(mine)), name="throws")
+        assert resolve_it(node.system, ExternalFun(A.m, A.exits, 3), A.same, HIS, MINE) == (A.EXIT, A.no)
+        thrown = resolve_it(node.system, ExternalFun(A.m, A.throws, 3), A.same, HIS, MINE)
+        assert winner_of(thrown, HIS) == MINE
+
+
+HIS, MINE = (Pid(A[f"{name}@127.0.0.1"], 100, 0, 1) for name in ("a", "b"))
+
+
+def raises(error: BaseException) -> Any:
+    raise error
