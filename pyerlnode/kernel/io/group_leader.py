@@ -10,7 +10,8 @@ Python's standard output, and what they read comes from its standard input. A de
     getopts, setopts, get_geometry         binary and encoding; columns and rows of a terminal, else enotsup
 
 Input is given as lists of characters, as by OTP's, unless a client sets the option `binary`. Of the functions of
-`get_until` the scanner of ``io:read`` is known, and what the program exported.
+`get_until` the scanner of ``io:read`` and of shells (`erl_scan:tokens`) and ``io_lib:fread`` are known, and what the
+program exported.
 """
 
 from __future__ import annotations
@@ -185,10 +186,14 @@ class GroupLeader(Service):
                 return self._get(encoding, prompt, lambda text: count if len(text) >= count else 0)
             case (A.get_chars, prompt, int(count)) if count >= 0:
                 return self._get(A.latin1, prompt, lambda text: count if len(text) >= count else 0)
-            case (A.get_until, Atom(), prompt, A.erl_scan, A.tokens, list()):
-                return self._get_term(prompt)
+            case (A.get_until, Atom(), prompt, A.erl_scan, A.tokens, [start, *options]) if _is_place(start):
+                return self._get_tokens(prompt, start, options)
+            case (A.get_until, Atom(), prompt, A.io_lib, A.fread, [template]):
+                return self._get_formatted(prompt, io_lib_core.chars(_as_text(template)))
             case (A.get_until, Atom(), prompt, module, function, list() as args):
                 return self._get_until(prompt, module, function, args)
+            case (A.get_until, prompt, module, function, list() as args):
+                return self._perform((A.get_until, A.latin1, prompt, module, function, args), nesting)
             case A.getopts:
                 return [(A.binary, self.binary), (A.encoding, A.unicode)]
             case (A.setopts, list() as options):
@@ -257,14 +262,39 @@ class GroupLeader(Service):
                 case _:
                     return A.error, (A.get_until, module, function)
 
-    def _get_term(self, prompt: Any) -> Any:
-        from pyerlnode.kernel.io.io_scan_core import complete, tokens  # the reader of terms, for those who read terms
+    def _get_tokens(self, prompt: Any, start: Any, options: list[Any]) -> Any:
+        from pyerlnode.kernel.io.erl_scan_core import Scanned, tokens  # the scanner, for those who read terms
+
+        wanted = options[0] if options and type(options[0]) is list else []
+        found: list[Scanned] = []
+
+        def enough(text: str) -> int:
+            scanned = tokens(text, start, wanted, False)
+            if scanned is None:
+                return 0
+            found.append(scanned)
+            return scanned.end
 
         self._prompt(prompt)
-        text = self.files.read(complete)
-        if text is None:
-            return A.eof, 1
-        return A.ok, tokens(text), 1
+        text = self.files.read(enough) or ""
+        if found:
+            return found[0].answer
+        scanned = tokens(text, start, wanted, True)
+        assert scanned is not None
+        if scanned.end < len(text):
+            self.files.unread(text[scanned.end :])
+        return scanned.answer
+
+    def _get_formatted(self, prompt: Any, template: str) -> Any:
+        from pyerlnode.kernel.io.fread_core import Reader  # for those who read so
+
+        self._prompt(prompt)
+        reader, answer = Reader(template), None
+        while answer is None:
+            answer = reader.line(self.files.read(_line))
+        if reader.rest:
+            self.files.unread(reader.rest)
+        return answer
 
     def _prompt(self, prompt: Any) -> None:
         match prompt:
@@ -301,6 +331,12 @@ def reads(request: Any) -> bool:
         elif each[0] is A.get_line or each[0] is A.get_chars or each[0] is A.get_until:
             return True
     return False
+
+
+def _is_place(start: Any) -> bool:
+    """A line, or a line and a column, as scanning begins with."""
+    parts = start if type(start) is tuple and len(start) == 2 else (start,)
+    return all(type(part) is int and part > 0 for part in parts)
 
 
 def _line(text: str) -> int:
