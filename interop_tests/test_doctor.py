@@ -254,7 +254,7 @@ def test_tls_on_one_side_alone_and_a_certificate_that_is_not_valid(
     assert (what, "speaks TLS and we do not" in text) == ("tls", True)
     mended(mend.replace("SSL_DIST_OPTFILE", str(file)), monkeypatch, beam.cookie)
     assert doctor(secure.node.name, "--tls-optfile", str(file), status=0, port=secure.epmd_port)["clock"]
-    what, text, mend = trouble(doctor("", "--tls-optfile", str(file)))
+    what, text, mend = trouble(doctor("", "--tls-optfile", str(file), seconds=2))
     assert (what, "leave --tls-optfile out" in text) == ("tls", True)
     mended(mend, monkeypatch, beam.cookie)
     stranger = Authority(tmp_path / "another", "stranger").optfile(tmp_path / "stranger.conf")

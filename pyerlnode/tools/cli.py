@@ -108,6 +108,12 @@ def _shell(args: argparse.Namespace) -> int:
     return shell(args)
 
 
+def _remsh(args: argparse.Namespace) -> int:
+    from pyerlnode.tools.remsh.command import remsh
+
+    return remsh(args)
+
+
 def _journal(args: argparse.Namespace) -> int:
     from pyerlnode.tools.journal import journal
 
@@ -178,6 +184,10 @@ def parser() -> Parser:
         if what == "salvage":
             way.add_argument("new", metavar="NEW", help="a file that is not there yet")
         _json(way)
+
+    remsh = command("remsh", _remsh, "The shell of a BEAM at this terminal: IEx where Elixir runs, else Erlang's.")
+    _node(remsh)
+    remsh.add_argument("--erlang", action="store_true", help="Erlang's shell, also where Elixir runs")
 
     shell = command("shell", _shell, "IPython with a connected node in the background.")
     _node(shell)

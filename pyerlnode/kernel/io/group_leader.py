@@ -348,6 +348,11 @@ def _as_text(data: Any) -> Any:
     return data.name if type(data) is Atom else b"" if data is None else data
 
 
+def text_of(data: Any) -> str:
+    """The text of a prompt, or of what a function of another node has made: chardata, or an atom."""
+    return io_lib_core.chars(_as_text(data))
+
+
 def _codec(encoding: Atom) -> str:
     if encoding not in (A.unicode, A.latin1):
         raise BadFormat(f"the encoding {encoding} is not known")

@@ -1,0 +1,1 @@
+"""`remsh`: the shell of a BEAM, Erlang's or IEx, at this terminal."""
