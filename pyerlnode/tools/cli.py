@@ -120,6 +120,12 @@ def _journal(args: argparse.Namespace) -> int:
     return journal(args)
 
 
+def _completion(_: argparse.Namespace) -> int:
+    from pyerlnode.tools.completion import completion
+
+    return completion(parser())
+
+
 # --- the parser ------------------------------------------------------------------------------------
 def parser() -> Parser:
     """The whole grammar of the command line."""
@@ -188,6 +194,8 @@ def parser() -> Parser:
     remsh = command("remsh", _remsh, "The shell of a BEAM at this terminal: IEx where Elixir runs, else Erlang's.")
     _node(remsh)
     remsh.add_argument("--erlang", action="store_true", help="Erlang's shell, also where Elixir runs")
+
+    command("completion", _completion, 'What bash needs to complete this command: eval "$(pyerlnode completion)".')
 
     shell = command("shell", _shell, "IPython with a connected node in the background.")
     _node(shell)
