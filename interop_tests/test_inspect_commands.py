@@ -1,6 +1,7 @@
 """The commands that look into a BEAM, run as an operator runs them, and what they say when it can not be."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,24 +73,37 @@ def test_a_name_that_gives_a_terminal_orders_is_printed_without_them(beam: Beam,
     beam.eval("exit(P, kill)", P=pid)
 
 
-@pytest.mark.parametrize("command", COMMANDS[::4], ids=lambda command: command[0])
-def test_a_node_that_is_down_or_of_another_cookie_is_one_line(run: Run, command: tuple[str, ...]) -> None:
-    for how, says in (({"node": "nobody@127.0.0.1"}, "nobody"), ({"cookie": "wrong"}, "cookie")):
-        status, out, err = run(*command, **how)
-        assert (status, out) == (1, "")
-        assert err.startswith("pyerlnode: ")
-        assert says in err
-        assert err.count("\n") == 1
+EVERY = [
+    *COMMANDS, ("stuck",), ("record", "-"), ("kill", "nobody", "--yes"), ("trace", "lists:reverse/1", "--yes"),
+    ("remsh",), ("rpc", "erlang", "node"), ("call", "nobody", "hello"), ("ping",),
+]  # fmt: skip
 
 
-def test_a_node_that_is_suspended_is_one_line_within_the_time(beam_factory: Any, run: Run) -> None:
+def test_every_command_on_a_node_that_is_down_unknown_or_of_another_cookie_is_one_line(run: Run) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        down = str(free.getsockname()[1])
+        for name, *arguments in EVERY:
+            for how, options, says in (
+                ({"node": "nobody@127.0.0.1"}, (), "nobody"),
+                ({"cookie": "wrong"}, (), "cookie"),
+                ({}, ("--peer-port", down), "nothing listens"),
+            ):
+                status, out, err = run(name, *arguments, *options, **how)
+                assert (status, out, err.count("\n")) == (1, "", 1), (name, how, err)
+                assert err.startswith("pyerlnode: ")
+                assert says in err
+
+
+def test_every_command_on_a_node_that_is_suspended_is_one_line_within_its_time(beam_factory: Any, run: Run) -> None:
     beam = beam_factory()
     beam.suspend()
     try:
-        status, out, err = run("info", node=beam.node.name, cookie=beam.cookie, seconds=0.3)
+        for name, *arguments in EVERY[::3]:
+            status, out, err = run(name, *arguments, node=beam.node.name, cookie=beam.cookie, seconds=0.05)
+            assert (status, out, err.count("\n")) == (1, "", 1), (name, err)
     finally:
         beam.resume()
-    assert (status, out, err.count("\n")) == (1, "", 1)
 
 
 def test_what_is_not_there_or_too_much_is_one_line(beam: Beam, run: Run) -> None:
