@@ -126,7 +126,7 @@ def refused(node: NodeName, own: NodeName, error: ConnectError, again: Again, wo
     if isinstance(cause, FlagsMissing):
         return Finding("flags", "bad", text, "apt-get install -t stable erlang-base  # OTP 25 or later")
     match error.reason:
-        case "tls" if works == "plain":
+        case "tls" | "timeout" if works == "plain":  # a BEAM without TLS lets its whole set-up time go by
             mend = again.but(tls_optfile="")
             return Finding("tls", "bad", f"we speak TLS and {node} does not: leave --tls-optfile out, or {text}", mend)
         case "tls" if dict(again.options).get("--tls-optfile"):
