@@ -9,7 +9,7 @@ trace(Where, Steps) ->
     {Later, First} = lists:partition(fun({_, Node}) -> lists:member(Node, nodes(hidden)) end, Nodes),
     Scopes = [erpc:call(Node, ?MODULE, scope, [Scope]) || {_, Node} <- First ++ Later],
     Members = maps:from_list([{{Side, N}, erpc:call(Node, ?MODULE, member, [])} || {Side, Node} <- Nodes, N <- [1, 2, 3]]),
-    S = #{scope => Scope, nodes => maps:from_list(Nodes), members => Members, watchers => [], dead => []},
+    S = #{scope => Scope, nodes => maps:from_list(Nodes), members => Members, watchers => [], unwatched => #{}, dead => []},
     %% The scopes know each other when each has seen what the other has joined.
     [ok = changed(Node, join, '$here', [map_get({Side, 1}, Members)], S) || {Side, Node} <- Nodes],
     settled(S),
@@ -38,6 +38,12 @@ do({die, Name}, #{members := Members, dead := Dead} = S) when is_map_key(Name, M
 do({watch, Side, Group}, #{scope := Scope, nodes := Nodes, watchers := Watchers} = S) when is_map_key(Side, Nodes) ->
     {Pid, Now} = erpc:call(map_get(Side, Nodes), ?MODULE, watch, [Scope, Group]),
     {sorted(differential:named(Now, names(S))), S#{watchers := Watchers ++ [{Side, Pid}]}};
+do({unwatch, N}, #{watchers := Watchers, unwatched := Before} = S) when N =< length(Watchers), not is_map_key(N, Before) ->
+    %% Once: the second time is false, but ok for a whole scope on OTP 29.
+    {_, Pid} = lists:nth(N, Watchers),
+    Tag = make_ref(),
+    Pid ! {unwatch, self(), Tag},
+    receive {Tag, Said} -> {Said, S#{unwatched := Before#{N => true}}} end;
 do(_, S) -> {skipped, S}.
 
 changed(Node, Kind, Group, Pids, #{scope := Scope}) ->
@@ -108,6 +114,9 @@ watcher(Scope, Ref) ->
         {told, From, Tag} ->
             not_joined = pg:leave(Scope, '$nothing', [self()]),
             From ! {Tag, told(Ref)},
+            watcher(Scope, Ref);
+        {unwatch, From, Tag} ->
+            From ! {Tag, pg:demonitor(Scope, Ref)},
             watcher(Scope, Ref)
     end.
 

@@ -40,11 +40,13 @@ class Script:
     def step(self) -> Any:
         rng = self.rng
         side, group = rng.randrange(2), rng.choice(self.groups)
-        match rng.choices(("join", "leave", "die", "watch"), (10, 6, 3, 3))[0]:
+        match rng.choices(("join", "leave", "die", "watch", "unwatch"), (10, 6, 3, 3, 2))[0]:
             case "die":
                 return A.die, (side, rng.choice((1, 2, 3)))
             case "watch":
                 return A.watch, side, rng.choice((group, A["$all"]))
+            case "unwatch":
+                return A.unwatch, rng.choice((1, 1, 2))
             case kind:
                 where = side if rng.random() < 0.9 else 1 - side
                 # OTP tells watchers of all that are to leave, those too that are no members; so they leave one by one.
@@ -103,7 +105,10 @@ def watcher(node: Any, scope: Any, group: Any, starter: Any) -> None:
         ref, now = node.pg.monitor(group, scope=scope)
     api.send(starter, (A.watches, api.self_(), now))
     while True:
-        _, from_, tag = api.receive((A.told, ANY, ANY))
+        asked, from_, tag = api.receive((ANY, ANY, ANY))  # what is told of groups has four parts
+        if asked is A.unwatch:
+            api.send(from_, (tag, A.ok if node.pg.demonitor(ref, scope=scope) else False))
+            continue
         assert not node.pg.leave(A["$nothing"], [api.self_()], scope=scope)
         told = []
         while (message := api.receive((ref, ANY, ANY, ANY), 0, None)) is not None:

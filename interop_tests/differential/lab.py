@@ -111,13 +111,9 @@ class Lab:
             away, ours = self._second(on_its_side(name)), self._visible(on_its_side(name))
             self._load(away, kind)
             kind.prepare(ours)
-            ours.connect(self.beam.name)
-            assert self.beam.eval("net_adm:ping(Node)", Node=away.node) is A.pong
             self._ordered[name] = away, ours
         away, ours = self._ordered[name]
         assert (away.name < self.beam.name) == (ours.name < self.beam.name) == (order == "lesser")
-        known = [away.node, A[ours.name]]
-        self.beam.wait_until("Nodes -- gen_server:call(global_name_server, get_known) =:= []", Nodes=known)
         return Place(f"ours is the {order}", (self.beam.node, away.node), (self.beam.node, A[ours.name]))
 
     def _met(self) -> None:
