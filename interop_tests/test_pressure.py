@@ -59,6 +59,29 @@ def test_a_beam_that_does_not_read_suspends_senders_at_a_bound_and_nosuspend_say
     assert {"connection.up", "connection.suspended"} <= names
 
 
+def test_a_process_with_async_dist_is_not_suspended(victim: Beam, python: Factory) -> None:
+    node = python(limits=Limits(send_buffer=100_000))
+    before = [node.process_flag("async_dist", flag) for flag in (True, False)]
+    assert before == [False, True]
+    if victim.otp > 25:  # the first ones of 25 have no such flag
+        assert before == victim.eval("[process_flag(async_dist, F) || F <- [true, false]]")
+    pid = victim.eval("desk:start()")
+    node.call(pid, (A.echo, 1))
+
+    def flood() -> None:
+        node.process_flag("async_dist", True)
+        assert node.process_info(node.self_(), "async_dist") is True
+        for _ in range(30):
+            node.send(pid, MB)
+
+    with victim.suspended_for_block():
+        gevent.spawn(flood).get(timeout=patience())
+        stats = node.stats()[victim.name]
+        assert stats.suspensions == 0
+        assert stats.queued > 1_000_000
+    assert node.call(pid, (A.echo, 2), patience()) == 2
+
+
 def test_a_peer_that_never_reads_again_is_down_after_the_tick_time_and_its_senders_are_free(
     victim: Beam, python: Factory
 ) -> None:

@@ -24,6 +24,7 @@ from pyerlnode.dist.framing import TICK
 from pyerlnode.dist.send_queue import AFTER_ALL, SendQueue
 from pyerlnode.net.transport import Transport
 from pyerlnode.runtime.edges import edge
+from pyerlnode.runtime.process import current
 from pyerlnode.signal import GroupLeader, Message, Signal, SpawnReply
 from pyerlnode.term.pid import Pid
 
@@ -124,6 +125,9 @@ class Outgoing:
         The fragments of another's large message do not count: what this one sends will pass them.
         """
         if getcurrent() is self.hub or self._load(sender) <= self._limit:
+            return
+        process = current()
+        if process is not None and process.async_dist:
             return
         self._flush()
         if self.closed or self._load(sender) <= self._limit:

@@ -138,14 +138,19 @@ def demonitor(ref: Reference, *, flush: bool = False) -> bool:
 
 
 def process_flag(flag: str | Atom, value: Any) -> Any:
-    """``process_flag(trap_exit, Value)``; gives the old value."""
+    """``process_flag(Flag, Value)`` for `trap_exit` and `async_dist`; gives the old value.
+
+    A process with `async_dist` is never suspended by a peer that does not read: what it sends waits, without a bound.
+    """
     return set_flag(require_current(), flag, value)
 
 
 def set_flag(process: Process, flag: str | Atom, value: Any) -> Any:
-    if str(flag) != "trap_exit" or not isinstance(value, bool):
-        raise UsageError("process_flag knows trap_exit, True or False")
-    before, process.trap_exit = process.trap_exit, value
+    name = str(flag)
+    if name not in ("trap_exit", "async_dist") or not isinstance(value, bool):
+        raise UsageError("process_flag knows trap_exit and async_dist, True or False")
+    before = getattr(process, name)
+    setattr(process, name, value)
     return before
 
 

@@ -23,6 +23,7 @@ from pyerlnode.etf import decode, encode
 from pyerlnode.etf.releases import check_for
 from pyerlnode.limits import Limits
 from pyerlnode.runtime.mailbox import DOWN, PENDING, REPLY, Waiter
+from pyerlnode.runtime.process import current
 from pyerlnode.signal import Exit2, ExitSignal, Message, MonitorExit, Signal, SpawnRequest
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class Dialling:
         if type(signal) is Message:
             self.messages += 1
             if self._size > self._limit and not nosuspend and not self._system.scheduler.in_hub():
-                self._wait(None)
+                process = current()
+                if process is None or not process.async_dist:
+                    self._wait(None)
         return True
 
     def wait(self, timeout: float | None) -> None:

@@ -143,7 +143,7 @@ _ITEMS: dict[str, Callable[[Process], Any]] = {
     "stack_size": lambda _: 0,
     "parent": lambda p: (p.ancestors or [A.undefined])[0],
     "mailbox": _mailbox,
-    "async_dist": lambda _: False,
+    "async_dist": lambda p: p.async_dist,
     "backtrace": lambda p: "".join(f"{told(frame)}\n" for frame in _stack(p)).encode(),
     "binary": lambda _: [],
     "catchlevel": lambda _: 0,

@@ -57,6 +57,16 @@ class Body(greenlet):  # type: ignore[misc]  # greenlet has no types
     function: Callable[..., object]
 
 
+class _Flag:
+    """A flag that few processes have, among those who watch them: it goes with the process."""
+
+    def down(self, reason: Any) -> None:
+        """The process has ended."""
+
+
+ASYNC_DIST: Final = _Flag()
+
+
 class Process:
     """One process of a `System`. Made by `System.spawn` and its kin, not directly."""
 
@@ -126,6 +136,19 @@ class Process:
     def __repr__(self) -> str:
         state = "alive" if self.alive else f"exited {told(self.exit_reason)}"
         return f"<Process {self.pid} {state}>"
+
+    @property
+    def async_dist(self) -> bool:
+        """Whether it sends on where a peer does not read; kept beside it, as few have the flag."""
+        return self.monitored_by is not None and ASYNC_DIST in self.monitored_by
+
+    @async_dist.setter
+    def async_dist(self, flag: bool) -> None:
+        if flag:
+            self.monitored_by = self.monitored_by or {}
+            self.monitored_by[ASYNC_DIST] = ASYNC_DIST
+        elif self.monitored_by is not None:
+            self.monitored_by.pop(ASYNC_DIST, None)
 
     @property
     def alive(self) -> bool:
