@@ -81,6 +81,18 @@ def atom_of(term: Atom | bool | None) -> Atom:
     return term if type(term) is Atom else _SPECIAL[term]  # type: ignore[index]
 
 
+SMALL_MAP = 32
+"""More keys than these a BEAM keeps as a tree."""
+
+
+def turned(pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """From the order in which a BEAM sends the pairs of a map to that in which it prints them, and back.
+
+    A small map has one order. A tree is printed from its first branch and sent from its last, on every release.
+    """
+    return pairs if len(pairs) <= SMALL_MAP else pairs[::-1]
+
+
 def pairs_of(term: Any) -> list[tuple[Any, Any]]:
     """Keys and values of a value of a type in `MAPS`, in its order; of a `Struct` with ``__struct__`` in its place."""
     if type(term) is TermMap:

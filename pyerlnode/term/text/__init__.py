@@ -47,6 +47,7 @@ def format_term(
     sort_maps: bool = False,
     node: Atom | None = None,
     fields: Mapping[Atom, Sequence[Atom]] | None = None,
+    release: int = NEWEST,
 ) -> str:
     """`term` as ``io:format("~tp")`` prints it, or as Elixir's ``inspect(term, pretty: true)`` does.
 
@@ -63,6 +64,8 @@ def format_term(
         node: the local node, whose identifiers print as ``<0.1.2>``; those of others show their node's name.
         fields: the order of the fields of structs, by their modules, as ``Module.__info__(:struct)`` of their node
             tells it (Elixir only); of others it is the order that they have.
+        release: the OTP release of the node: Elixir shows maps of more than 32 keys in the order of the BEAM's
+            ``maps:to_list/1``, which OTP 29 changed (Elixir only).
 
     Raises:
         EncodeError: a value in `term` has no form as a term.
@@ -77,7 +80,7 @@ def format_term(
         from pyerlnode.term.text.algebra import layout  # Elixir's notation, for those who ask for it
         from pyerlnode.term.text.inspect import Inspector
 
-        inspector = Inspector(limit=limit, sort_maps=sort_maps, node=node, fields=fields)
+        inspector = Inspector(limit=limit, sort_maps=sort_maps, node=node, fields=fields, release=release)
         doc = inspector.doc(term)
         return layout(doc, width if inspector.deepest <= MAX_LAYOUT_NESTING else 0)
     raise UsageError(f"the style of a text is 'erlang' or 'elixir', not {style!r}")

@@ -24,9 +24,15 @@ from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.order import sort_key, spread
 from pyerlnode.term.pid import Pid, Port, Reference
 from pyerlnode.term.text.algebra import Break, Cat, Doc, Group, Nest
+from pyerlnode.term.text.chars import NEWEST
 from pyerlnode.term.text.print import format_float, format_integer
 from pyerlnode.term.text.sigils import is_error, letters_of
-from pyerlnode.term.view import ATOMS, LISTS, MAPS, atom_of, core, pairs_of
+from pyerlnode.term.view import ATOMS, LISTS, MAPS, atom_of, core, pairs_of, turned
+
+Pairs = list[tuple[Any, Any]]
+
+TURNED = 29
+"""The OTP release from which on ``maps:to_list/1`` gives a large map as ``maps:iterator/1`` walks it."""
 
 _OPERATORS = frozenset(
     (
@@ -148,7 +154,7 @@ _DOTS = object()
 class Inspector:
     """How to inspect: `limit` elements (`None`: all), maps in their own order or sorted, which node is local."""
 
-    __slots__ = ("deepest", "fields", "limit", "node", "sort_maps")
+    __slots__ = ("deepest", "fields", "limit", "node", "order", "sort_maps")
 
     def __init__(
         self,
@@ -157,7 +163,9 @@ class Inspector:
         sort_maps: bool = False,
         node: Atom | None = None,
         fields: Mapping[Atom, Sequence[Atom]] | None = None,
+        release: int = NEWEST,
     ) -> None:
+        self.order: Callable[[Pairs], Pairs] = turned if release >= TURNED else list
         self.fields = fields or {}
         self.limit = limit
         self.sort_maps = sort_maps
@@ -227,6 +235,7 @@ class Inspector:
             left, pairs = self._struct(term)
         else:
             left, pairs = "%{", pairs_of(term)
+        pairs = self.order(pairs)
         if self.sort_maps:
             pairs.sort(key=lambda pair: sort_key(pair[0], exact=True))
         if not pairs:
@@ -284,7 +293,7 @@ class Inspector:
         pairs = pairs_of(elements)
         if any(value != [] for _, value in pairs):
             return None
-        items = [item for item, _ in pairs]
+        items = [item for item, _ in self.order(pairs)]
         if items and _is_keyword(items):
             made = _Container("[", "]", _keyword(items, limit), "strict")
         else:

@@ -23,6 +23,7 @@ from pyerlnode.term.text.binary import Segment, build_binary
 from pyerlnode.term.text.chars import NEWEST
 from pyerlnode.term.text.identifiers import Owner
 from pyerlnode.term.text.scan import Token, scan
+from pyerlnode.term.view import SMALL_MAP, turned
 
 MAX_BINARY_NESTING: Final = 100
 
@@ -40,17 +41,22 @@ class Open:
 
 
 def make_map(pairs: list[tuple[Any, Any]]) -> Any:
-    """A map of pairs of which a later one replaces an earlier one of the same key, as in Erlang source."""
+    """A map of pairs of which a later one replaces an earlier one of the same key, as in Erlang source.
+
+    Its order is that in which a BEAM that has printed it would send it.
+    """
     frozen = pairs
     try:
         frozen = [(freeze(key), value) for key, value in pairs]
         plain = dict(frozen)
         if len(plain) == len(frozen):
-            return plain
+            return plain if len(plain) <= SMALL_MAP else dict(reversed(frozen))
     except TooDeepKey:  # no key of a dict
         plain = {}
     last = {exact.key(key): (key, value) for key, value in frozen}
-    return plain if len(last) == len(plain) else TermMap(last.values())
+    if len(last) == len(plain):
+        return dict(turned(list(plain.items())))
+    return TermMap(turned(list(last.values())))
 
 
 def make_list(items: list[Any], tail: Any) -> Any:

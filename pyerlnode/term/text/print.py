@@ -8,7 +8,8 @@ Reference: OTP's io_lib_pretty. The law:
 - A float has the fewest digits that read back as the same float, fixed or scientific, whichever is shorter.
 - With a depth limit (``~P``) each element of a list or tuple stands one level deeper than the one before it, and
   what is cut is ``...``.
-- A map is printed in the order it has; a map that came from a peer keeps the order that the peer prints.
+- A map is printed in the order in which the peer that sent it prints it: one of up to 32 keys in the order that it
+  has here, a larger one from its last key to its first.
 
 Nothing recurses: a term of any nesting prints.
 """
@@ -25,7 +26,7 @@ from pyerlnode.term.fun import ExternalFun, Fun
 from pyerlnode.term.order import sort_key
 from pyerlnode.term.pid import Pid, Port, Reference
 from pyerlnode.term.text.chars import erlang_atom, is_printable, printable_prefix, quoted, text_width
-from pyerlnode.term.view import ATOMS, LISTS, MAPS, atom_of, core, pairs_of
+from pyerlnode.term.view import ATOMS, LISTS, MAPS, atom_of, core, pairs_of, turned
 
 TEXT, BIN, LIST, TUPLE, MAP, PAIR, RECORD, FIELD = "text", "bin", "list", "tuple", "map", "pair", "record", "field"
 OPENING = {LIST: "[", TUPLE: "{", MAP: "#{", PAIR: "", RECORD: "{", FIELD: " = "}
@@ -174,6 +175,7 @@ class Printer:
             return Node(TEXT, "#{}")
         if depth == 1:
             return Node(TEXT, "#{...}")
+        pairs = turned(pairs)
         if self.sort_maps:
             pairs.sort(key=lambda pair: sort_key(pair[0], exact=True))
         node = Node(MAP)
