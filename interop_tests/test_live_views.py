@@ -143,7 +143,7 @@ def test_a_node_that_hangs_leaves_the_keys_alive(beam_factory: Any, look: Look) 
 
 
 def test_every_size_and_each_change_of_it(beam: Beam, look: Look) -> None:
-    screen = look(beam, "top", rows=10, columns=40)
+    screen = look(beam, "top", rows=10, columns=40, LINES="24", COLUMNS="80")  # as a shell exported them before
     screen.shows("PID", "MEMORY", "NAME")
     for rows, columns, seen in ((60, 200, 15), (24, 80, 15), (10, 40, 6)):
         screen.resize(rows, columns)

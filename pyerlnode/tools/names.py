@@ -7,7 +7,6 @@ cbreak mode by the package `term` and the keys are awaited through the hub, so n
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pyerlnode.errors import NetworkError, UsageError
 from pyerlnode.net.epmd_client import Epmd
 from pyerlnode.tools.inspector.live.terminal import package
-from pyerlnode.tools.output import Output
+from pyerlnode.tools.output import Output, terminal_size
 
 INTERVAL = 1.0
 GONE_FOR = 5.0
@@ -107,7 +106,7 @@ def _live(args: argparse.Namespace, output: Output) -> None:
             except NetworkError as error:
                 view.update([], time.monotonic())
                 view.trouble = str(error)
-        _draw(view.lines(args.host, time.monotonic(), output, shutil.get_terminal_size().columns))
+        _draw(view.lines(args.host, time.monotonic(), output, terminal_size().columns))
         key = _key(INTERVAL)
         if key in ("q", "Q", "\x04"):
             return

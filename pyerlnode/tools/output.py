@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -35,6 +36,15 @@ STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 def wants_colour(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether `stream` is a terminal whose user did not refuse colour."""
     return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+def terminal_size() -> os.terminal_size:
+    """Of the terminal, as it is now: `LINES` and `COLUMNS` tell how it was when somebody exported them."""
+    try:
+        size = os.get_terminal_size(sys.stdout.fileno())
+    except (OSError, ValueError):
+        size = os.terminal_size((0, 0))
+    return size if size.columns > 0 and size.lines > 0 else shutil.get_terminal_size()
 
 
 def jsonable(term: Any) -> Any:

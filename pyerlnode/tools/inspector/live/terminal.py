@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 import threading
@@ -20,7 +19,7 @@ from typing import Any
 from pyerlnode.errors import UsageError
 from pyerlnode.tools.inspector.live.frame_core import DARK, LIGHT, PLAIN, Line, Size, frame, update
 from pyerlnode.tools.inspector.live.keys_core import Keys
-from pyerlnode.tools.output import wants_colour
+from pyerlnode.tools.output import terminal_size, wants_colour
 
 ALTERNATE, NORMAL = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 FOLLOWS = 0.05
@@ -64,7 +63,7 @@ class Terminal:
 
     @property
     def size(self) -> Size:
-        return Size(*shutil.get_terminal_size())
+        return Size(*terminal_size())
 
     def __enter__(self) -> Terminal:
         handlers: dict[int, Callable[[int, FrameType | None], None]] = {
