@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from interop_tests.servers import NOTHING
-from pyerlnode import A, GenServer, self_
+from pyerlnode import A, ExternalFun, GenServer, self_
 from pyerlnode.dist.flags import DistFlags
 from pyerlnode.errors import Exit, RemoteError, RemoteExit, RemoteThrow, RpcFailed, Throw, UsageError
 from pyerlnode.kernel.remote import RemoteElixirError, format_stack
@@ -330,6 +330,12 @@ def test_a_node_calls_its_own_exported_functions_as_a_peer_would(calc: Any) -> N
         calc.rpc(calc.name, "os", "system", [b"true"])
     with pytest.raises(RpcFailed):
         calc.rpc(calc.name, "calc", "nap", [5], timeout=0.01)
+    fun = ExternalFun(A.calc, A.add, 2)
+    for given in ([fun, [1, 2]], [A.calc, A.add, [1, 2]]):
+        assert calc.rpc(calc.name, "erlang", "apply", given) == 3
+    with pytest.raises(RemoteError) as refused:
+        calc.rpc(calc.name, "erlang", "apply", [fun, [1]])
+    assert refused.value.reason == (A.badarity, (fun, [1]))
 
 
 def test_peers_without_spawn_requests_are_called_by_their_rex(python: Callable[..., Any]) -> None:

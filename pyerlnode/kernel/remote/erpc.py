@@ -19,7 +19,7 @@ from typing import Any
 
 from pyerlnode.errors import CallTimeout, ConnectError, Exit, PyerlnodeError, RpcFailed
 from pyerlnode.kernel.remote.errors import as_term, outcome
-from pyerlnode.kernel.remote.spawn_server import RETURN, Call, refusal
+from pyerlnode.kernel.remote.spawn_server import RETURN, Call, applied, refusal
 from pyerlnode.otp import gen, requests
 from pyerlnode.otp.requests import NO_REPLY, NO_REQUEST, PENDING_RESPONSE, RequestIds
 from pyerlnode.runtime.mailbox import DOWN, PENDING, TIMEOUT
@@ -80,8 +80,8 @@ class Request(requests.Request):
             self._start_by_rex()
 
     def _start_here(self) -> None:
-        module, function, args = self.mfa
-        found = self.system.exported(module, function, len(args))
+        module, function, args = applied(self.system.exported, *self.mfa)
+        found = self.system.exported(module, function, len(args)) if type(args) is list else None
         if found is None:
             self.settle(DOWN, refusal(self.tag, module, function, args))
             return
@@ -209,10 +209,11 @@ def cast(system: System, node: Atom, module: Any, function: Any, args: Iterable[
     leader = caller.group_leader or system.root.group_leader or caller.pid
     module, function = Atom(str(module)), Atom(str(function))
     if node is system.node:
-        found = system.exported(module, function, len(args))
+        module, function, given = applied(system.exported, module, function, args)
+        found = system.exported(module, function, len(given))
         if found is not None:
             process = system.new_process(leader)
-            Call(process, (module, function, len(args)), found, args, None).start()
+            Call(process, (module, function, len(given)), found, given, None).start()
         return
     try:
         route = system.route(node)

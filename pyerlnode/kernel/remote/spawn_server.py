@@ -225,20 +225,7 @@ class SpawnServer:
         return found
 
     def _applied(self, module: Any, function: Any, args: Any) -> tuple[Any, Any, Any]:
-        """What ``apply(fun M:F/A, Args)`` and ``apply(M, F, Args)`` name, however often it is wrapped in the same."""
-        while module is A.erlang and function is A.apply and type(args) is list:
-            if self.exports.find(module, function, len(args)) is not None:
-                break  # the program has an `apply` of its own for others
-            if len(args) == 2 and type(args[0]) is ExternalFun and type(args[1]) is list:
-                target, inner = args
-                if target.arity != len(inner):
-                    break  # `refusal` knows it
-                module, function, args = target.module, target.function, inner
-            elif len(args) == 3 and type(args[2]) is list:
-                module, function, args = args
-            else:
-                break
-        return module, function, args
+        return applied(self.exports.find, module, function, args)
 
     def _note(self, node: Atom, module: Any, function: Any, count: Any) -> None:
         """Say once per name that it is not exported; a peer can not fill the log."""
@@ -262,6 +249,23 @@ class SpawnServer:
         if found is None:
             return A.badrpc, (A.EXIT, refusal(None, module, function, args))
         return badrpc(execute(None, found, args, lambda: caller))
+
+
+def applied(exported: Callable[[Any, Any, int], Any], module: Any, function: Any, args: Any) -> tuple[Any, Any, Any]:
+    """What ``apply(fun M:F/A, Args)`` and ``apply(M, F, Args)`` name, however often it is wrapped in the same."""
+    while module is A.erlang and function is A.apply and type(args) is list:
+        if exported(module, function, len(args)) is not None:
+            break  # the program has an `apply` of its own for others
+        if len(args) == 2 and type(args[0]) is ExternalFun and type(args[1]) is list:
+            target, inner = args
+            if target.arity != len(inner):
+                break  # `refusal` knows it
+            module, function, args = target.module, target.function, inner
+        elif len(args) == 3 and type(args[2]) is list:
+            module, function, args = args
+        else:
+            break
+    return module, function, args
 
 
 def badrpc(result: tuple[Any, ...]) -> Any:
