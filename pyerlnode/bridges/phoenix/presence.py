@@ -142,7 +142,7 @@ class Presence:
         """
         tracker = self._tracker(timeout)
         for shard in tracker.shards:
-            gen.call(self.system, shard, (A.await_, Atom(str(node))), timeout)
+            gen.call(self.system, shard, (A.await_, Atom(str(node)), float(timeout)), timeout)
 
     def stop(self) -> None:
         """This node is no replica any more: nobody is present by it, nothing is watched."""
@@ -165,7 +165,7 @@ class Presence:
             return self._tracker(timeout)
         if learnt is not None:
             for shard in made.shards:
-                gen.call(self.system, shard, (A.await_, learnt[0]), timeout)
+                gen.call(self.system, shard, (A.await_, learnt[0], float(timeout)), timeout)
         return made
 
     def _learn(self, timeout: float) -> tuple[Atom, Config]:

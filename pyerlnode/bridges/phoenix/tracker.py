@@ -69,7 +69,7 @@ class Shard(GenServer):
         self.topics = Topics()
         self.asked: dict[tuple[int, ...], Atom] = {}
         self.synced: set[Atom] = set()
-        self.waiting: list[tuple[Atom, Any]] = []
+        self.waiting: list[tuple[Atom, Any, float]] = []
         self.kept = tracker.kept[number]
         for value in list(self.kept.values()):
             self._put(value)
@@ -134,8 +134,8 @@ class Shard(GenServer):
             case (A.untrack, Pid() as pid, (bytes() as topic, key)):
                 self._leave([at for at in [place(Value(pid, topic, key, None))] if at in self.kept])
                 return Reply((A.ok, None))
-            case (A.await_, Atom() as node):
-                return self._await(node, from_)
+            case (A.await_, Atom() as node, float() as seconds):
+                return self._await(node, from_, seconds)
             case (A.list, _):  # as other trackers' shards ask, to know who this is
                 return Reply(tracker_wire_core.state(self.ref, Other({}, {}, self.state.context)))
         return Reply(self._read(request))
@@ -155,10 +155,12 @@ class Shard(GenServer):
                 return A.ok, None
         return A.error, A.unknown_call, "a shard does not know this call"
 
-    def _await(self, node: Atom, from_: Any) -> Reply | NoReply:
+    def _await(self, node: Atom, from_: Any, seconds: float) -> Reply | NoReply:
         if node in self.synced:
             return Reply((A.ok, None))
-        self.waiting.append((node, from_))
+        now = self.process.system.timers.now()
+        self.waiting = [waits for waits in self.waiting if waits[2] > now]  # the others have given up
+        self.waiting.append((node, from_, now + seconds))
         self._greet(node, ask=True)
         return NoReply()
 
@@ -341,11 +343,11 @@ class Shard(GenServer):
     def _is_synced(self, node: Atom) -> None:
         self.synced.add(node)
         waiting, self.waiting = self.waiting, []
-        for name, from_ in waiting:
-            if name is node:
-                self.reply(from_, (A.ok, None))
+        for waits in waiting:
+            if waits[0] is node:
+                self.reply(waits[1], (A.ok, None))
             else:
-                self.waiting.append((name, from_))
+                self.waiting.append(waits)
 
     def terminate(self, reason: Any) -> None:
         del reason

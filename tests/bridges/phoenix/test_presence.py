@@ -279,6 +279,15 @@ def test_a_node_is_awaited_until_either_knows_all(world):
         ours.run(ours.presence.await_node, "gone@sim", 0.5)
 
 
+def test_who_has_given_up_awaiting_a_node_is_kept_no_longer_than_until_the_next_one_waits(world):
+    ours = world.ours
+    ours.there()
+    for _ in range(5):
+        with pytest.raises(CallTimeout):
+            ours.run(ours.presence.await_node, "gone@sim", 0.5)
+    assert len(ours.shard().waiting) == 1
+
+
 class Odd(GenServer):
     """Has the tracker's name, and is none."""
 
