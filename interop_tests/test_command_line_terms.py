@@ -49,3 +49,9 @@ def test_a_pid_that_was_printed_is_taken_back(beam: Beam, run: Run) -> None:
     ref = beam.text("persistent_term:put(kept, R = make_ref()), R")
     assert run("erlang", "'=:='", f"[{ref}, {ref}]") == "true\n"
     assert beam.eval("persistent_term:get(kept)") is not None
+
+
+def test_a_large_map_is_in_the_order_of_the_release_that_is_asked(beam: Beam, run: Run) -> None:
+    pairs = ", ".join(f"{{{number}, {number}}}" for number in range(50))
+    theirs = beam.eval(f"'Elixir.Kernel':inspect(maps:from_list([{pairs}]), [{{limit, infinity}}])").decode()
+    assert "".join(run("maps", "from_list", f"[[{pairs}]]", "--elixir").split()) == "".join(theirs.split())

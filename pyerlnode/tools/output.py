@@ -26,6 +26,7 @@ from pyerlnode.term.atom import Atom
 from pyerlnode.term.containers import Range, Struct
 from pyerlnode.term.order import sort_key
 from pyerlnode.term.text import Style, format_term
+from pyerlnode.term.text.chars import NEWEST
 from pyerlnode.term.text.print import format_integer
 
 MOST_INTEGER = 10**4_300
@@ -110,11 +111,19 @@ def _object(term: Mapping[Any, Any]) -> Any:
 
 
 class Output:
-    """Where a command's results go. `style` is the dialect of terms: "erlang" or "elixir"."""
+    """Where a command's results go: terms in the dialect `style`, in the order of a node of the OTP `release`."""
 
-    def __init__(self, *, json_: bool = False, style: Style = "erlang", stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        json_: bool = False,
+        style: Style = "erlang",
+        stream: TextIO | None = None,
+        release: int = NEWEST,
+    ) -> None:
         self.json = json_
         self.style = style
+        self.release = release
         self.stream = sys.stdout if stream is None else stream
         self.colour = wants_colour(self.stream)
 
@@ -143,9 +152,9 @@ class Output:
     def term(self, term: Any, **fields: Any) -> None:
         """A result that is a term: its text, or a document of its text, its JSON form and `fields`."""
         if not self.json:
-            self.line(format_term(term, style=self.style))
+            self.line(format_term(term, style=self.style, release=self.release))
             return
-        text = format_term(term, style=self.style, width=0)
+        text = format_term(term, style=self.style, width=0, release=self.release)
         try:
             value = jsonable(term)
             json.dumps(value)

@@ -29,6 +29,7 @@ from pyerlnode.errors import (
 )
 from pyerlnode.term.atom import A, Atom
 from pyerlnode.term.text import Style, format_term, parse_term
+from pyerlnode.term.text.chars import NEWEST
 from pyerlnode.tools.output import Output
 
 if TYPE_CHECKING:
@@ -130,6 +131,17 @@ def _creation(cluster: Cluster, node: Atom) -> int:
     return cluster.run(lambda ours: ours.system.peers[node].creation if node in ours.system.peers else 0)
 
 
+def release_of(cluster: Cluster, args: argparse.Namespace) -> int:
+    """The OTP release of the node that is asked, where what is printed depends on it; the newest if it does not say."""
+    if not args.elixir:
+        return NEWEST
+    try:
+        answer = cluster.rpc(args.node, "erlang", "system_info", [A.otp_release], timeout=args.timeout)
+        return int("".join(map(chr, answer)))
+    except (PyerlnodeError, TypeError, ValueError):
+        return NEWEST
+
+
 def _peer_port(text: str) -> int | None:
     if text and not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise UsageError(f"PYERLNODE_PEER_PORT is {_shown(text)}: give a port between 1 and 65535")
@@ -208,7 +220,7 @@ def call(args: argparse.Namespace) -> int:
         request = read_term(args.request, "TERM", _style(args), node, _creation(cluster, node))
         what = f"call of {args.server} on {args.node}"
         answer, took = asked(lambda: cluster.call((name, args.node), request, timeout=args.timeout), what, args.timeout)
-    _print(args, answer, took)
+        _print(args, answer, took, release_of(cluster, args))
     return 0
 
 
@@ -227,10 +239,10 @@ def rpc(args: argparse.Namespace) -> int:
             what,
             args.timeout,
         )
-    _print(args, answer, took)
+        _print(args, answer, took, release_of(cluster, args))
     return 0
 
 
-def _print(args: argparse.Namespace, answer: Any, took: float) -> None:
-    output = Output(json_=args.json, style=_style(args))
+def _print(args: argparse.Namespace, answer: Any, took: float, release: int) -> None:
+    output = Output(json_=args.json, style=_style(args), release=release)
     output.term(answer, node=args.node, ms=round(took, 3))

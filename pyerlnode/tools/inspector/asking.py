@@ -14,31 +14,32 @@ from pyerlnode.term.atom import Atom
 from pyerlnode.term.pid import Pid, Port, Reference
 from pyerlnode.term.text import Style, format_term
 from pyerlnode.tools.output import Output, jsonable
-from pyerlnode.tools.remote import connected
+from pyerlnode.tools.remote import connected, release_of
 
 
 @contextmanager
 def inspected(args: argparse.Namespace, *, read_only: bool = True) -> Iterator[tuple[RemoteNode, Face]]:
     """The node that is asked, and how its answers are printed."""
     with connected(args) as link, Cluster(link, timeout=args.timeout, read_only=read_only) as cluster:
-        yield cluster.node(args.node), Face(args)
+        yield cluster.node(args.node), Face(args, release_of(link, args))
 
 
 class Face:
     """Prints what a node answered, as `args` say."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, release: int) -> None:
         self.style: Style = "elixir" if args.elixir else "erlang"
-        self.output = Output(json_=args.json, style=self.style)
+        self.release = release
+        self.output = Output(json_=args.json, style=self.style, release=release)
         self.node = Atom(args.node)
 
     def term(self, term: Any, limit: int | None = None) -> str:
         """A term on one line; pids of the node that was asked as that node prints them."""
-        return format_term(term, style=self.style, width=0, limit=limit, node=self.node)
+        return format_term(term, style=self.style, width=0, limit=limit, node=self.node, release=self.release)
 
     def pretty(self, term: Any) -> str:
         """A term in lines of at most 80 characters."""
-        return format_term(term, style=self.style, node=self.node)
+        return format_term(term, style=self.style, node=self.node, release=self.release)
 
     def pids(self, items: Any) -> str:
         return " ".join(self.term(item) for item in items)
