@@ -11,6 +11,7 @@ from typing import Any
 
 import pexpect
 import pytest
+from terminal import spawn
 
 from pyerlnode import A
 from pyerlnode.testing.beam import Beam
@@ -26,7 +27,7 @@ class Shell:
     def __init__(self, beam: Beam, home: Path, *options: str) -> None:
         where = ("--cookie", beam.cookie, "--epmd-port", str(beam.epmd_port), "--timeout", f"{patience(LINE):g}")
         env = {**os.environ, "TERM": "xterm", "HOME": str(home), "XDG_STATE_HOME": str(home / "state")}
-        self.seen = pexpect.spawn(
+        self.seen = spawn(
             sys.executable, ["-m", "pyerlnode", "remsh", beam.node.name, *where, *options],
             env=env, timeout=patience(), encoding="utf-8", dimensions=(30, 300),
         )  # fmt: skip

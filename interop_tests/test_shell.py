@@ -10,6 +10,7 @@ import pexpect
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
+from terminal import spawn
 from traitlets.config import Config
 
 from pyerlnode import A, connect
@@ -127,7 +128,7 @@ def test_ctrl_c_stops_the_wait_and_what_runs_there(beam: Beam, tmp_path: Path, p
     where = ["--epmd-port", str(beam.epmd_port), "--cookie", beam.cookie, "--timeout", "600"]
     program = ["-c", PLAIN] if plain else ["-m", "pyerlnode"]
     environment = {"HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path), "TERM": "dumb", "PYTHON_BASIC_REPL": "1"}
-    shell = pexpect.spawn(
+    shell = spawn(
         sys.executable,
         [*program, "shell", beam.node.name, *where],
         env={**os.environ, **environment},

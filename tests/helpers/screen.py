@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from unicodedata import combining, east_asian_width
 
 import pexpect
+from terminal import spawn
 
 from pyerlnode.testing.patience import patience
 from pyerlnode.testing.waiting import wait_for
@@ -96,7 +97,7 @@ class Screen:
         self, command: Sequence[str], environment: Mapping[str, str], rows: int = 24, columns: int = 80
     ) -> None:
         self.emulator = Emulator(rows, columns)
-        self.program = pexpect.spawn(
+        self.program = spawn(
             command[0],
             list(command[1:]),
             env={"TERM": "xterm", **environment},

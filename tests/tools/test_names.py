@@ -4,6 +4,7 @@ import json
 
 import pexpect
 from place import PYERLNODE, Place
+from terminal import spawn
 
 from pyerlnode.testing.patience import patience
 from pyerlnode.tools.names import GONE_FOR, View
@@ -70,7 +71,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 
 def test_the_live_view_reads_single_keys_and_gives_the_terminal_back(here: Place, app: str) -> None:
     environment = {**here.environment, "TERM": "xterm"}
-    terminal = pexpect.spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=patience())
+    terminal = spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=patience())
     try:
         terminal.expect_exact("\x1b[?1049h")
         terminal.expect("app  port")
@@ -89,7 +90,7 @@ def test_the_live_view_reads_single_keys_and_gives_the_terminal_back(here: Place
 
 def test_an_interrupt_ends_the_live_view_and_gives_the_terminal_back(here: Place, app: str) -> None:
     environment = {**here.environment, "TERM": "xterm"}
-    terminal = pexpect.spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=patience())
+    terminal = spawn(PYERLNODE[0], [*PYERLNODE[1:], "names", "--watch"], env=environment, timeout=patience())
     try:
         terminal.expect("app  port")
         terminal.sendintr()

@@ -2,13 +2,14 @@
 
 import pexpect
 from place import PYERLNODE, Place
+from terminal import spawn
 
 from pyerlnode.testing.patience import patience
 
 
 def test_the_shell_calls_the_cluster_and_ends_by_exit(here: Place, app: str) -> None:
     environment = {**here.environment, "TERM": "dumb", "IPYTHONDIR": str(here.home / "ipython")}
-    shell = pexpect.spawn(
+    shell = spawn(
         PYERLNODE[0],
         [*PYERLNODE[1:], "shell", app],
         env=environment,
